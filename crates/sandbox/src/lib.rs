@@ -1,0 +1,14 @@
+//! Runs one untrusted command and tells what it did.
+//!
+//! A [`Runner`] states its capability, runs a [`Spec`] and returns a [`Recording`]. This room knows
+//! isolation and kernel events; it knows no policy, score or verdict (invariant 3), and reads no
+//! arguments, environment or configuration (invariant 1).
+
+pub mod landlock;
+pub mod monitor;
+pub mod runner;
+pub mod seccomp;
+pub mod spec;
+
+pub use runner::{RunError, Runner};
+pub use spec::{MonitorChoice, Mount, Net, Spec, Stdin};

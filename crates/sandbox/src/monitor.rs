@@ -1,0 +1,31 @@
+//! Kernel monitors: one event schema over every tier.
+
+pub mod ebpf;
+pub mod notify;
+
+use shieldx_types::{Counters, Event};
+
+/// Where a monitor puts what it sees. Events arrive in any order with `id` 0; whoever records them
+/// sorts by time and numbers them.
+pub trait Sink: Send {
+    fn event(&mut self, event: Event);
+}
+
+/// Answers with the errno when the sandbox's own policy refuses this call
+/// (number, six register arguments), so that a monitor can tell a blocked call from a failed one.
+pub type Refusal = Box<dyn Fn(u32, &[u64; 6]) -> Option<i32> + Send>;
+
+/// What a monitor knows about its own completeness when it stops.
+#[derive(Debug, Default)]
+pub struct Summary {
+    pub counters: Counters,
+    /// One sentence for each thing that makes the record incomplete; empty when nothing does.
+    pub faults: Vec<String>,
+}
+
+/// This host or user cannot run the monitor.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct Unavailable {
+    pub reason: String,
+}

@@ -1,0 +1,17 @@
+//! The vocabulary every room of ShieldX shares: text a sample controls, kernel events, evidence,
+//! runs, detections and verdicts.
+//!
+//! This room does no I/O and knows no service. A type lives here when two rooms that may not see
+//! each other both need it.
+
+pub mod assessment;
+pub mod event;
+pub mod evidence;
+pub mod run;
+pub mod text;
+
+pub use assessment::{Assessment, Contribution, Detection, Technique, Verdict};
+pub use event::{Access, Endpoint, Event, Kind, StdioKind, Task};
+pub use evidence::{Counters, Evidence, Level, Tier};
+pub use run::{Ending, FileChange, Isolation, Limits, Recording, Run};
+pub use text::Text;

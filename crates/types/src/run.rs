@@ -1,0 +1,118 @@
+//! One execution: what was asked for, under which isolation, how it ended and what it left.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+use crate::evidence::{Counters, Tier};
+use crate::text::Text;
+
+/// What was asked for and what was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Run {
+    /// UUIDv7.
+    pub id: String,
+    /// When the run started, RFC 3339, UTC.
+    pub started_at: String,
+    pub command: Vec<Text>,
+    /// The program file the command resolved to.
+    pub program: Text,
+    pub cwd: Text,
+    pub runner: String,
+    pub tier: Tier,
+    pub isolation: Isolation,
+    pub limits: Limits,
+    pub ending: Ending,
+    /// Wall-clock length in nanoseconds, from start to the last process reaped.
+    pub duration_ns: u64,
+    /// CPU time of the whole tree in microseconds, where a cgroup or rusage told it.
+    pub cpu_us: u64,
+    /// Highest memory use of the tree in bytes, where a cgroup told it.
+    pub memory_peak_bytes: Option<u64>,
+}
+
+/// Each wall of the sandbox: `on`, or why it is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Isolation {
+    /// Wall by name (`namespaces`, `root`, `seccomp`, `landlock`, `cgroups`, `network` …) and what
+    /// was applied, in words.
+    pub walls: Vec<Wall>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Wall {
+    pub name: String,
+    /// Whether the wall stands as designed.
+    pub on: bool,
+    pub detail: String,
+}
+
+/// The bounds the run was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Limits {
+    pub timeout_ms: u64,
+    pub memory_bytes: u64,
+    pub pids: u32,
+    /// CPU share in percent of one core; 0 for no limit.
+    pub cpu_percent: u32,
+    pub output_bytes: u64,
+    pub disk_bytes: u64,
+}
+
+/// How the command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "how", rename_all = "snake_case")]
+pub enum Ending {
+    Exited { code: i32 },
+    Signaled { signal: i32 },
+    /// The wall-clock limit was reached and everything was killed.
+    TimedOut,
+    /// A signal to shieldx itself (Ctrl-C, SIGTERM) ended the run.
+    Interrupted { signal: i32 },
+}
+
+/// A file that differs from the host's, or is new, when the run is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileChange {
+    pub path: Text,
+    /// `created`, `modified`, `deleted`, `metadata`.
+    pub change: String,
+    /// `file`, `directory`, `symlink`, `fifo`, `socket`, `device`.
+    pub file_type: String,
+    pub size_bytes: u64,
+    /// Permission bits, as a number.
+    pub mode: u32,
+    /// SHA-256 of a regular file's content in lowercase hexadecimal; absent when not hashed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Shannon entropy of the content in thousandths of a bit per byte (0–8000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entropy_millibits: Option<u32>,
+    /// Where a symbolic link points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_target: Option<Text>,
+}
+
+/// Everything a verdict is computed from. The same recording always gives the same verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Recording {
+    pub run: Run,
+    /// Ordered by time; ids count from 1.
+    pub events: Vec<Event>,
+    pub counters: Counters,
+    /// What went wrong with the monitor or the recording, one sentence each; empty when nothing.
+    pub faults: Vec<String>,
+    /// What the command printed (bounded); absent in streams of events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Output>,
+}
+
+/// The bounded output of a command.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Output {
+    pub stdout: Text,
+    pub stderr: Text,
+    pub stdout_bytes: u64,
+    pub stderr_bytes: u64,
+    pub truncated: bool,
+}
