@@ -1,5 +1,6 @@
 //! Kernel monitors: one event schema over every tier.
 
+pub mod dns;
 pub mod ebpf;
 pub mod notify;
 
