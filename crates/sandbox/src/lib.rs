@@ -9,6 +9,7 @@ pub mod monitor;
 pub mod runner;
 pub mod seccomp;
 pub mod spec;
+mod sys;
 
 pub use runner::{RunError, Runner};
 pub use spec::{MonitorChoice, Mount, Net, Spec, Stdin};

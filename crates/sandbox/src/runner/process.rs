@@ -1,1 +1,489 @@
-//! The `process` runner.
+//! The `process` runner: namespaces, an overlay root in memory, seccomp, Landlock, control groups.
+//!
+//! Works for root (own id range, id-mapped root, eBPF) and for an ordinary user (user namespace,
+//! seccomp notification). Each wall that could not be built as designed is named in the recording.
+
+mod cgroup;
+mod changes;
+mod ids;
+mod inside;
+mod recorder;
+mod rootfs;
+mod supervise;
+mod watchlist;
+mod wire;
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shieldx_types::{
+    Counters, Ending, Event, FileChange, Isolation, Kind, Recording, Run, Task, Text, Tier,
+    run::Wall,
+};
+
+use self::cgroup::{Cgroups, Usage};
+use self::inside::Inside;
+use self::recorder::Recorder;
+use self::rootfs::{INSIDE_IDS, INSIDE_UID, Plan};
+use self::supervise::{Capture, Loop, Signals, Watched};
+use self::wire::{Go, Inner, Message, Outer};
+use crate::monitor::{self, Summary, ebpf, notify};
+use crate::runner::{RunError, Runner};
+use crate::seccomp::{Decision, Mode, Policy};
+use crate::spec::{MonitorChoice, Net, Spec, Stdin};
+use crate::sys::{self, Fork, monotonic_ns};
+
+/// Runs commands as processes of this host behind the kernel's own walls.
+#[derive(Debug, Default)]
+pub struct Process;
+
+impl Process {
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+/// The monitor of one run.
+enum Watcher {
+    Ebpf(ebpf::Running<Recorder>),
+    Notify(notify::Running<Recorder>),
+    Off,
+}
+
+/// A started sandbox whose command waits for the word to go.
+struct Built {
+    init: libc::pid_t,
+    command: libc::pid_t,
+    staging: OwnedFd,
+    notes: String,
+}
+
+fn setup(step: impl Into<String>) -> impl FnOnce(io::Error) -> RunError {
+    let step = step.into();
+    move |source| RunError::Setup { step, source }
+}
+
+impl Runner for Process {
+    fn name(&self) -> &'static str {
+        "process"
+    }
+
+    fn run(&self, spec: &Spec) -> Result<Recording, RunError> {
+        let start = Start::prepare(spec)?;
+        let Start { signals, outer, keeper, mut cgroups, stdout, stderr, plan, policy } = start;
+        let mut missing = cgroups.create(&spec.limits);
+        let start_ns = monotonic_ns();
+        let started = Instant::now();
+        let loaded = load_monitor(spec, &policy, &mut missing)?;
+        let built = wait_built(&outer)?;
+        cgroups.add(built.command).map_err(setup("move the command into its control groups"))?;
+        let base = plan.base.unwrap_or_else(sys::effective_uid);
+        let uid_map =
+            vec![if plan.base.is_some() { (0, base, INSIDE_IDS) } else { (INSIDE_UID, base, 1) }];
+        let watcher = Attach { spec, policy: &policy, cgroups: &cgroups, uid_map, start_ns }
+            .attach(loaded, &outer, &built, &mut missing)?;
+        let pass = |stream| spec.pass_output.then_some(stream);
+        let watched = Loop {
+            outer: &outer,
+            signals: &signals,
+            stdout: Capture::new(stdout, pass(1), spec.limits.output_bytes),
+            stderr: Capture::new(stderr, pass(2), spec.limits.output_bytes),
+            init: built.init,
+            command: built.command,
+            deadline: Instant::now() + Duration::from_millis(spec.limits.timeout_ms),
+        }
+        .run();
+        let duration_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let (tier, events, summary) = watcher.finish();
+        let watched = watched.map_err(|(step, source)| RunError::Setup { step, source })?;
+        let listing =
+            changes::list(built.staging.as_fd(), &plan.areas, &plan.places, spec.keep.as_deref())
+                .map_err(setup("write the kept files"))?;
+        let usage = cgroups.usage();
+        let walls = walls(spec, &plan, &cgroups, &built.notes, &missing);
+        drop(keeper);
+        let mut recording = Recording {
+            run: run_record(spec, tier, walls, &watched, duration_ns, &usage),
+            events,
+            counters: summary.counters,
+            faults: summary.faults,
+            output: Some(watched.output),
+        };
+        if watched.lost {
+            recording.faults.push("the sandbox's init ended without a report".to_owned());
+        }
+        append(&mut recording, listing.changes, &usage, spec);
+        recording.run.isolation.walls.extend(listing.notes.into_iter().map(|detail| Wall {
+            name: "files".to_owned(),
+            on: true,
+            detail,
+        }));
+        Ok(recording)
+    }
+}
+
+/// What is left of the plan in the supervisor after the keeper took the rest.
+struct Layout {
+    areas: Vec<rootfs::Area>,
+    places: Vec<std::path::PathBuf>,
+    base: Option<u32>,
+}
+
+/// The keeper process: ends, and is waited for, when dropped.
+struct Keeper {
+    life: Option<OwnedFd>,
+    pid: libc::pid_t,
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.life = None;
+        let _ = sys::wait(self.pid, 0);
+    }
+}
+
+struct Start {
+    signals: Signals,
+    outer: Outer,
+    keeper: Keeper,
+    cgroups: Cgroups,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    plan: Layout,
+    policy: Policy,
+}
+
+impl Start {
+    /// Makes everything that must exist before the fork, and forks the keeper.
+    fn prepare(spec: &Spec) -> Result<Self, RunError> {
+        let signals = Signals::catch().map_err(setup("catch signals"))?;
+        let cgroups = Cgroups::plan(&spec.id);
+        cgroups.sweep();
+        let ids = if sys::effective_uid() == 0 {
+            Some(ids::make(&spec.cwd).map_err(setup("create the run's user namespace"))?)
+        } else {
+            None
+        };
+        let base = ids.as_ref().map(|ids| ids.base);
+        let plan = Plan::new(spec, ids);
+        let layout = Layout { areas: plan.areas.clone(), places: plan.places.clone(), base };
+        let policy = Policy::standard(spec.net);
+        let (outer, inner) = sys::seqpacket_pair().map_err(setup("create a socket pair"))?;
+        sys::pass_credentials(outer.as_fd()).map_err(setup("ask for credentials"))?;
+        let pipe = || sys::pipe().map_err(setup("create a pipe"));
+        let ((life_read, life), (stdout, stdout_write), (stderr, stderr_write)) =
+            (pipe()?, pipe()?, pipe()?);
+        let stdin = match spec.stdin {
+            Stdin::Null => inside::null().map_err(setup("open /dev/null"))?,
+            Stdin::Inherit => {
+                io::stdin().as_fd().try_clone_to_owned().map_err(setup("share stdin"))?
+            }
+        };
+        let inside = Inside {
+            spec,
+            plan,
+            cgroups: cgroups.clone(),
+            inner: Inner(inner),
+            life: life_read,
+            stdin,
+            stdout: stdout_write,
+            stderr: stderr_write,
+            enforce: policy.compile(Mode::Enforce),
+            notify: policy.compile(Mode::Notify),
+            exec: sys::ExecArgs::new(&spec.program, &spec.command, &spec.env)
+                .map_err(setup("pass the command's arguments (a NUL byte inside?)"))?,
+            bounded: base.is_some() && cgroups.bounds(),
+        };
+        match sys::fork().map_err(setup("start the keeper"))? {
+            Fork::Child => {
+                // The keeper must not hold what tells others that the supervisor is gone.
+                drop((life, outer, stdout, stderr));
+                inside.keeper()
+            }
+            Fork::Parent(pid) => {
+                drop(inside);
+                let keeper = Keeper { life: Some(life), pid };
+                let outer = Outer(outer);
+                Ok(Self { signals, outer, keeper, cgroups, stdout, stderr, plan: layout, policy })
+            }
+        }
+    }
+}
+
+/// Loads tier B while the root is being built; `None` for the other tiers.
+fn load_monitor(
+    spec: &Spec,
+    policy: &Policy,
+    missing: &mut Vec<String>,
+) -> Result<Option<ebpf::Loaded>, RunError> {
+    if !matches!(spec.monitor, MonitorChoice::Auto | MonitorChoice::Ebpf) {
+        return Ok(None);
+    }
+    match ebpf::load(&ebpf::Options { refusable: policy.refusable(), ..ebpf::Options::default() }) {
+        Ok(loaded) => Ok(Some(loaded)),
+        Err(error) if spec.monitor == MonitorChoice::Ebpf => {
+            Err(RunError::Monitor { reason: error.reason })
+        }
+        Err(error) => {
+            missing.push(format!("tier B is not available: {}", error.reason));
+            Ok(None)
+        }
+    }
+}
+
+fn wait_built(outer: &Outer) -> Result<Built, RunError> {
+    let gone = || io::Error::from_raw_os_error(libc::ECHILD);
+    let (mut init, mut root) = (None, None);
+    loop {
+        match outer.next().map_err(setup("hear from the sandbox"))? {
+            Some(Message::InitPid(pid)) => init = Some(pid),
+            Some(Message::Built { staging, notes }) => root = Some((staging, notes)),
+            Some(Message::Ready { pid }) => {
+                let (Some(init), Some((staging, notes))) = (init, root) else {
+                    return Err(setup("hear from the sandbox in order")(gone()));
+                };
+                return Ok(Built { init, command: pid, staging, notes });
+            }
+            Some(Message::Failed { step, errno }) => {
+                return Err(setup(step)(io::Error::from_raw_os_error(errno)));
+            }
+            Some(Message::InitGone) | None => return Err(setup("build the sandbox")(gone())),
+            Some(Message::Listener(_) | Message::Status(_)) => {}
+        }
+    }
+}
+
+struct Attach<'a> {
+    spec: &'a Spec,
+    policy: &'a Policy,
+    cgroups: &'a Cgroups,
+    uid_map: Vec<(u32, u32, u32)>,
+    start_ns: u64,
+}
+
+impl Attach<'_> {
+    /// Attaches the monitor and lets the command go.
+    fn attach(
+        self,
+        loaded: Option<ebpf::Loaded>,
+        outer: &Outer,
+        built: &Built,
+        missing: &mut Vec<String>,
+    ) -> Result<Watcher, RunError> {
+        if let Some(loaded) = loaded {
+            match self.ebpf(loaded) {
+                Ok(running) => {
+                    outer.go(Go::Enforce).map_err(setup("start the command"))?;
+                    return Ok(Watcher::Ebpf(running));
+                }
+                Err(error) if self.spec.monitor == MonitorChoice::Ebpf => {
+                    return Err(RunError::Monitor { reason: error.reason });
+                }
+                Err(error) => missing.push(format!("tier B is not available: {}", error.reason)),
+            }
+        }
+        if self.spec.monitor == MonitorChoice::Off {
+            outer.go(Go::Enforce).map_err(setup("start the command"))?;
+            return Ok(Watcher::Off);
+        }
+        self.notify(outer, built).map(Watcher::Notify)
+    }
+
+    fn ebpf(&self, loaded: ebpf::Loaded) -> Result<ebpf::Running<Recorder>, monitor::Unavailable> {
+        let cgroup_id = self.cgroups.id().ok_or_else(|| monitor::Unavailable {
+            reason:
+                "no cgroup v2 hierarchy is mounted (mount -t cgroup2 none /sys/fs/cgroup/unified)"
+                    .to_owned(),
+        })?;
+        let policy = self.policy.clone();
+        let target = ebpf::Target {
+            cgroup_id,
+            start_ns: self.start_ns,
+            freezer: self.cgroups.freezer(),
+            refusal: Box::new(move |number, args| match policy.decide(number, args) {
+                Decision::Refuse(errno) => Some(errno),
+                Decision::Allow => None,
+            }),
+            uid_map: self.uid_map.clone(),
+        };
+        loaded.attach(target, Recorder::new(Some(COMMAND_PID)))
+    }
+
+    /// Tier C: the command installs its filter first and hands the listener over.
+    fn notify(self, outer: &Outer, built: &Built) -> Result<notify::Running<Recorder>, RunError> {
+        outer.go(Go::Notify).map_err(setup("start the command"))?;
+        let number = loop {
+            match outer.next().map_err(setup("hear from the command"))? {
+                Some(Message::Listener(number)) => break number,
+                Some(Message::Failed { step, errno }) => {
+                    return Err(setup(step)(io::Error::from_raw_os_error(errno)));
+                }
+                Some(Message::InitGone) | None => {
+                    let gone = io::Error::from_raw_os_error(libc::ECHILD);
+                    return Err(setup("hear from the command")(gone));
+                }
+                Some(_) => {}
+            }
+        };
+        let listener = sys::pidfd_open(built.command)
+            .and_then(|pidfd| sys::pidfd_getfd(pidfd.as_fd(), number))
+            .map_err(setup("take the seccomp listener over"))?;
+        let target = notify::Target {
+            listener,
+            start_ns: self.start_ns,
+            policy: Arc::new(self.policy.clone()),
+            uid_map: self.uid_map,
+            root_pid: built.command,
+        };
+        let running = notify::start(target, Recorder::new(Some(COMMAND_PID)));
+        outer.go(Go::Notify).map_err(setup("start the command"))?;
+        Ok(running)
+    }
+}
+
+/// Init is 1 in the pid namespace, and the command its first child.
+const COMMAND_PID: u32 = 2;
+
+impl Watcher {
+    fn finish(self) -> (Tier, Vec<Event>, Summary) {
+        let (tier, recorder, mut summary) = match self {
+            Watcher::Ebpf(running) => {
+                let (recorder, summary) = running.finish();
+                (Tier::B, recorder, summary)
+            }
+            Watcher::Notify(running) => {
+                let (recorder, summary) = running.finish();
+                (Tier::C, recorder, summary)
+            }
+            Watcher::Off => {
+                let summary = Summary {
+                    counters: Counters::default(),
+                    faults: vec!["no monitor watched this run (--monitor off)".to_owned()],
+                };
+                (Tier::None, Recorder::new(None), summary)
+            }
+        };
+        let (events, faults) = recorder.finish();
+        summary.faults.extend(faults);
+        (tier, events, summary)
+    }
+}
+
+fn run_record(
+    spec: &Spec,
+    tier: Tier,
+    walls: Vec<Wall>,
+    watched: &Watched,
+    duration_ns: u64,
+    usage: &Usage,
+) -> Run {
+    use std::os::unix::ffi::OsStrExt as _;
+    Run {
+        id: spec.id.clone(),
+        started_at: spec.started_at.clone(),
+        command: spec.command.iter().map(|arg| Text::new(arg.as_bytes())).collect(),
+        program: Text::new(spec.program.as_os_str().as_bytes()),
+        cwd: Text::new(spec.cwd.as_os_str().as_bytes()),
+        runner: "process".to_owned(),
+        tier,
+        isolation: Isolation { walls },
+        limits: spec.limits.clone(),
+        ending: watched.ending.clone(),
+        duration_ns,
+        cpu_us: usage.cpu_us.unwrap_or(0),
+        memory_peak_bytes: usage.memory_peak_bytes,
+    }
+}
+
+/// Adds what became known after the run as events of its own: changed files, limits reached.
+fn append(recording: &mut Recording, changes: Vec<FileChange>, usage: &Usage, spec: &Spec) {
+    let time_ns = recording
+        .events
+        .last()
+        .map_or(recording.run.duration_ns, |event| event.time_ns.max(recording.run.duration_ns));
+    let mut kinds: Vec<Kind> = changes.into_iter().map(Kind::FileChanged).collect();
+    let mut limit = |limit: &str, detail: String| {
+        kinds.push(Kind::LimitReached { limit: limit.to_owned(), detail });
+    };
+    if usage.oom_kills > 0 {
+        let bytes = spec.limits.memory_bytes;
+        limit("memory", format!("{} killed at {bytes} bytes", usage.oom_kills));
+    }
+    if usage.pids_refused > 0 {
+        limit("pids", format!("{} refused at {}", usage.pids_refused, spec.limits.pids));
+    }
+    if recording.run.ending == Ending::TimedOut {
+        limit("time", format!("killed after {} ms", spec.limits.timeout_ms));
+    }
+    if recording.output.as_ref().is_some_and(|output| output.truncated) {
+        limit("output", format!("only {} bytes were kept", spec.limits.output_bytes));
+    }
+    let first = recording.events.len() as u64 + 1;
+    for (id, kind) in (first..).zip(kinds) {
+        // Not a task's doing at a moment: found by the sandbox afterwards.
+        let task =
+            Task { pid: 0, tid: 0, ppid: 0, start_ns: 0, uid: 0, comm: Text::from("shieldx") };
+        recording.events.push(Event {
+            id,
+            time_ns,
+            task,
+            kind,
+            ret: None,
+            blocked: false,
+            advisory: false,
+            truncated: false,
+            count: 1,
+        });
+    }
+}
+
+/// The walls of this run, in words.
+fn walls(
+    spec: &Spec,
+    plan: &Layout,
+    cgroups: &Cgroups,
+    notes: &str,
+    missing: &[String],
+) -> Vec<Wall> {
+    let wall = |name: &str, on: bool, detail: String| Wall { name: name.to_owned(), on, detail };
+    let ids = match plan.base {
+        Some(base) => format!("uid {INSIDE_UID} inside, {} outside", base + INSIDE_UID),
+        None => format!("uid {INSIDE_UID} inside, the caller's own outside"),
+    };
+    let landlock = notes.lines().find_map(|line| line.strip_prefix("landlock=")).unwrap_or("");
+    let mut walls = vec![
+        wall("namespaces", true, "user, mount, pid, ipc, uts, net, cgroup".to_owned()),
+        wall("user", true, format!("{ids}; no capabilities, no new privileges")),
+        wall("root", true, "the host's root read-only, writes in memory".to_owned()),
+        wall("seccomp", true, "allow-list; refused calls are recorded".to_owned()),
+        wall("landlock", !landlock.starts_with("off"), landlock.to_owned()),
+        wall(
+            "network",
+            true,
+            match spec.net {
+                Net::None => "none".to_owned(),
+                Net::Loopback => "own loopback only".to_owned(),
+            },
+        ),
+        wall(
+            "cgroups",
+            missing.iter().all(|line| line.starts_with("tier")) && cgroups.bounds(),
+            if cgroups.bounds() {
+                format!("{}: memory, pids", cgroups.mode())
+            } else {
+                format!("{}: no controllers; rlimits bound each process instead", cgroups.mode())
+            },
+        ),
+    ];
+    walls.extend(missing.iter().map(|line| wall("missing", false, line.clone())));
+    let others = notes.lines().filter(|line| !line.contains('=') || line.contains(' '));
+    walls.extend(
+        others
+            .filter(|line| !line.starts_with("landlock="))
+            .map(|line| wall("root", false, line.to_owned())),
+    );
+    walls
+}

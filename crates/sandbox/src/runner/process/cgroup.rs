@@ -1,0 +1,310 @@
+//! The run's control groups, on v1, v2 and hybrid hosts.
+//!
+//! Every path is planned before anything is created, so that the keeper process can remove them
+//! whatever happens to the supervisor. A controller that is missing or refused is reported, never
+//! silently left out.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use shieldx_types::Limits;
+
+use crate::sys;
+
+/// Directory names start with this; a later run sweeps what a killed keeper left.
+const PREFIX: &str = "shieldx-";
+/// A killed task leaves its group within milliseconds; this bounds the wait for it.
+const REMOVE_TRIES: u32 = 400;
+
+/// Where the groups of one run are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cgroups {
+    /// The group in the v2 hierarchy: identity for the monitor, freezing and killing.
+    v2: Option<PathBuf>,
+    /// The v2 hierarchy has the controllers, too.
+    v2_controllers: bool,
+    /// v1 controller name and the run's group in it.
+    v1: Vec<(String, PathBuf)>,
+}
+
+/// What the groups counted.
+#[derive(Debug, Default)]
+pub(crate) struct Usage {
+    pub cpu_us: Option<u64>,
+    pub memory_peak_bytes: Option<u64>,
+    pub oom_kills: u64,
+    pub pids_refused: u64,
+}
+
+/// One cgroup mount of this host.
+struct Hierarchy {
+    /// Empty for v2.
+    controllers: Vec<String>,
+    mount: PathBuf,
+    /// The part of the hierarchy that the mount shows.
+    root: String,
+}
+
+impl Cgroups {
+    /// Decides on the paths; creates nothing.
+    pub(crate) fn plan(run_id: &str) -> Self {
+        let name = format!("{PREFIX}{}-{}", std::process::id(), tail(run_id));
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mut plan = Self::default();
+        for hierarchy in hierarchies() {
+            if hierarchy.controllers.is_empty() {
+                let available = fs::read_to_string(hierarchy.mount.join("cgroup.controllers"));
+                plan.v2_controllers = available.is_ok_and(|list| list.contains("memory"));
+                // At the top for root, where systemd too keeps its own; else where we are.
+                let parent = if sys::effective_uid() == 0 {
+                    hierarchy.mount
+                } else {
+                    own_group(&hierarchy, &own)
+                };
+                plan.v2 = Some(parent.join(&name));
+                continue;
+            }
+            for controller in ["memory", "pids", "cpu", "cpuacct"] {
+                if hierarchy.controllers.iter().any(|c| c == controller) {
+                    let parent = own_group(&hierarchy, &own);
+                    plan.v1.push((controller.to_owned(), parent.join(&name)));
+                }
+            }
+        }
+        plan
+    }
+
+    /// Creates the groups and sets the limits. Returns what could not be done, in words.
+    pub(crate) fn create(&mut self, limits: &Limits) -> Vec<String> {
+        let mut missing = Vec::new();
+        if let Some(path) = self.v2.clone()
+            && let Err(error) = fs::create_dir(&path)
+        {
+            missing.push(format!("no cgroup v2 group: {error}"));
+            self.v2 = None;
+        }
+        self.v1.retain(|(controller, path)| match fs::create_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                missing.push(format!("no {controller} group: {error}"));
+                false
+            }
+            _ => true,
+        });
+        for (what, result) in self.set_limits(limits) {
+            if let Err(error) = result {
+                missing.push(format!("no {what} limit: {error}"));
+            }
+        }
+        missing
+    }
+
+    fn set_limits(&self, limits: &Limits) -> Vec<(&'static str, io::Result<()>)> {
+        let memory = limits.memory_bytes.to_string();
+        let pids = limits.pids.to_string();
+        let quota_us = u64::from(limits.cpu_percent) * 1000;
+        let mut results = Vec::new();
+        if self.v2_controllers
+            && let Some(group) = &self.v2
+        {
+            if let Some(parent) = group.parent() {
+                // Refused where it is on already or where processes live in the parent; the
+                // limits themselves tell whether it worked.
+                let _ = fs::write(parent.join("cgroup.subtree_control"), "+memory +pids +cpu");
+            }
+            results.push(("memory", write(&group.join("memory.max"), &memory)));
+            let _ = write(&group.join("memory.swap.max"), "0");
+            results.push(("pids", write(&group.join("pids.max"), &pids)));
+            if quota_us > 0 {
+                results.push(("cpu", write(&group.join("cpu.max"), &format!("{quota_us} 100000"))));
+            }
+            return results;
+        }
+        let memory_result = self.v1_write("memory", "memory.limit_in_bytes", &memory);
+        // Swap accounting is a boot option; where it is off there is nothing to bound.
+        let _ = self.v1_write("memory", "memory.memsw.limit_in_bytes", &memory);
+        results.push(("memory", memory_result));
+        results.push(("pids", self.v1_write("pids", "pids.max", &pids)));
+        if quota_us > 0 {
+            results.push(("cpu", self.v1_write("cpu", "cpu.cfs_quota_us", &quota_us.to_string())));
+        }
+        results
+    }
+
+    fn v1_path(&self, controller: &str) -> Option<&Path> {
+        self.v1.iter().find(|(name, _)| name == controller).map(|(_, path)| path.as_path())
+    }
+
+    fn v1_write(&self, controller: &str, file: &str, value: &str) -> io::Result<()> {
+        match self.v1_path(controller) {
+            Some(path) => write(&path.join(file), value),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, "the host has no such controller")),
+        }
+    }
+
+    /// Moves a process in; its later children are born there.
+    pub(crate) fn add(&self, pid: libc::pid_t) -> io::Result<()> {
+        for group in self.v2.iter().chain(self.v1.iter().map(|(_, path)| path)) {
+            fs::write(group.join("cgroup.procs"), pid.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// The kernel's id of the v2 group: its inode number.
+    pub(crate) fn id(&self) -> Option<u64> {
+        fs::metadata(self.v2.as_ref()?).ok().map(|meta| meta.ino())
+    }
+
+    /// The open freezer file of the v2 group.
+    pub(crate) fn freezer(&self) -> Option<fs::File> {
+        let path = self.v2.as_ref()?.join("cgroup.freeze");
+        fs::OpenOptions::new().write(true).open(path).ok()
+    }
+
+    /// Whether memory and pids are bounded by a controller.
+    pub(crate) fn bounds(&self) -> bool {
+        (self.v2.is_some() && self.v2_controllers)
+            || (self.v1_path("memory").is_some() && self.v1_path("pids").is_some())
+    }
+
+    /// `v1`, `v2`, `hybrid` or `none`, for reports.
+    pub(crate) fn mode(&self) -> &'static str {
+        match (self.v2.is_some(), self.v1.is_empty()) {
+            (true, true) => "v2",
+            (true, false) => "hybrid",
+            (false, false) => "v1",
+            (false, true) => "none",
+        }
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        let mut usage = Usage::default();
+        if self.v2_controllers
+            && let Some(group) = &self.v2
+        {
+            usage.cpu_us = field(&group.join("cpu.stat"), "usage_usec");
+            usage.memory_peak_bytes = number(&group.join("memory.peak"));
+            usage.oom_kills = field(&group.join("memory.events"), "oom_kill").unwrap_or(0);
+            usage.pids_refused = field(&group.join("pids.events"), "max").unwrap_or(0);
+        }
+        if let Some(group) = self.v1_path("cpuacct") {
+            usage.cpu_us = number(&group.join("cpuacct.usage")).map(|ns| ns / 1000);
+        }
+        if let Some(group) = self.v1_path("memory") {
+            usage.memory_peak_bytes = number(&group.join("memory.max_usage_in_bytes"));
+            usage.oom_kills = field(&group.join("memory.oom_control"), "oom_kill").unwrap_or(0);
+        }
+        if let Some(group) = self.v1_path("pids") {
+            usage.pids_refused = field(&group.join("pids.events"), "max").unwrap_or(0);
+        }
+        usage
+    }
+
+    /// Kills what is left inside and removes the groups. Idempotent; never waits for long.
+    pub(crate) fn remove(&self) {
+        if let Some(group) = &self.v2 {
+            let _ = fs::write(group.join("cgroup.freeze"), "0");
+            let _ = fs::write(group.join("cgroup.kill"), "1");
+        }
+        for group in self.v2.iter().chain(self.v1.iter().map(|(_, path)| path)) {
+            for _ in 0..REMOVE_TRIES {
+                match fs::remove_dir(group) {
+                    Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                    _ => break,
+                }
+            }
+        }
+    }
+
+    /// Removes empty groups of runs whose supervisor is gone (its keeper was killed with it).
+    pub(crate) fn sweep(&self) {
+        for group in self.v2.iter().chain(self.v1.iter().map(|(_, path)| path)) {
+            let Some(entries) = group.parent().and_then(|parent| fs::read_dir(parent).ok()) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                let name = entry.file_name();
+                let owner = name
+                    .to_str()
+                    .and_then(|name| name.strip_prefix(PREFIX))
+                    .and_then(|rest| rest.split('-').next());
+                if let Some(owner) = owner
+                    && !Path::new("/proc").join(owner).exists()
+                {
+                    // Fails, as it should, when something still runs in it.
+                    let _ = fs::remove_dir(entry.path());
+                }
+            }
+        }
+    }
+}
+
+fn tail(run_id: &str) -> &str {
+    run_id.get(run_id.len().saturating_sub(12)..).unwrap_or(run_id)
+}
+
+/// This process' group in a hierarchy, as a path below its mount.
+fn own_group(hierarchy: &Hierarchy, own: &str) -> PathBuf {
+    let line = own.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':');
+        let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
+        let same = if hierarchy.controllers.is_empty() {
+            controllers.is_empty()
+        } else {
+            controllers.split(',').any(|c| hierarchy.controllers.iter().any(|h| h == c))
+        };
+        same.then_some(path)
+    });
+    let path = line.unwrap_or("/");
+    let below = path.strip_prefix(hierarchy.root.as_str()).unwrap_or(path);
+    hierarchy.mount.join(below.trim_start_matches('/'))
+}
+
+/// The cgroup mounts of this mount namespace, from mountinfo (proc(5)).
+fn hierarchies() -> Vec<Hierarchy> {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mut found: Vec<Hierarchy> = Vec::new();
+    for line in text.lines() {
+        let Some((left, right)) = line.split_once(" - ") else { continue };
+        let left: Vec<&str> = left.split(' ').collect();
+        let right: Vec<&str> = right.split(' ').collect();
+        let (Some(&root), Some(&mount), Some(&kind)) = (left.get(3), left.get(4), right.first())
+        else {
+            continue;
+        };
+        let controllers: Vec<String> = match kind {
+            "cgroup2" => Vec::new(),
+            "cgroup" => right
+                .get(2)
+                .map_or_else(Vec::new, |options| options.split(',').map(str::to_owned).collect()),
+            _ => continue,
+        };
+        if found.iter().any(|h| h.controllers == controllers) {
+            continue;
+        }
+        let root = if root == "/" { String::new() } else { root.to_owned() };
+        found.push(Hierarchy { controllers, mount: PathBuf::from(mount), root });
+    }
+    found
+}
+
+fn write(path: &Path, value: &str) -> io::Result<()> {
+    fs::write(path, value)
+}
+
+fn number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// The value of `name value` in a flat-keyed file.
+fn field(path: &Path, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| {
+        let (key, value) = line.split_once(' ')?;
+        (key == name).then(|| value.trim().parse().ok())?
+    })
+}

@@ -1,0 +1,320 @@
+//! What a run left in the memory above the host's files: listed, hashed, and copied out on demand.
+//!
+//! Everything here was made by the sample. Names are only ever used one component at a time below
+//! an open folder, never through a link; only regular files are read or copied; count, depth and
+//! size are bounded.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use shieldx_types::{FileChange, Text};
+
+use super::rootfs::Area;
+use crate::sys;
+
+/// Entries listed, at most; a sample can create more names than anybody reads.
+const ENTRIES_MAX: usize = 20_000;
+const DEPTH_MAX: usize = 64;
+/// Bytes hashed (and copied) in one run, at most; sparse files claim more than they hold.
+const HASH_BYTES_MAX: u64 = 4 << 30;
+/// A kept file's size, at most.
+const KEEP_FILE_MAX: u64 = 1 << 30;
+
+/// The list and what it leaves out, in words.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub changes: Vec<FileChange>,
+    pub notes: Vec<String>,
+}
+
+/// Lists every area but for `places`, folders the sandbox made itself; copies regular files below `keep` when it is given.
+///
+/// # Errors
+/// Only when a file could not be written below `keep`: the listing itself always succeeds, and
+/// says what it could not read.
+pub(crate) fn list(
+    staging: BorrowedFd<'_>,
+    areas: &[Area],
+    places: &[PathBuf],
+    keep: Option<&Path>,
+) -> io::Result<Listing> {
+    let mut walk = Walk {
+        places,
+        listing: Listing::default(),
+        keep: keep.map(Path::to_owned),
+        budget: HASH_BYTES_MAX,
+        full: false,
+    };
+    for area in areas {
+        let mut dir = None;
+        for part in &area.folder {
+            let parent = dir.as_ref().map_or(staging, OwnedFd::as_fd);
+            dir = sys::open_beneath(parent, part, libc::O_RDONLY | libc::O_DIRECTORY).ok();
+            if dir.is_none() {
+                break;
+            }
+        }
+        if let Some(dir) = dir {
+            walk.folder(dir.as_fd(), &area.path, area.overlay, 0)?;
+        } else {
+            walk.listing.notes.push(format!("could not list {}", area.path.display()));
+        }
+    }
+    if walk.full {
+        walk.listing.notes.push(format!("only the first {ENTRIES_MAX} changed files are listed"));
+    }
+    Ok(walk.listing)
+}
+
+struct Walk<'a> {
+    places: &'a [PathBuf],
+    listing: Listing,
+    keep: Option<PathBuf>,
+    budget: u64,
+    full: bool,
+}
+
+impl Walk<'_> {
+    fn folder(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        path: &Path,
+        overlay: bool,
+        depth: usize,
+    ) -> io::Result<()> {
+        if depth > DEPTH_MAX {
+            self.full = true;
+            return Ok(());
+        }
+        let mut names: Vec<OsString> =
+            match fs::read_dir(format!("/proc/self/fd/{}", dir.as_raw_fd())) {
+                Ok(entries) => entries.flatten().map(|entry| entry.file_name()).collect(),
+                Err(error) => {
+                    self.note_unread(path, &error);
+                    return Ok(());
+                }
+            };
+        names.sort();
+        for name in names {
+            if self.listing.changes.len() >= ENTRIES_MAX {
+                self.full = true;
+                return Ok(());
+            }
+            self.entry(dir, &name, &path.join(&name), overlay, depth)?;
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &OsStr,
+        path: &Path,
+        overlay: bool,
+        depth: usize,
+    ) -> io::Result<()> {
+        // O_PATH opens nothing: a FIFO does not block, a device does not act.
+        let handle = match sys::open_beneath(dir, name, libc::O_PATH | libc::O_NOFOLLOW) {
+            Ok(handle) => handle,
+            Err(error) => {
+                self.note_unread(path, &error);
+                return Ok(());
+            }
+        };
+        let meta = fs::File::from(handle.try_clone()?).metadata()?;
+        let below = if overlay { fs::symlink_metadata(path).ok() } else { None };
+        let kind = file_type(meta.mode());
+        if kind == "directory" {
+            let new = below.as_ref().is_none_or(|host| !host.is_dir());
+            let ours = self.places.iter().any(|place| place.starts_with(path));
+            if new && !ours {
+                self.push(path, "created", kind, &meta);
+            }
+            if let Ok(inner) = sys::open_beneath(dir, name, libc::O_RDONLY | libc::O_DIRECTORY) {
+                self.folder(inner.as_fd(), path, overlay, depth + 1)?;
+            } else {
+                self.listing.notes.push(format!("could not list {}", escaped(path)));
+            }
+            return Ok(());
+        }
+        // overlayfs documentation: a character device 0/0 in the upper layer is a deletion.
+        if kind == "device" && meta.rdev() == 0 {
+            self.push(
+                path,
+                "deleted",
+                below.as_ref().map_or("file", |m| file_type(m.mode())),
+                &meta,
+            );
+            return Ok(());
+        }
+        let change = if below.is_some() { "modified" } else { "created" };
+        let index = self.push(path, change, kind, &meta);
+        match kind {
+            "file" => self.content(dir, name, path, &meta, index)?,
+            "symlink" => {
+                let target = sys::read_link(handle.as_fd()).ok();
+                if let Some(change) = self.listing.changes.get_mut(index) {
+                    change.link_target = target.map(|t| Text::new(t.into_vec()));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Hashes one regular file and copies it out.
+    fn content(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &OsStr,
+        path: &Path,
+        meta: &fs::Metadata,
+        index: usize,
+    ) -> io::Result<()> {
+        if meta.len() > self.budget {
+            self.listing.notes.push(format!("{} is too large to hash", escaped(path)));
+            return Ok(());
+        }
+        self.budget -= meta.len();
+        let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let mut file = match sys::open_beneath(dir, name, flags) {
+            Ok(fd) => fs::File::from(fd),
+            Err(error) => {
+                self.note_unread(path, &error);
+                return Ok(());
+            }
+        };
+        let mut copy = match &self.keep {
+            Some(_) if meta.len() > KEEP_FILE_MAX => {
+                self.listing.notes.push(format!("{} is too large to keep", escaped(path)));
+                None
+            }
+            Some(keep) => Some(create_below(keep, path)?),
+            None => None,
+        };
+        let mut hasher = Sha256::new();
+        let mut histogram = [0_u64; 256];
+        let mut left = meta.len();
+        let mut buffer = vec![0; 64 << 10];
+        while left > 0 {
+            let count = file.read(&mut buffer)?;
+            let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else { break };
+            hasher.update(chunk);
+            for &byte in chunk {
+                histogram[usize::from(byte)] += 1;
+            }
+            if let Some(copy) = &mut copy {
+                copy.write_all(chunk)?;
+            }
+            left = left.saturating_sub(count as u64);
+        }
+        if let Some(change) = self.listing.changes.get_mut(index) {
+            change.sha256 = Some(hex(&hasher.finalize()));
+            change.entropy_millibits = Some(entropy_millibits(&histogram));
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, path: &Path, change: &str, kind: &str, meta: &fs::Metadata) -> usize {
+        self.listing.changes.push(FileChange {
+            path: Text::new(path.as_os_str().as_bytes()),
+            change: change.to_owned(),
+            file_type: kind.to_owned(),
+            size_bytes: if kind == "file" { meta.len() } else { 0 },
+            mode: meta.mode() & 0o7777,
+            sha256: None,
+            entropy_millibits: None,
+            link_target: None,
+        });
+        self.listing.changes.len() - 1
+    }
+
+    fn note_unread(&mut self, path: &Path, error: &io::Error) {
+        if self.listing.notes.len() < 32 {
+            self.listing.notes.push(format!("could not read {}: {error}", escaped(path)));
+        }
+    }
+}
+
+/// Opens a new file for `path` below `keep`, creating folders; never follows or replaces.
+fn create_below(keep: &Path, path: &Path) -> io::Result<fs::File> {
+    let target = keep.join(path.strip_prefix("/").unwrap_or(path));
+    if let Some(parent) = target.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(target)
+}
+
+fn escaped(path: &Path) -> Text {
+    Text::new(path.as_os_str().as_bytes())
+}
+
+fn file_type(mode: u32) -> &'static str {
+    match mode & libc::S_IFMT {
+        libc::S_IFREG => "file",
+        libc::S_IFDIR => "directory",
+        libc::S_IFLNK => "symlink",
+        libc::S_IFIFO => "fifo",
+        libc::S_IFSOCK => "socket",
+        _ => "device",
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Shannon entropy in thousandths of a bit per byte: `Σ p·log2(1/p)` over byte frequencies.
+fn entropy_millibits(histogram: &[u64; 256]) -> u32 {
+    let total: u64 = histogram.iter().sum();
+    if total == 0 {
+        return 0;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+    let bits: f64 = histogram
+        .iter()
+        .filter(|&&count| count > 0)
+        .map(|&count| {
+            let p = count as f64 / total as f64;
+            -p * p.log2()
+        })
+        .sum();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and 8000"
+    )]
+    let millibits = (bits * 1000.0).round() as u32;
+    millibits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::entropy_millibits;
+
+    #[test]
+    fn entropy_of_known_distributions() {
+        let mut histogram = [0; 256];
+        assert_eq!(entropy_millibits(&histogram), 0);
+        histogram[0] = 7;
+        assert_eq!(entropy_millibits(&histogram), 0);
+        histogram[1] = 7;
+        assert_eq!(entropy_millibits(&histogram), 1000);
+        assert_eq!(entropy_millibits(&[3; 256]), 8000);
+    }
+}

@@ -1,0 +1,606 @@
+//! The file system a command sees: the host's root, read-only below, memory above.
+//!
+//! Runs in the sandbox's init, in its own mount namespace, before anything untrusted exists. Each
+//! writable place is an *area*: a folder on one bounded tmpfs, shown either as the upper layer of
+//! an overlay or by itself. After the run the supervisor lists the areas through a descriptor of
+//! that tmpfs; nothing of it ever has a name on the host.
+
+use std::ffi::{CString, OsStr};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Component, Path, PathBuf};
+
+use crate::spec::Spec;
+use crate::sys::{self, MountAttr};
+
+/// Where the tmpfs with all areas is mounted while the root is built.
+const STAGING: &str = "/tmp";
+/// Mounts of the host that are carried over, at most.
+const SUBMOUNTS_MAX: usize = 64;
+/// Ids inside: the command's user, and how many are mapped.
+pub(crate) const INSIDE_UID: u32 = 1000;
+pub(crate) const INSIDE_IDS: u32 = 65_536;
+
+/// One writable place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Area {
+    /// Folder on the staging tmpfs, relative to its top.
+    pub folder: PathBuf,
+    /// Where it shows inside.
+    pub path: PathBuf,
+    /// It is the upper layer over the host's folder of the same path (else it started empty).
+    pub overlay: bool,
+}
+
+/// Everything the build needs that was made outside.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub areas: Vec<Area>,
+    /// User namespaces for id-mapped mounts; absent for an ordinary user.
+    pub ids: Option<Ids>,
+    pub cwd: PathBuf,
+    /// Paths whose parents must exist inside although the host's root lacks or hides them.
+    pub places: Vec<PathBuf>,
+    submounts: Vec<PathBuf>,
+    passwd: String,
+    group: String,
+}
+
+/// Root only: how the host's ids look inside.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    /// First host id of the run's range.
+    pub base: u32,
+    /// Maps host id N to base + N.
+    pub shifted: OwnedFd,
+    /// The same, but the owner of the working folder becomes the command's user.
+    pub cwd_owner: Option<OwnedFd>,
+}
+
+/// What the build could not do as designed, in words.
+pub(crate) type Notes = Vec<String>;
+
+/// A step of the build that failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub step: String,
+    pub source: io::Error,
+}
+
+fn failed(step: impl Into<String>) -> impl FnOnce(io::Error) -> Failed {
+    let step = step.into();
+    move |source| Failed { step, source }
+}
+
+impl Plan {
+    /// Decides on areas and mounts; only reads the host.
+    pub(crate) fn new(spec: &Spec, ids: Option<Ids>) -> Self {
+        let mut areas = vec![Area { folder: "upper/root".into(), path: "/".into(), overlay: true }];
+        let private = ["/tmp", "/var/tmp", "/run", "/dev/shm"].map(PathBuf::from);
+        let mut bare: Vec<PathBuf> = private.to_vec();
+        bare.extend(spec.hidden.iter().cloned());
+        bare.sort();
+        for path in bare {
+            let nested = areas.iter().any(|area| !area.overlay && path.starts_with(&area.path));
+            if nested || !path.is_absolute() || path == Path::new("/") {
+                continue;
+            }
+            let is_folder = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
+            if is_folder || path == Path::new("/dev/shm") {
+                let folder = PathBuf::from(format!("bare/{}", areas.len()));
+                areas.push(Area { folder, path, overlay: false });
+            }
+        }
+        let submounts = submounts(&areas);
+        for path in &submounts {
+            let folder = PathBuf::from(format!("upper/{}", areas.len()));
+            areas.push(Area { folder, path: path.clone(), overlay: true });
+        }
+        if spec.cwd != Path::new("/") && !areas.iter().any(|area| area.path == spec.cwd) {
+            let folder = "upper/cwd".into();
+            areas.push(Area { folder, path: spec.cwd.clone(), overlay: true });
+        }
+        let mut places: Vec<PathBuf> = vec![spec.cwd.clone()];
+        places.extend(spec.tools.iter().cloned());
+        places.extend(spec.mounts.iter().map(|mount| mount.target.clone()));
+        places.extend(home(spec));
+        Self {
+            areas,
+            ids,
+            cwd: spec.cwd.clone(),
+            places,
+            submounts,
+            passwd: accounts("/etc/passwd", "sandbox:x:1000:1000:sandbox:", spec),
+            group: accounts("/etc/group", "sandbox:x:1000:", spec),
+        }
+    }
+
+    /// Builds the root, enters it and returns a descriptor of the staging tmpfs.
+    pub(crate) fn build(&self, spec: &Spec, notes: &mut Notes) -> Result<OwnedFd, Failed> {
+        let private = libc::MS_REC | libc::MS_PRIVATE;
+        sys::mount(None, Path::new("/"), None, private, None)
+            .map_err(failed("make mounts private"))?;
+        // Opened before anything covers them.
+        let sources = self.sources(spec, notes)?;
+        let staging = self.stage(spec)?;
+        self.mask().map_err(failed("prepare the hidden files"))?;
+        let root = Path::new(STAGING).join("root");
+        self.mount_areas(&sources, &root, notes)?;
+        self.mount_extras(&sources, &root, notes)?;
+        self.mount_kernel_folders(&root, notes)?;
+        std::env::set_current_dir(&root).map_err(failed("enter the new root"))?;
+        sys::pivot_here().map_err(failed("pivot into the new root"))?;
+        Ok(staging)
+    }
+
+    /// Detached copies (or descriptors) of every host folder that will be shown.
+    fn sources(&self, spec: &Spec, notes: &mut Notes) -> Result<Sources, Failed> {
+        let mut layers = Vec::new();
+        for area in &self.areas {
+            let layer = if area.overlay { Some(self.layer(&area.path, notes)?) } else { None };
+            layers.push(layer);
+        }
+        let mut extras = Vec::new();
+        for tool in &spec.tools {
+            if let Ok(source) = self.bind_source(tool, false) {
+                extras.push(Extra { source, target: tool.clone(), writable: false });
+            }
+        }
+        for mount in &spec.mounts {
+            let source = self
+                .bind_source(&mount.source, true)
+                .map_err(failed(format!("open the mount source {}", mount.source.display())))?;
+            extras.push(Extra { source, target: mount.target.clone(), writable: mount.writable });
+        }
+        Ok(Sources { layers, extras })
+    }
+
+    /// The lower layer for the host folder at `path`.
+    fn layer(&self, path: &Path, notes: &mut Notes) -> Result<Layer, Failed> {
+        let what = || format!("open {}", path.display());
+        if let Some(ids) = &self.ids {
+            let map = match &ids.cwd_owner {
+                Some(owner) if path == self.cwd => owner,
+                _ => &ids.shifted,
+            };
+            let tree = sys::clone_mount(path, false).map_err(failed(what()))?;
+            let attr = MountAttr {
+                set: sys::MOUNT_ATTR_IDMAP,
+                userns_fd: u64::try_from(map.as_raw_fd()).unwrap_or(u64::MAX),
+                ..MountAttr::default()
+            };
+            match sys::mount_setattr(tree.as_fd(), false, &attr) {
+                Ok(()) => return Ok(Layer::Tree(tree)),
+                Err(error) => notes.push(format!(
+                    "{}: this file system cannot map ids ({error}); its files belong to nobody inside",
+                    path.display()
+                )),
+            }
+        }
+        let folder = open_folder(path).map_err(failed(what()))?;
+        Ok(Layer::Folder(folder))
+    }
+
+    fn bind_source(&self, path: &Path, own: bool) -> io::Result<OwnedFd> {
+        let tree = sys::clone_mount(path, self.ids.is_none())?;
+        if let Some(ids) = &self.ids {
+            let map =
+                if own { ids.cwd_owner.as_ref().unwrap_or(&ids.shifted) } else { &ids.shifted };
+            let attr = MountAttr {
+                set: sys::MOUNT_ATTR_IDMAP,
+                userns_fd: u64::try_from(map.as_raw_fd()).unwrap_or(u64::MAX),
+                ..MountAttr::default()
+            };
+            // Without it the files belong to nobody inside, which only narrows access.
+            let _ = sys::mount_setattr(tree.as_fd(), false, &attr);
+        }
+        Ok(tree)
+    }
+
+    /// Mounts the bounded tmpfs and creates the folders of every area.
+    fn stage(&self, spec: &Spec) -> Result<OwnedFd, Failed> {
+        let inodes = (spec.limits.disk_bytes / 4096).clamp(4096, 1 << 20);
+        let options = format!("size={},nr_inodes={inodes},mode=0755", spec.limits.disk_bytes);
+        let options = CString::new(options).map_err(|e| failed("set disk options")(e.into()))?;
+        let flags = libc::MS_NOSUID | libc::MS_NODEV;
+        let staging = Path::new(STAGING);
+        sys::mount(Some(OsStr::new("shieldx")), staging, Some(c"tmpfs"), flags, Some(&options))
+            .map_err(failed("mount memory for writes"))?;
+        let make = |folder: &Path, mode: u32| -> io::Result<()> {
+            fs::DirBuilder::new().recursive(true).mode(0o755).create(staging.join(folder))?;
+            fs::set_permissions(staging.join(folder), fs::Permissions::from_mode(mode))
+        };
+        for area in &self.areas {
+            let shared = !area.overlay
+                && [Path::new("/tmp"), Path::new("/var/tmp"), Path::new("/dev/shm")]
+                    .contains(&area.path.as_path());
+            // An upper folder's mode is the mode of the overlay's top.
+            let mode = if shared {
+                0o1777
+            } else if area.overlay {
+                fs::metadata(&area.path).map_or(0o755, |meta| meta.mode() & 0o7777)
+            } else {
+                0o755
+            };
+            let owned_by_user = area.path == self.cwd;
+            make(&area.folder, mode).map_err(failed("create a writable area"))?;
+            self.give(&staging.join(&area.folder), owned_by_user)
+                .map_err(failed("hand a writable area over"))?;
+            if area.overlay {
+                make(&work_folder(&area.folder), 0o700).map_err(failed("create a work folder"))?;
+                make(&lower_folder(&area.folder), 0o755)
+                    .map_err(failed("create a layer folder"))?;
+            }
+        }
+        for folder in ["mask", "root"] {
+            make(Path::new(folder), 0o755).map_err(failed("create the root folder"))?;
+        }
+        self.give(&staging.join("mask"), false).map_err(failed("hand the root over"))?;
+        let home = home(spec);
+        for place in &self.places {
+            let mine = Some(place) == home.as_ref();
+            self.place(place, mine)
+                .map_err(failed(format!("make room for {}", place.display())))?;
+        }
+        open_folder(staging).map_err(failed("open the memory for writes"))
+    }
+
+    /// Gives a staged file to the sandbox's root, or to the command's user.
+    fn give(&self, path: &Path, to_user: bool) -> io::Result<()> {
+        let Some(ids) = &self.ids else { return Ok(()) };
+        let id = if to_user { ids.base + INSIDE_UID } else { ids.base };
+        std::os::unix::fs::lchown(path, Some(id), Some(id))
+    }
+
+    /// Creates `path` where the host's root does not show it: in the bare area that covers it, or
+    /// in the mask layer.
+    fn place(&self, path: &Path, to_user: bool) -> io::Result<()> {
+        let bare = self
+            .areas
+            .iter()
+            .filter(|area| !area.overlay && path.starts_with(&area.path))
+            .max_by_key(|area| area.path.components().count());
+        let (top, rest) = match bare {
+            Some(area) => {
+                (area.folder.clone(), path.strip_prefix(&area.path).unwrap_or(path).to_owned())
+            }
+            None if fs::symlink_metadata(path).is_ok() => return Ok(()),
+            None => (PathBuf::from("mask"), path.strip_prefix("/").unwrap_or(path).to_owned()),
+        };
+        let is_file = fs::metadata(path).is_ok_and(|meta| !meta.is_dir());
+        let mut at = Path::new(STAGING).join(top);
+        let count = rest.components().count();
+        for (index, part) in rest.components().enumerate() {
+            let Component::Normal(name) = part else { continue };
+            at.push(name);
+            let last = index + 1 == count;
+            let made = if last && is_file {
+                fs::File::create_new(&at).map(drop)
+            } else {
+                fs::create_dir(&at)
+            };
+            match made {
+                Ok(()) => self.give(&at, last && to_user)?,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills the mask layer: an account list that knows the command's user, and whiteouts (overlay
+    /// documentation: a character device 0/0 hides the name below) for secrets.
+    fn mask(&self) -> io::Result<()> {
+        let etc = Path::new(STAGING).join("mask/etc");
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(&etc)?;
+        self.give(&etc, false)?;
+        for (name, text) in [("passwd", &self.passwd), ("group", &self.group)] {
+            let path = etc.join(name);
+            fs::write(&path, text)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+            self.give(&path, false)?;
+        }
+        for name in ["shadow", "shadow-", "gshadow", "gshadow-", "sudoers", "sudoers.d"] {
+            if fs::symlink_metadata(Path::new("/etc").join(name)).is_ok() {
+                sys::mknod(&etc.join(name), libc::S_IFCHR, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mount_areas(&self, from: &Sources, root: &Path, notes: &mut Notes) -> Result<(), Failed> {
+        for (area, layer) in self.areas.iter().zip(&from.layers) {
+            let target = below(root, &area.path);
+            let folder = Path::new(STAGING).join(&area.folder);
+            let Some(layer) = layer else {
+                if area.path != Path::new("/dev/shm") && target.is_dir() {
+                    bind(&folder, &target)
+                        .map_err(failed(format!("cover {}", area.path.display())))?;
+                }
+                continue;
+            };
+            let is_root = area.path == Path::new("/");
+            match self.overlay(layer, area, &target) {
+                Ok(()) => {}
+                Err(error) if is_root || area.path == self.cwd => {
+                    return Err(failed(format!("lay memory over {}", area.path.display()))(error));
+                }
+                Err(error) => notes.push(format!("{} is not shown: {error}", area.path.display())),
+            }
+        }
+        Ok(())
+    }
+
+    fn overlay(&self, layer: &Layer, area: &Area, target: &Path) -> io::Result<()> {
+        let staging = Path::new(STAGING);
+        let lower = match layer {
+            Layer::Folder(fd) => PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd())),
+            Layer::Tree(tree) => {
+                let at = staging.join(lower_folder(&area.folder));
+                sys::move_mount(tree.as_fd(), &at)?;
+                at
+            }
+        };
+        let mask =
+            if area.path == Path::new("/") { format!("{STAGING}/mask:") } else { String::new() };
+        // An ordinary user's overlay keeps its notes in user.* attributes.
+        let attributes = if self.ids.is_some() { "" } else { ",userxattr" };
+        let options = format!(
+            "lowerdir={mask}{},upperdir={},workdir={}{attributes}",
+            lower.display(),
+            staging.join(&area.folder).display(),
+            staging.join(work_folder(&area.folder)).display(),
+        );
+        let options = CString::new(options)?;
+        let flags = libc::MS_NOSUID | libc::MS_NODEV;
+        sys::mount(Some(OsStr::new("shieldx")), target, Some(c"overlay"), flags, Some(&options))
+    }
+
+    fn mount_extras(&self, from: &Sources, root: &Path, notes: &mut Notes) -> Result<(), Failed> {
+        for extra in &from.extras {
+            let target = below(root, &extra.target);
+            let mut set = sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NODEV;
+            if !extra.writable {
+                set |= sys::MOUNT_ATTR_RDONLY;
+            }
+            let attr = MountAttr { set, ..MountAttr::default() };
+            let recursive = self.ids.is_none();
+            let result = sys::mount_setattr(extra.source.as_fd(), recursive, &attr)
+                .and_then(|()| sys::move_mount(extra.source.as_fd(), &target));
+            match result {
+                Ok(()) => {}
+                Err(error) if extra.writable => {
+                    return Err(failed(format!("mount {}", extra.target.display()))(error));
+                }
+                Err(error) => {
+                    notes.push(format!("{} is not shown: {error}", extra.target.display()))
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// /proc, /sys and /dev of the sandbox.
+    fn mount_kernel_folders(&self, root: &Path, notes: &mut Notes) -> Result<(), Failed> {
+        let safe = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+        let proc = root.join("proc");
+        sys::mount(Some(OsStr::new("proc")), &proc, Some(c"proc"), safe, None)
+            .map_err(failed("mount /proc of the new pid namespace"))?;
+        for name in ["sys", "irq", "bus", "fs", "sysrq-trigger", "acpi", "scsi", "asound"] {
+            read_only(&proc.join(name), notes);
+        }
+        for name in [
+            "kcore",
+            "keys",
+            "key-users",
+            "timer_list",
+            "sched_debug",
+            "latency_stats",
+            "kmsg",
+            "kallsyms",
+            "kpagecount",
+            "kpageflags",
+            "kpagecgroup",
+            "interrupts",
+        ] {
+            cover_file(&proc.join(name));
+        }
+        let sysfs = root.join("sys");
+        let flags = safe | libc::MS_RDONLY;
+        match sys::mount(Some(OsStr::new("sysfs")), &sysfs, Some(c"sysfs"), flags, None) {
+            Ok(()) => {
+                for name in ["firmware", "kernel", "fs", "module", "power"] {
+                    cover_folder(&sysfs.join(name));
+                }
+            }
+            Err(error) => notes.push(format!("/sys is empty: {error}")),
+        }
+        let shm = self.areas.iter().find(|area| area.path == Path::new("/dev/shm"));
+        let shm = shm.map(|area| Path::new(STAGING).join(&area.folder));
+        mount_dev(&root.join("dev"), shm.as_deref()).map_err(failed("build /dev"))
+    }
+
+    /// The submounts, for the report.
+    pub(crate) fn submounts(&self) -> &[PathBuf] {
+        &self.submounts
+    }
+}
+
+struct Sources {
+    /// One for each area; `None` for those that start empty.
+    layers: Vec<Option<Layer>>,
+    extras: Vec<Extra>,
+}
+
+enum Layer {
+    /// A detached, id-mapped mount.
+    Tree(OwnedFd),
+    Folder(OwnedFd),
+}
+
+struct Extra {
+    source: OwnedFd,
+    target: PathBuf,
+    writable: bool,
+}
+
+fn work_folder(folder: &Path) -> PathBuf {
+    Path::new("work").join(folder)
+}
+
+fn lower_folder(folder: &Path) -> PathBuf {
+    Path::new("lower").join(folder)
+}
+
+/// `path` (absolute, inside) as seen from outside through `root`.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+fn open_folder(path: &Path) -> io::Result<OwnedFd> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_DIRECTORY | libc::O_CLOEXEC)
+        .open(path)?;
+    Ok(file.into())
+}
+
+fn bind(source: &Path, target: &Path) -> io::Result<()> {
+    sys::mount(Some(source.as_os_str()), target, None, libc::MS_BIND, None)
+}
+
+fn home(spec: &Spec) -> Option<PathBuf> {
+    let value = spec.env.iter().rev().find(|(key, _)| key == OsStr::new("HOME"))?;
+    let path = PathBuf::from(&value.1);
+    (path.is_absolute() && path != Path::new("/")).then_some(path)
+}
+
+/// The host's account list without whoever has the command's id, plus the command's user.
+fn accounts(path: &str, line: &str, spec: &Spec) -> String {
+    let host = fs::read(path).unwrap_or_default();
+    let mut text = String::new();
+    let id = INSIDE_UID.to_string();
+    for entry in String::from_utf8_lossy(&host).lines() {
+        let taken = entry.split(':').nth(2) == Some(id.as_str()) || entry.starts_with("sandbox:");
+        if !taken {
+            text.push_str(entry);
+            text.push('\n');
+        }
+    }
+    text.push_str(line);
+    if path.ends_with("passwd") {
+        let home = home(spec).unwrap_or_else(|| "/tmp".into());
+        text.push_str(&home.to_string_lossy());
+        text.push_str(":/bin/sh");
+    }
+    text.push('\n');
+    text
+}
+
+/// Mounts of the host that carry files and are neither hidden nor replaced.
+fn submounts(areas: &[Area]) -> Vec<PathBuf> {
+    const KINDS: [&str; 12] = [
+        "ext2", "ext3", "ext4", "xfs", "btrfs", "overlay", "zfs", "f2fs", "erofs", "squashfs",
+        "nfs4", "virtiofs",
+    ];
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mut found: Vec<PathBuf> = Vec::new();
+    for line in text.lines() {
+        let Some((left, right)) = line.split_once(" - ") else { continue };
+        let kind = right.split(' ').next().unwrap_or("");
+        let Some(path) = left.split(' ').nth(4).map(unescape) else { continue };
+        let replaced = areas.iter().any(|area| !area.overlay && path.starts_with(&area.path))
+            || ["/proc", "/sys", "/dev"].iter().any(|top| path.starts_with(top))
+            || path == Path::new("/");
+        if !replaced && KINDS.contains(&kind) && path.is_dir() && !found.contains(&path) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found.truncate(SUBMOUNTS_MAX);
+    found
+}
+
+/// mountinfo writes space, tab, newline and backslash as `\NNN` octal.
+fn unescape(field: &str) -> PathBuf {
+    let bytes = field.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let octal = bytes.get(at + 1..at + 4).and_then(|digits| {
+            std::str::from_utf8(digits).ok().and_then(|text| u8::from_str_radix(text, 8).ok())
+        });
+        match (bytes[at], octal) {
+            (b'\\', Some(byte)) => {
+                out.push(byte);
+                at += 4;
+            }
+            (byte, _) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    PathBuf::from(OsStr::from_bytes(&out))
+}
+
+fn read_only(path: &Path, notes: &mut Notes) {
+    if fs::symlink_metadata(path).is_err() {
+        return;
+    }
+    let flags = libc::MS_BIND
+        | libc::MS_REMOUNT
+        | libc::MS_RDONLY
+        | libc::MS_NOSUID
+        | libc::MS_NODEV
+        | libc::MS_NOEXEC;
+    let result = bind(path, path).and_then(|()| sys::mount(None, path, None, flags, None));
+    if let Err(error) = result {
+        notes.push(format!("{} is not read-only: {error}", path.display()));
+    }
+}
+
+fn cover_file(path: &Path) {
+    if fs::symlink_metadata(path).is_ok() {
+        let _ = bind(Path::new("/dev/null"), path);
+    }
+}
+
+fn cover_folder(path: &Path) {
+    if path.is_dir() {
+        let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+        let _ =
+            sys::mount(None, path, Some(c"tmpfs"), flags, Some(c"size=4k,nr_inodes=2,mode=0755"));
+    }
+}
+
+/// A small /dev: the harmless devices of the host, own pseudo-terminals, own shared memory.
+fn mount_dev(dev: &Path, shm: Option<&Path>) -> io::Result<()> {
+    let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
+    let options = Some(c"size=64k,nr_inodes=64,mode=0755");
+    sys::mount(Some(OsStr::new("tmpfs")), dev, Some(c"tmpfs"), flags, options)?;
+    for name in ["null", "zero", "full", "random", "urandom", "tty"] {
+        let target = dev.join(name);
+        fs::File::create_new(&target)?;
+        bind(&Path::new("/dev").join(name), &target)?;
+    }
+    for (name, to) in [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+        ("ptmx", "pts/ptmx"),
+    ] {
+        std::os::unix::fs::symlink(to, dev.join(name))?;
+    }
+    fs::create_dir(dev.join("pts"))?;
+    let pts = Some(c"newinstance,ptmxmode=0666,mode=0620,max=64");
+    let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
+    sys::mount(Some(OsStr::new("devpts")), &dev.join("pts"), Some(c"devpts"), flags, pts)?;
+    fs::create_dir(dev.join("shm"))?;
+    shm.map_or(Ok(()), |shm| bind(shm, &dev.join("shm")))
+}
