@@ -6,4 +6,5 @@
 )]
 
 mod child;
+mod landlock;
 mod seccomp;
