@@ -1,0 +1,144 @@
+/* Maps and what is set before the programs are loaded. */
+#ifndef SHIELDX_STATE_H
+#define SHIELDX_STATE_H
+
+/* One recipe per system call number; filled in by the loader. */
+const volatile struct recipe recipes[RECIPES_LEN] = {};
+/* Bit n: a call that fails with errno n may have been refused by the policy. */
+const volatile u64 refusal_errnos[2] = {};
+/* On a single CPU nobody can drain a ring while a program waits. */
+const volatile u32 cpus = 1;
+
+struct {
+	DECLARE_INT(type, BPF_MAP_TYPE_ARRAY);
+	DECLARE_INT(max_entries, 1);
+	DECLARE_TYPE(key, u32);
+	DECLARE_TYPE(value, struct control);
+} control SEC(".maps");
+
+struct {
+	DECLARE_INT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	DECLARE_INT(max_entries, KIND_COUNT);
+	DECLARE_TYPE(key, u32);
+	DECLARE_TYPE(value, struct counters);
+} counters SEC(".maps");
+
+/* The ring sizes are set by the loader. */
+struct {
+	DECLARE_INT(type, BPF_MAP_TYPE_RINGBUF);
+	DECLARE_INT(max_entries, 4194304);
+} critical SEC(".maps");
+
+struct {
+	DECLARE_INT(type, BPF_MAP_TYPE_RINGBUF);
+	DECLARE_INT(max_entries, 4194304);
+} bulk SEC(".maps");
+
+/* A record under construction. Tracepoints run with preemption off and a program does not nest in
+ * itself, so one per CPU and program is enough. */
+#define IN_SYSCALL 0
+#define IN_EXEC 1
+
+struct scratch {
+	struct record record;
+	u8 data[DATA_LEN_MAX];
+};
+
+struct {
+	DECLARE_INT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	DECLARE_INT(max_entries, 2);
+	DECLARE_TYPE(key, u32);
+	DECLARE_TYPE(value, struct scratch);
+} scratches SEC(".maps");
+
+/* Writes and sends are counted per process and file (or socket, peer and errno). */
+struct total_key {
+	u64 start_ns;
+	u64 ino;
+	u64 peer[2];
+	u32 tgid;
+	u32 generation;
+	u32 device;
+	s32 error;
+	u32 port;
+	u32 pad;
+};
+
+struct {
+	DECLARE_INT(type, BPF_MAP_TYPE_HASH);
+	DECLARE_INT(max_entries, TOTALS_LEN);
+	DECLARE_INT(map_flags, BPF_F_NO_PREALLOC);
+	DECLARE_TYPE(key, struct total_key);
+	DECLARE_TYPE(value, u32);
+} total_index SEC(".maps");
+
+struct {
+	DECLARE_INT(type, BPF_MAP_TYPE_ARRAY);
+	DECLARE_INT(max_entries, TOTALS_LEN);
+	DECLARE_TYPE(key, u32);
+	DECLARE_TYPE(value, struct total);
+} totals SEC(".maps");
+
+/* The last file this CPU saw written, so that a copy loop costs no hash lookup. */
+#define UNINTERESTING 0xfffffffe
+
+struct last_write {
+	u64 file;
+	u64 inode;
+	u64 ino;
+	u32 tgid;
+	u32 total;
+};
+
+struct {
+	DECLARE_INT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	DECLARE_INT(max_entries, 1);
+	DECLARE_TYPE(key, u32);
+	DECLARE_TYPE(value, struct last_write);
+} last_writes SEC(".maps");
+
+/* Executable memory without a file behind it, or writable as well. */
+struct range {
+	u64 start;
+	u64 end; /* 0: unused */
+	u64 told;
+};
+
+struct ranges {
+	struct range list[RANGES_PER_TASK];
+	u32 next;
+	u32 pad;
+};
+
+struct {
+	DECLARE_INT(type, BPF_MAP_TYPE_HASH);
+	DECLARE_INT(max_entries, 4096);
+	DECLARE_INT(map_flags, BPF_F_NO_PREALLOC);
+	DECLARE_TYPE(key, u32);
+	DECLARE_TYPE(value, struct ranges);
+} ranges SEC(".maps");
+
+INLINE struct control *get_control(void)
+{
+	u32 zero = 0;
+	return bpf_map_lookup_elem(&control, &zero);
+}
+
+INLINE struct scratch *get_scratch(u32 which)
+{
+	return bpf_map_lookup_elem(&scratches, &which);
+}
+
+INLINE struct counters *get_counters(u32 kind)
+{
+	return bpf_map_lookup_elem(&counters, &kind);
+}
+
+/* Whether the current task belongs to the run. A task cannot leave its cgroup without a writable
+ * cgroup filesystem, which the sandbox does not have. */
+INLINE bool watched(struct control *c, struct task_struct *task)
+{
+	return c->cgroup_id && task->cgroups->dfl_cgrp->kn->id == c->cgroup_id;
+}
+
+#endif
