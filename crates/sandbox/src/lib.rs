@@ -6,6 +6,7 @@
 
 pub mod landlock;
 pub mod monitor;
+pub mod probe;
 pub mod runner;
 pub mod seccomp;
 pub mod spec;

@@ -673,3 +673,11 @@ pub(crate) fn write_stream(fd: c_int, data: &[u8]) -> io::Result<()> {
     // SAFETY: standard streams stay open for the life of the process.
     write_all(unsafe { BorrowedFd::borrow_raw(fd) }, data)
 }
+
+/// Whether this process may create entries in `path` (access(2), effective ids).
+pub(crate) fn writable(path: &Path) -> bool {
+    cstring(path).is_ok_and(|path| {
+        // SAFETY: the path is NUL-terminated and outlives the call.
+        unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::W_OK, libc::AT_EACCESS) == 0 }
+    })
+}

@@ -46,6 +46,13 @@ impl Process {
     }
 }
 
+/// Which cgroup hierarchies this host has, and whether memory and pids can be bounded here.
+#[must_use]
+pub fn cgroup_mode() -> (&'static str, bool) {
+    let plan = Cgroups::plan("probe");
+    (plan.mode(), plan.bounds() && plan.permitted())
+}
+
 /// The monitor of one run.
 enum Watcher {
     Ebpf(ebpf::Running<Recorder>),
@@ -100,7 +107,7 @@ impl Runner for Process {
         let (tier, events, summary) = watcher.finish();
         let watched = watched.map_err(|(step, source)| RunError::Setup { step, source })?;
         let listing =
-            changes::list(built.staging.as_fd(), &plan.areas, &plan.places, spec.keep.as_deref())
+            changes::list(built.staging.as_fd(), &plan.areas, &plan.made, spec.keep.as_deref())
                 .map_err(setup("write the kept files"))?;
         let usage = cgroups.usage();
         let walls = walls(spec, &plan, &cgroups, &built.notes, &missing);
@@ -128,7 +135,7 @@ impl Runner for Process {
 /// What is left of the plan in the supervisor after the keeper took the rest.
 struct Layout {
     areas: Vec<rootfs::Area>,
-    places: Vec<std::path::PathBuf>,
+    made: changes::Made,
     base: Option<u32>,
 }
 
@@ -169,7 +176,7 @@ impl Start {
         };
         let base = ids.as_ref().map(|ids| ids.base);
         let plan = Plan::new(spec, ids);
-        let layout = Layout { areas: plan.areas.clone(), places: plan.places.clone(), base };
+        let layout = Layout { areas: plan.areas.clone(), made: plan.made(), base };
         let policy = Policy::standard(spec.net);
         let (outer, inner) = sys::seqpacket_pair().map_err(setup("create a socket pair"))?;
         sys::pass_credentials(outer.as_fd()).map_err(setup("ask for credentials"))?;
@@ -483,7 +490,7 @@ fn walls(
     walls.extend(
         others
             .filter(|line| !line.starts_with("landlock="))
-            .map(|line| wall("root", false, line.to_owned())),
+            .map(|line| wall("root", true, line.to_owned())),
     );
     walls
 }

@@ -80,6 +80,10 @@ impl Cgroups {
     /// Creates the groups and sets the limits. Returns what could not be done, in words.
     pub(crate) fn create(&mut self, limits: &Limits) -> Vec<String> {
         let mut missing = Vec::new();
+        if !self.permitted() {
+            *self = Self::default();
+            return vec!["no control groups: this user may not create any here".to_owned()];
+        }
         if let Some(path) = self.v2.clone()
             && let Err(error) = fs::create_dir(&path)
         {
@@ -99,6 +103,13 @@ impl Cgroups {
             }
         }
         missing
+    }
+
+    /// Whether this user may create at least one of the groups.
+    pub(crate) fn permitted(&self) -> bool {
+        self.v2.iter().chain(self.v1.iter().map(|(_, path)| path)).any(|group| {
+            group.parent().is_some_and(|parent| sys::writable(parent))
+        })
     }
 
     fn set_limits(&self, limits: &Limits) -> Vec<(&'static str, io::Result<()>)> {

@@ -26,6 +26,15 @@ const HASH_BYTES_MAX: u64 = 4 << 30;
 /// A kept file's size, at most.
 const KEEP_FILE_MAX: u64 = 1 << 30;
 
+/// What the sandbox put into the areas before the command started.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Made {
+    /// Folders, with their parents.
+    pub places: Vec<PathBuf>,
+    /// Symbolic links.
+    pub links: Vec<PathBuf>,
+}
+
 /// The list and what it leaves out, in words.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
@@ -33,7 +42,7 @@ pub(crate) struct Listing {
     pub notes: Vec<String>,
 }
 
-/// Lists every area but for `places`, folders the sandbox made itself; copies regular files below `keep` when it is given.
+/// Lists every area but for what the sandbox made itself; copies regular files below `keep` when it is given.
 ///
 /// # Errors
 /// Only when a file could not be written below `keep`: the listing itself always succeeds, and
@@ -41,11 +50,11 @@ pub(crate) struct Listing {
 pub(crate) fn list(
     staging: BorrowedFd<'_>,
     areas: &[Area],
-    places: &[PathBuf],
+    made: &Made,
     keep: Option<&Path>,
 ) -> io::Result<Listing> {
     let mut walk = Walk {
-        places,
+        made,
         listing: Listing::default(),
         keep: keep.map(Path::to_owned),
         budget: HASH_BYTES_MAX,
@@ -73,7 +82,7 @@ pub(crate) fn list(
 }
 
 struct Walk<'a> {
-    places: &'a [PathBuf],
+    made: &'a Made,
     listing: Listing,
     keep: Option<PathBuf>,
     budget: u64,
@@ -132,7 +141,7 @@ impl Walk<'_> {
         let kind = file_type(meta.mode());
         if kind == "directory" {
             let new = below.as_ref().is_none_or(|host| !host.is_dir());
-            let ours = self.places.iter().any(|place| place.starts_with(path));
+            let ours = self.made.places.iter().any(|place| place.starts_with(path));
             if new && !ours {
                 self.push(path, "created", kind, &meta);
             }
@@ -151,6 +160,9 @@ impl Walk<'_> {
                 below.as_ref().map_or("file", |m| file_type(m.mode())),
                 &meta,
             );
+            return Ok(());
+        }
+        if kind == "symlink" && self.made.links.iter().any(|link| link == path) {
             return Ok(());
         }
         let change = if below.is_some() { "modified" } else { "created" };

@@ -43,7 +43,9 @@ pub(crate) struct Plan {
     pub ids: Option<Ids>,
     pub cwd: PathBuf,
     /// Paths whose parents must exist inside although the host's root lacks or hides them.
-    pub places: Vec<PathBuf>,
+    places: Vec<PathBuf>,
+    /// Symbolic links at the top of the root, with where they point.
+    links: Vec<(PathBuf, PathBuf)>,
     submounts: Vec<PathBuf>,
     passwd: String,
     group: String,
@@ -78,13 +80,22 @@ fn failed(step: impl Into<String>) -> impl FnOnce(io::Error) -> Failed {
 impl Plan {
     /// Decides on areas and mounts; only reads the host.
     pub(crate) fn new(spec: &Spec, ids: Option<Ids>) -> Self {
-        let mut areas = vec![Area { folder: "upper/root".into(), path: "/".into(), overlay: true }];
+        let mut areas = Vec::new();
+        let mut links = Vec::new();
+        if ids.is_some() {
+            areas.push(Area { folder: "upper/root".into(), path: "/".into(), overlay: true });
+        } else {
+            // overlayfs refuses a lower folder below which the host has mounts that this user
+            // may not uncover, and "/" always has: each folder of the top gets its own.
+            areas.push(Area { folder: "bare/root".into(), path: "/".into(), overlay: false });
+        }
         let private = ["/tmp", "/var/tmp", "/run", "/dev/shm"].map(PathBuf::from);
         let mut bare: Vec<PathBuf> = private.to_vec();
         bare.extend(spec.hidden.iter().cloned());
         bare.sort();
         for path in bare {
-            let nested = areas.iter().any(|area| !area.overlay && path.starts_with(&area.path));
+            let covers = |area: &Area| area.path != Path::new("/") && path.starts_with(&area.path);
+            let nested = areas.iter().any(|area| !area.overlay && covers(area));
             if nested || !path.is_absolute() || path == Path::new("/") {
                 continue;
             }
@@ -95,6 +106,9 @@ impl Plan {
             }
         }
         let submounts = submounts(&areas);
+        if ids.is_none() {
+            links = top_level(&mut areas);
+        }
         for path in &submounts {
             let folder = PathBuf::from(format!("upper/{}", areas.len()));
             areas.push(Area { folder, path: path.clone(), overlay: true });
@@ -107,11 +121,16 @@ impl Plan {
         places.extend(spec.tools.iter().cloned());
         places.extend(spec.mounts.iter().map(|mount| mount.target.clone()));
         places.extend(home(spec));
+        if ids.is_none() {
+            places.extend(["/proc", "/sys", "/dev"].map(PathBuf::from));
+            places.extend(areas.iter().map(|area| area.path.clone()));
+        }
         Self {
             areas,
             ids,
             cwd: spec.cwd.clone(),
             places,
+            links,
             submounts,
             passwd: accounts("/etc/passwd", "sandbox:x:1000:1000:sandbox:", spec),
             group: accounts("/etc/group", "sandbox:x:1000:", spec),
@@ -245,6 +264,10 @@ impl Plan {
             self.place(place, mine)
                 .map_err(failed(format!("make room for {}", place.display())))?;
         }
+        for (link, to) in &self.links {
+            let at = below(&staging.join("bare/root"), link);
+            std::os::unix::fs::symlink(to, at).map_err(failed("copy a link of the root"))?;
+        }
         open_folder(staging).map_err(failed("open the memory for writes"))
     }
 
@@ -256,19 +279,22 @@ impl Plan {
     }
 
     /// Creates `path` where the host's root does not show it: in the bare area that covers it, or
-    /// in the mask layer.
+    /// in a layer above the host's.
     fn place(&self, path: &Path, to_user: bool) -> io::Result<()> {
-        let bare = self
+        let area = self
             .areas
             .iter()
-            .filter(|area| !area.overlay && path.starts_with(&area.path))
+            .filter(|area| path.starts_with(&area.path) && area.path != path)
             .max_by_key(|area| area.path.components().count());
-        let (top, rest) = match bare {
-            Some(area) => {
+        let (top, rest) = match area {
+            Some(area) if !area.overlay => {
                 (area.folder.clone(), path.strip_prefix(&area.path).unwrap_or(path).to_owned())
             }
-            None if fs::symlink_metadata(path).is_ok() => return Ok(()),
-            None => (PathBuf::from("mask"), path.strip_prefix("/").unwrap_or(path).to_owned()),
+            _ if fs::symlink_metadata(path).is_ok() => return Ok(()),
+            Some(area) if self.ids.is_none() => {
+                (area.folder.clone(), path.strip_prefix(&area.path).unwrap_or(path).to_owned())
+            }
+            _ => (PathBuf::from("mask"), path.strip_prefix("/").unwrap_or(path).to_owned()),
         };
         let is_file = fs::metadata(path).is_ok_and(|meta| !meta.is_dir());
         let mut at = Path::new(STAGING).join(top);
@@ -317,6 +343,7 @@ impl Plan {
             let folder = Path::new(STAGING).join(&area.folder);
             let Some(layer) = layer else {
                 if area.path != Path::new("/dev/shm") && target.is_dir() {
+                    // "/" is the first: it becomes the mount that is pivoted into.
                     bind(&folder, &target)
                         .map_err(failed(format!("cover {}", area.path.display())))?;
                 }
@@ -328,7 +355,16 @@ impl Plan {
                 Err(error) if is_root || area.path == self.cwd => {
                     return Err(failed(format!("lay memory over {}", area.path.display()))(error));
                 }
-                Err(error) => notes.push(format!("{} is not shown: {error}", area.path.display())),
+                Err(error) => {
+                    let shown = sys::clone_mount(&area.path, true).and_then(|tree| {
+                        let set = sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NODEV;
+                        let attr = MountAttr { set, ..MountAttr::default() };
+                        sys::mount_setattr(tree.as_fd(), true, &attr)?;
+                        sys::move_mount(tree.as_fd(), &target)
+                    });
+                    let how = if shown.is_ok() { "read-only" } else { "not shown" };
+                    notes.push(format!("{} is {how}: {error}", area.path.display()));
+                }
             }
         }
         Ok(())
@@ -344,8 +380,11 @@ impl Plan {
                 at
             }
         };
-        let mask =
-            if area.path == Path::new("/") { format!("{STAGING}/mask:") } else { String::new() };
+        let mask = match area.path.to_str() {
+            Some("/") => format!("{STAGING}/mask:"),
+            Some("/etc") if self.ids.is_none() => format!("{STAGING}/mask/etc:"),
+            _ => String::new(),
+        };
         // An ordinary user's overlay keeps its notes in user.* attributes.
         let attributes = if self.ids.is_some() { "" } else { ",userxattr" };
         let options = format!(
@@ -421,6 +460,12 @@ impl Plan {
         let shm = self.areas.iter().find(|area| area.path == Path::new("/dev/shm"));
         let shm = shm.map(|area| Path::new(STAGING).join(&area.folder));
         mount_dev(&root.join("dev"), shm.as_deref()).map_err(failed("build /dev"))
+    }
+
+    /// What the build puts into the areas.
+    pub(crate) fn made(&self) -> super::changes::Made {
+        let links = self.links.iter().map(|(link, _)| link.clone()).collect();
+        super::changes::Made { places: self.places.clone(), links }
     }
 
     /// The submounts, for the report.
@@ -513,7 +558,8 @@ fn submounts(areas: &[Area]) -> Vec<PathBuf> {
         let Some((left, right)) = line.split_once(" - ") else { continue };
         let kind = right.split(' ').next().unwrap_or("");
         let Some(path) = left.split(' ').nth(4).map(unescape) else { continue };
-        let replaced = areas.iter().any(|area| !area.overlay && path.starts_with(&area.path))
+        let covers = |area: &Area| area.path != Path::new("/") && path.starts_with(&area.path);
+        let replaced = areas.iter().any(|area| !area.overlay && covers(area))
             || ["/proc", "/sys", "/dev"].iter().any(|top| path.starts_with(top))
             || path == Path::new("/");
         if !replaced && KINDS.contains(&kind) && path.is_dir() && !found.contains(&path) {
@@ -523,6 +569,29 @@ fn submounts(areas: &[Area]) -> Vec<PathBuf> {
     found.sort();
     found.truncate(SUBMOUNTS_MAX);
     found
+}
+
+/// Adds an overlay for every folder at the top of the host's root that is not replaced, and
+/// returns the links there.
+fn top_level(areas: &mut Vec<Area>) -> Vec<(PathBuf, PathBuf)> {
+    const REPLACED: [&str; 5] = ["/proc", "/sys", "/dev", "/lost+found", "/boot"];
+    let mut links = Vec::new();
+    let mut names: Vec<PathBuf> =
+        fs::read_dir("/").into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    names.sort();
+    for path in names {
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        if meta.is_symlink() {
+            links.extend(fs::read_link(&path).ok().map(|to| (path, to)));
+        } else if meta.is_dir()
+            && !REPLACED.iter().any(|replaced| path == Path::new(replaced))
+            && !areas.iter().any(|area| area.path == path)
+        {
+            let folder = PathBuf::from(format!("upper/{}", areas.len()));
+            areas.push(Area { folder, path, overlay: true });
+        }
+    }
+    links
 }
 
 /// mountinfo writes space, tab, newline and backslash as `\NNN` octal.

@@ -1,0 +1,133 @@
+//! What this host offers a sandbox, and what each missing thing costs.
+//!
+//! Every line is tried, not guessed from a version: a namespace is created, a filter is compiled in
+//! the kernel, a program is loaded. Nothing here decides what to do about it.
+
+use std::fs;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use crate::monitor::{ebpf, notify};
+use crate::runner::process;
+use crate::sys::{self, Fork};
+
+/// One thing a host may have.
+#[derive(Debug, Clone)]
+pub struct Capability {
+    pub name: String,
+    /// What was found, in words.
+    pub state: String,
+    pub available: bool,
+    /// What is lost without it; empty when it is there.
+    pub costs: String,
+}
+
+fn capability(name: &str, found: Result<String, String>, costs: &str) -> Capability {
+    let available = found.is_ok();
+    let (Ok(state) | Err(state)) = found;
+    let costs = if available { String::new() } else { costs.to_owned() };
+    Capability { name: name.to_owned(), state, available, costs }
+}
+
+/// Everything, in the order a person asks.
+#[must_use]
+pub fn all() -> Vec<Capability> {
+    vec![
+        capability(
+            "eBPF (tier B)",
+            ebpf::probe().map(|probe| probe.to_string()).map_err(|error| error.reason),
+            "runs are watched by tier C: evidence is at most reduced",
+        ),
+        capability(
+            "seccomp notification (tier C)",
+            notify::probe().map(|probe| probe.to_string()).map_err(|error| error.reason),
+            "an ordinary user's runs cannot be watched: every verdict is inconclusive",
+        ),
+        capability("cgroups", cgroups(), "memory and processes are bounded by rlimits only"),
+        capability(
+            "user namespaces",
+            user_namespaces(),
+            "an ordinary user cannot run anything: run as root",
+        ),
+        capability("overlayfs", overlay(), "the process runner cannot build a root"),
+        capability(
+            "Landlock",
+            crate::landlock::abi()
+                .map(|abi| format!("ABI {abi}"))
+                .ok_or_else(|| "not in this kernel, or not enabled (lsm= boot option)".to_owned()),
+            "the second wall behind the mount namespace is missing",
+        ),
+        capability("Docker", docker(), "no docker runner (not in this version)"),
+        capability("KVM", kvm(), "no hardware-isolated runner (not in this version)"),
+        capability("QEMU", qemu(), "no emulated microvm runner (not in this version)"),
+    ]
+}
+
+fn cgroups() -> Result<String, String> {
+    let (mode, bounds) = process::cgroup_mode();
+    if bounds {
+        Ok(format!("{mode}: memory and pids controllers"))
+    } else {
+        Err(format!("{mode}: this user has no memory and pids controllers"))
+    }
+}
+
+fn user_namespaces() -> Result<String, String> {
+    match in_child(|| sys::unshare(libc::CLONE_NEWUSER)) {
+        Ok(()) => Ok("can be created".to_owned()),
+        Err(error) => Err(format!(
+            "cannot be created: {error} (kernel.unprivileged_userns_clone, user.max_user_namespaces, AppArmor)"
+        )),
+    }
+}
+
+fn overlay() -> Result<String, String> {
+    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    if known.lines().any(|line| line.trim_start_matches("nodev").trim() == "overlay") {
+        Ok("in this kernel".to_owned())
+    } else {
+        Err("not in this kernel (module overlay?)".to_owned())
+    }
+}
+
+fn docker() -> Result<String, String> {
+    let socket = Path::new("/var/run/docker.sock");
+    match UnixStream::connect(socket) {
+        Ok(_) => Ok(format!("a daemon listens on {}", socket.display())),
+        Err(error) => Err(format!("no daemon on {}: {error}", socket.display())),
+    }
+}
+
+fn kvm() -> Result<String, String> {
+    match fs::OpenOptions::new().read(true).write(true).open("/dev/kvm") {
+        Ok(_) => Ok("/dev/kvm opens; whether a guest boots is not tried".to_owned()),
+        Err(error) => Err(format!("/dev/kvm: {error}")),
+    }
+}
+
+fn qemu() -> Result<String, String> {
+    ["/usr/bin", "/usr/local/bin", "/usr/libexec"]
+        .iter()
+        .map(|folder| Path::new(folder).join("qemu-system-x86_64"))
+        .find(|path| path.exists())
+        .map(|path| path.display().to_string())
+        .ok_or_else(|| "qemu-system-x86_64 is not installed".to_owned())
+}
+
+/// Tries something in a process of its own, so that it leaves no trace in this one.
+fn in_child(attempt: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    match sys::fork()? {
+        Fork::Child => {
+            let errno = attempt().err().and_then(|error| error.raw_os_error()).unwrap_or(0);
+            sys::exit_now(errno & 0x7f)
+        }
+        Fork::Parent(pid) => match sys::wait(pid, 0) {
+            Some((_, status)) if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0 => Ok(()),
+            Some((_, status)) if libc::WIFEXITED(status) => {
+                Err(io::Error::from_raw_os_error(libc::WEXITSTATUS(status)))
+            }
+            _ => Err(io::Error::from_raw_os_error(libc::ECHILD)),
+        },
+    }
+}
