@@ -1,0 +1,158 @@
+//! The verdict: one function from a recording to an assessment.
+
+use shieldx_types::{
+    Assessment, Contribution, Detection, Evidence, Level, Recording, Technique, Verdict,
+};
+
+use crate::attack::ATTACK_VERSION;
+use crate::detector::{Detector, Finding};
+use crate::detectors;
+use crate::evidence;
+use crate::score;
+use crate::timeline::Timeline;
+
+/// Version of the detector set. Raised whenever any recording may get another assessment.
+pub const DETECTORS_VERSION: &str = "1";
+
+/// The score is bounded by this.
+pub const SCORE_POINTS_MAX: u32 = 100;
+
+/// From here a run is suspicious.
+///
+/// Derivation. Weights are log-likelihood ratios in decibans, so they add up to posterior odds once
+/// the prior is known. The prior is an assumption, not a measurement: of the commands people bother
+/// to check, one in a hundred is hostile, −20 decibans. A verdict *malicious* should be right ten
+/// times as often as wrong: posterior odds 10 : 1, +10 decibans, hence 30 decibans of evidence.
+/// *Suspicious* should start where a person's minute is well spent: about one in six of such runs
+/// hostile, −7 decibans, hence 13 decibans of evidence. 70 points for 30 decibans fix the scale
+/// (7/3 points per deciban): 13 decibans are 30 points, and 100 points are 43 decibans, 200 : 1.
+pub const SUSPICIOUS_POINTS: u32 = 30;
+
+/// From here a run is malicious; the derivation is at [`SUSPICIOUS_POINTS`].
+pub const MALICIOUS_POINTS: u32 = 70;
+
+/// A detection names at most this many events; `event_count` has the full number.
+const DETECTION_EVENTS_MAX: usize = 16;
+
+/// What the caller asks of a verdict.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Anything but full evidence makes the run inconclusive; score and detections stay visible.
+    pub require_full: bool,
+}
+
+/// Tells what a recording means. Pure: equal input, equal bytes.
+#[must_use]
+pub fn assess(recording: &Recording, options: &Options) -> Assessment {
+    let timeline = Timeline::new(recording);
+    let findings: Vec<(&Detector, Finding)> = detectors::all()
+        .iter()
+        .filter_map(|detector| Some((detector, (detector.find)(&timeline)?)))
+        .filter(|(_, finding)| finding.weight > 0)
+        .collect();
+    let named: Vec<_> = findings.iter().map(|(d, f)| (d.info.attack.id, f)).collect();
+    let decibans = score::capped(&named);
+    let score = score::points(&decibans, SCORE_POINTS_MAX);
+    let points = score::split(score, &decibans);
+
+    let mut rows: Vec<(Detection, u32)> =
+        findings.iter().zip(&points).map(|((d, f), &p)| (detection(&timeline, d, f), p)).collect();
+    // What weighs most comes first; the order of the detector list breaks ties.
+    rows.sort_by_key(|(detection, points)| {
+        (std::cmp::Reverse(*points), std::cmp::Reverse(detection.weight_decibans))
+    });
+    let contributions = rows.iter().map(|(detection, points)| contribution(detection, *points));
+    let contributions: Vec<Contribution> = contributions.collect();
+    let detections: Vec<Detection> = rows.into_iter().map(|(detection, _)| detection).collect();
+
+    let evidence = evidence::appraise(recording);
+    let (verdict, reason) = judge(score, &detections, &evidence, options);
+    Assessment {
+        verdict,
+        score,
+        reason,
+        contributions,
+        detections,
+        evidence,
+        attack_version: ATTACK_VERSION.to_owned(),
+        detectors_version: DETECTORS_VERSION.to_owned(),
+    }
+}
+
+fn detection(timeline: &Timeline<'_>, detector: &Detector, finding: &Finding) -> Detection {
+    let event = |&index: &usize| &timeline.events[index];
+    let mut ids: Vec<u64> =
+        finding.events.iter().chain(&finding.context).map(|index| event(index).id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let event_count = ids.len() as u64;
+    if ids.len() > DETECTION_EVENTS_MAX {
+        // The events that are the behaviour go before those that explain it.
+        ids = finding.events.iter().take(DETECTION_EVENTS_MAX).map(|i| event(i).id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+    }
+    let attack = detector.info.attack;
+    Detection {
+        detector: detector.info.id.to_owned(),
+        title: detector.info.title.to_owned(),
+        technique: Technique {
+            id: attack.id.to_owned(),
+            name: attack.name.to_owned(),
+            tactic: attack.tactic.to_owned(),
+        },
+        summary: finding.summary.clone(),
+        events: ids,
+        event_count,
+        weight_decibans: finding.weight,
+        blocked: finding.events.iter().all(|index| event(index).blocked),
+    }
+}
+
+fn contribution(detection: &Detection, points: u32) -> Contribution {
+    Contribution {
+        detector: detection.detector.clone(),
+        technique: detection.technique.id.clone(),
+        points,
+        events: detection.events.clone(),
+    }
+}
+
+fn judge(
+    score: u32,
+    detections: &[Detection],
+    evidence: &Evidence,
+    options: &Options,
+) -> (Verdict, String) {
+    let worth = worth(evidence);
+    if options.require_full && evidence.level != Level::Full {
+        return (Verdict::Inconclusive, format!("full evidence is required and {worth}"));
+    }
+    let strongest = detections.first().map_or("", |detection| detection.title.as_str());
+    let others = match detections.len() {
+        0 | 1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    match score {
+        MALICIOUS_POINTS.. => (Verdict::Malicious, format!("{strongest}{others}")),
+        SUSPICIOUS_POINTS.. => (Verdict::Suspicious, format!("{strongest}{others}")),
+        _ if evidence.level == Level::Incomplete => {
+            (Verdict::Inconclusive, format!("nothing decisive was seen, but {worth}"))
+        }
+        0 if evidence.level == Level::Full => {
+            (Verdict::Benign, "nothing was detected and nothing was lost".to_owned())
+        }
+        0 => (Verdict::Benign, format!("nothing was detected, and {worth}")),
+        _ => (Verdict::Benign, format!("only weak signs: {strongest}{others}")),
+    }
+}
+
+/// The evidence in words, for the end of a sentence.
+fn worth(evidence: &Evidence) -> String {
+    let first = evidence.reasons.first().map_or("", String::as_str);
+    match evidence.level {
+        Level::Full => "the evidence is full".to_owned(),
+        Level::Reduced => format!("the evidence is reduced: {first}"),
+        Level::Incomplete => format!("the evidence is incomplete: {first}"),
+    }
+}
