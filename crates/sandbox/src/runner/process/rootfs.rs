@@ -5,21 +5,22 @@
 //! an overlay or by itself. After the run the supervisor lists the areas through a descriptor of
 //! that tmpfs; nothing of it ever has a name on the host.
 
+mod host;
+mod kernel;
+
 use std::ffi::{CString, OsStr};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
+use self::host::{accounts, home, submounts, top_level};
 use crate::spec::Spec;
 use crate::sys::{self, MountAttr};
 
 /// Where the tmpfs with all areas is mounted while the root is built.
 const STAGING: &str = "/tmp";
-/// Mounts of the host that are carried over, at most.
-const SUBMOUNTS_MAX: usize = 64;
 /// Ids inside: the command's user, and how many are mapped.
 pub(crate) const INSIDE_UID: u32 = 1000;
 pub(crate) const INSIDE_IDS: u32 = 65_536;
@@ -422,46 +423,6 @@ impl Plan {
         Ok(())
     }
 
-    /// /proc, /sys and /dev of the sandbox.
-    fn mount_kernel_folders(&self, root: &Path, notes: &mut Notes) -> Result<(), Failed> {
-        let safe = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-        let proc = root.join("proc");
-        sys::mount(Some(OsStr::new("proc")), &proc, Some(c"proc"), safe, None)
-            .map_err(failed("mount /proc of the new pid namespace"))?;
-        for name in ["sys", "irq", "bus", "fs", "sysrq-trigger", "acpi", "scsi", "asound"] {
-            read_only(&proc.join(name), notes);
-        }
-        for name in [
-            "kcore",
-            "keys",
-            "key-users",
-            "timer_list",
-            "sched_debug",
-            "latency_stats",
-            "kmsg",
-            "kallsyms",
-            "kpagecount",
-            "kpageflags",
-            "kpagecgroup",
-            "interrupts",
-        ] {
-            cover_file(&proc.join(name));
-        }
-        let sysfs = root.join("sys");
-        let flags = safe | libc::MS_RDONLY;
-        match sys::mount(Some(OsStr::new("sysfs")), &sysfs, Some(c"sysfs"), flags, None) {
-            Ok(()) => {
-                for name in ["firmware", "kernel", "fs", "module", "power"] {
-                    cover_folder(&sysfs.join(name));
-                }
-            }
-            Err(error) => notes.push(format!("/sys is empty: {error}")),
-        }
-        let shm = self.areas.iter().find(|area| area.path == Path::new("/dev/shm"));
-        let shm = shm.map(|area| Path::new(STAGING).join(&area.folder));
-        mount_dev(&root.join("dev"), shm.as_deref()).map_err(failed("build /dev"))
-    }
-
     /// What the build puts into the areas.
     pub(crate) fn made(&self) -> super::changes::Made {
         let links = self.links.iter().map(|(link, _)| link.clone()).collect();
@@ -516,160 +477,4 @@ fn open_folder(path: &Path) -> io::Result<OwnedFd> {
 
 fn bind(source: &Path, target: &Path) -> io::Result<()> {
     sys::mount(Some(source.as_os_str()), target, None, libc::MS_BIND, None)
-}
-
-fn home(spec: &Spec) -> Option<PathBuf> {
-    let value = spec.env.iter().rev().find(|(key, _)| key == OsStr::new("HOME"))?;
-    let path = PathBuf::from(&value.1);
-    (path.is_absolute() && path != Path::new("/")).then_some(path)
-}
-
-/// The host's account list without whoever has the command's id, plus the command's user.
-fn accounts(path: &str, line: &str, spec: &Spec) -> String {
-    let host = fs::read(path).unwrap_or_default();
-    let mut text = String::new();
-    let id = INSIDE_UID.to_string();
-    for entry in String::from_utf8_lossy(&host).lines() {
-        let taken = entry.split(':').nth(2) == Some(id.as_str()) || entry.starts_with("sandbox:");
-        if !taken {
-            text.push_str(entry);
-            text.push('\n');
-        }
-    }
-    text.push_str(line);
-    if path.ends_with("passwd") {
-        let home = home(spec).unwrap_or_else(|| "/tmp".into());
-        text.push_str(&home.to_string_lossy());
-        text.push_str(":/bin/sh");
-    }
-    text.push('\n');
-    text
-}
-
-/// Mounts of the host that carry files and are neither hidden nor replaced.
-fn submounts(areas: &[Area]) -> Vec<PathBuf> {
-    const KINDS: [&str; 12] = [
-        "ext2", "ext3", "ext4", "xfs", "btrfs", "overlay", "zfs", "f2fs", "erofs", "squashfs",
-        "nfs4", "virtiofs",
-    ];
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let mut found: Vec<PathBuf> = Vec::new();
-    for line in text.lines() {
-        let Some((left, right)) = line.split_once(" - ") else { continue };
-        let kind = right.split(' ').next().unwrap_or("");
-        let Some(path) = left.split(' ').nth(4).map(unescape) else { continue };
-        let covers = |area: &Area| area.path != Path::new("/") && path.starts_with(&area.path);
-        let replaced = areas.iter().any(|area| !area.overlay && covers(area))
-            || ["/proc", "/sys", "/dev"].iter().any(|top| path.starts_with(top))
-            || path == Path::new("/");
-        if !replaced && KINDS.contains(&kind) && path.is_dir() && !found.contains(&path) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found.truncate(SUBMOUNTS_MAX);
-    found
-}
-
-/// Adds an overlay for every folder at the top of the host's root that is not replaced, and
-/// returns the links there.
-fn top_level(areas: &mut Vec<Area>) -> Vec<(PathBuf, PathBuf)> {
-    const REPLACED: [&str; 5] = ["/proc", "/sys", "/dev", "/lost+found", "/boot"];
-    let mut links = Vec::new();
-    let mut names: Vec<PathBuf> =
-        fs::read_dir("/").into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    names.sort();
-    for path in names {
-        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
-        if meta.is_symlink() {
-            links.extend(fs::read_link(&path).ok().map(|to| (path, to)));
-        } else if meta.is_dir()
-            && !REPLACED.iter().any(|replaced| path == Path::new(replaced))
-            && !areas.iter().any(|area| area.path == path)
-        {
-            let folder = PathBuf::from(format!("upper/{}", areas.len()));
-            areas.push(Area { folder, path, overlay: true });
-        }
-    }
-    links
-}
-
-/// mountinfo writes space, tab, newline and backslash as `\NNN` octal.
-fn unescape(field: &str) -> PathBuf {
-    let bytes = field.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let octal = bytes.get(at + 1..at + 4).and_then(|digits| {
-            std::str::from_utf8(digits).ok().and_then(|text| u8::from_str_radix(text, 8).ok())
-        });
-        match (bytes[at], octal) {
-            (b'\\', Some(byte)) => {
-                out.push(byte);
-                at += 4;
-            }
-            (byte, _) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    PathBuf::from(OsStr::from_bytes(&out))
-}
-
-fn read_only(path: &Path, notes: &mut Notes) {
-    if fs::symlink_metadata(path).is_err() {
-        return;
-    }
-    let flags = libc::MS_BIND
-        | libc::MS_REMOUNT
-        | libc::MS_RDONLY
-        | libc::MS_NOSUID
-        | libc::MS_NODEV
-        | libc::MS_NOEXEC;
-    let result = bind(path, path).and_then(|()| sys::mount(None, path, None, flags, None));
-    if let Err(error) = result {
-        notes.push(format!("{} is not read-only: {error}", path.display()));
-    }
-}
-
-fn cover_file(path: &Path) {
-    if fs::symlink_metadata(path).is_ok() {
-        let _ = bind(Path::new("/dev/null"), path);
-    }
-}
-
-fn cover_folder(path: &Path) {
-    if path.is_dir() {
-        let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-        let _ =
-            sys::mount(None, path, Some(c"tmpfs"), flags, Some(c"size=4k,nr_inodes=2,mode=0755"));
-    }
-}
-
-/// A small /dev: the harmless devices of the host, own pseudo-terminals, own shared memory.
-fn mount_dev(dev: &Path, shm: Option<&Path>) -> io::Result<()> {
-    let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
-    let options = Some(c"size=64k,nr_inodes=64,mode=0755");
-    sys::mount(Some(OsStr::new("tmpfs")), dev, Some(c"tmpfs"), flags, options)?;
-    for name in ["null", "zero", "full", "random", "urandom", "tty"] {
-        let target = dev.join(name);
-        fs::File::create_new(&target)?;
-        bind(&Path::new("/dev").join(name), &target)?;
-    }
-    for (name, to) in [
-        ("fd", "/proc/self/fd"),
-        ("stdin", "/proc/self/fd/0"),
-        ("stdout", "/proc/self/fd/1"),
-        ("stderr", "/proc/self/fd/2"),
-        ("ptmx", "pts/ptmx"),
-    ] {
-        std::os::unix::fs::symlink(to, dev.join(name))?;
-    }
-    fs::create_dir(dev.join("pts"))?;
-    let pts = Some(c"newinstance,ptmxmode=0666,mode=0620,max=64");
-    let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
-    sys::mount(Some(OsStr::new("devpts")), &dev.join("pts"), Some(c"devpts"), flags, pts)?;
-    fs::create_dir(dev.join("shm"))?;
-    shm.map_or(Ok(()), |shm| bind(shm, &dev.join("shm")))
 }

@@ -1,0 +1,226 @@
+//! Processes: birth, identity, rights, end.
+
+#![expect(unsafe_code, reason = "forks and changes the identity of processes")]
+
+use std::ffi::{CStr, CString, OsStr};
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use libc::{c_int, c_long, c_ulong, pid_t};
+
+use super::{check, cstring, owned};
+
+/// Which side of a fork this is.
+pub(crate) enum Fork {
+    Child,
+    Parent(pid_t),
+}
+
+/// libc's `fork`: its own locks, the allocator's included, are usable in the child.
+pub(crate) fn fork() -> io::Result<Fork> {
+    // SAFETY: fork has no preconditions on memory. The child must not wait for locks that other
+    // threads of the parent held; the callers use only libc's allocator and system calls.
+    let pid = unsafe { libc::fork() };
+    match check(c_long::from(pid))? {
+        0 => Ok(Fork::Child),
+        _ => Ok(Fork::Parent(pid)),
+    }
+}
+
+/// Ends this process without running exit handlers that belong to the parent.
+pub(crate) fn exit_now(code: c_int) -> ! {
+    // SAFETY: _exit takes no pointers and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+pub(crate) fn unshare(flags: c_int) -> io::Result<()> {
+    // SAFETY: no pointers are passed.
+    check(c_long::from(unsafe { libc::unshare(flags) })).map(drop)
+}
+
+pub(crate) fn setns(fd: BorrowedFd<'_>, kind: c_int) -> io::Result<()> {
+    // SAFETY: no pointers are passed; the descriptor is open for the length of the call.
+    check(c_long::from(unsafe { libc::setns(fd.as_raw_fd(), kind) })).map(drop)
+}
+
+/// Waits for a child: `(pid, wait status)`. `None` when there is none (or, with `WNOHANG`, none
+/// that changed). Does not allocate.
+pub(crate) fn wait(pid: pid_t, flags: c_int) -> Option<(pid_t, c_int)> {
+    loop {
+        let mut status = 0;
+        // SAFETY: `status` is a live c_int.
+        let ret = unsafe { libc::waitpid(pid, &raw mut status, flags) };
+        if ret > 0 {
+            return Some((ret, status));
+        }
+        if ret == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
+            return None;
+        }
+    }
+}
+
+pub(crate) fn kill(pid: pid_t, signal: c_int) -> io::Result<()> {
+    // SAFETY: no pointers are passed.
+    check(c_long::from(unsafe { libc::kill(pid, signal) })).map(drop)
+}
+
+pub(crate) fn pidfd_open(pid: pid_t) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers are passed.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// A copy of descriptor `fd` of the process behind `pidfd` (kernel 5.6).
+pub(crate) fn pidfd_getfd(pidfd: BorrowedFd<'_>, fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers are passed.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0) })
+}
+
+/// prctl(2) with integer arguments. Does not allocate.
+pub(crate) fn prctl(option: c_int, arg: c_ulong) -> io::Result<()> {
+    // SAFETY: the options used take integers; unused arguments are zero as the kernel demands.
+    check(c_long::from(unsafe {
+        libc::prctl(option, arg, 0 as c_ulong, 0 as c_ulong, 0 as c_ulong)
+    }))
+    .map(drop)
+}
+
+/// Names this thread.
+pub(crate) fn set_name(name: &CStr) {
+    // SAFETY: the pointer is a NUL-terminated string; the kernel copies at most 16 bytes.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) };
+}
+
+/// Empties the capability bounding set; needs CAP_SETPCAP. Does not allocate.
+pub(crate) fn drop_bounding_set() -> io::Result<()> {
+    for capability in 0..64 {
+        if let Err(error) = prctl(libc::PR_CAPBSET_DROP, capability) {
+            if error.raw_os_error() == Some(libc::EINVAL) {
+                break; // past the last capability of this kernel
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Gives up every capability in the other sets. Does not allocate.
+pub(crate) fn drop_capabilities() -> io::Result<()> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: c_int,
+    }
+    const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as c_ulong)?;
+    let header = Header { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
+    let empty = [0_u32; 6];
+    // SAFETY: version 3 reads two structs of three u32; `empty` has those six.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, empty.as_ptr()) }).map(drop)
+}
+
+/// Becomes this user and group with no further groups. Raw calls: libc's would signal threads.
+pub(crate) fn become_user(uid: u32, gid: u32, clear_groups: bool) -> io::Result<()> {
+    if clear_groups {
+        // SAFETY: with a count of zero no pointer is read.
+        check(unsafe { libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>()) })?;
+    }
+    // SAFETY: no pointers are passed.
+    check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })?;
+    // SAFETY: no pointers are passed.
+    check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
+}
+
+pub(crate) fn set_rlimit(resource: libc::__rlimit_resource_t, limit: u64) -> io::Result<()> {
+    let value = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+    // SAFETY: the pointer is to a live struct.
+    check(c_long::from(unsafe { libc::setrlimit(resource, &raw const value) })).map(drop)
+}
+
+pub(crate) fn set_hostname(name: &CStr) -> io::Result<()> {
+    // SAFETY: pointer and length describe the string without its NUL.
+    check(c_long::from(unsafe { libc::sethostname(name.as_ptr(), name.count_bytes()) })).map(drop)
+}
+
+pub(crate) fn setsid() {
+    // SAFETY: takes no arguments; failure (already a leader) is what was wanted.
+    unsafe { libc::setsid() };
+}
+
+/// Null-terminated pointer lists for execve, made before the fork.
+pub(crate) struct ExecArgs {
+    program: CString,
+    _strings: Vec<CString>,
+    argv: Vec<*const libc::c_char>,
+    envp: Vec<*const libc::c_char>,
+}
+
+impl ExecArgs {
+    pub(crate) fn new(
+        program: &Path,
+        argv: &[impl AsRef<OsStr>],
+        env: &[(impl AsRef<OsStr>, impl AsRef<OsStr>)],
+    ) -> io::Result<Self> {
+        let mut strings = Vec::new();
+        for arg in argv {
+            strings.push(cstring(arg)?);
+        }
+        for (key, value) in env {
+            let mut pair = key.as_ref().to_os_string();
+            pair.push("=");
+            pair.push(value.as_ref());
+            strings.push(cstring(pair)?);
+        }
+        // The pointers stay valid when the vector moves: each CString owns its own heap block.
+        let mut argv_pointers: Vec<_> = strings[..argv.len()].iter().map(|s| s.as_ptr()).collect();
+        argv_pointers.push(std::ptr::null());
+        let mut env_pointers: Vec<_> = strings[argv.len()..].iter().map(|s| s.as_ptr()).collect();
+        env_pointers.push(std::ptr::null());
+        Ok(Self {
+            program: cstring(program)?,
+            _strings: strings,
+            argv: argv_pointers,
+            envp: env_pointers,
+        })
+    }
+
+    /// Replaces this process; returns only on failure. Does not allocate.
+    pub(crate) fn exec(&self) -> io::Error {
+        // SAFETY: program and the two null-terminated lists point to strings owned by `self`.
+        unsafe {
+            libc::execve(self.program.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr());
+        }
+        io::Error::last_os_error()
+    }
+}
+
+/// Brings the loopback interface of the current network namespace up.
+pub(crate) fn loopback_up() -> io::Result<()> {
+    // SAFETY: no pointers are passed.
+    let socket = owned(c_long::from(unsafe {
+        libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0)
+    }))?;
+    // SAFETY: ifreq is a plain C struct for which all-zero is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (slot, byte) in request.ifr_name.iter_mut().zip(b"lo") {
+        *slot = byte.cast_signed();
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "IFF_UP | IFF_RUNNING is 0x41")]
+    let flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    request.ifr_ifru.ifru_flags = flags;
+    // SAFETY: the request is a live ifreq with a NUL-terminated name.
+    check(c_long::from(unsafe {
+        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request)
+    }))
+    .map(drop)
+}
+
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: takes no arguments and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+pub(crate) fn effective_gid() -> u32 {
+    // SAFETY: takes no arguments and cannot fail.
+    unsafe { libc::getegid() }
+}
