@@ -326,7 +326,6 @@ surface! {
     n34_tiocsti_high_bits: "tiocsti-high" => "ioctl";
     n35_tioclinux: "tioclinux" => "ioctl";
     n36_clone3: "clone3" => "clone3";
-    n48_mknod: "mknod" => "mknod";
     more_swapon: "swapon" => "swapon";
     more_reboot: "reboot" => "reboot";
     more_sethostname: "sethostname" => "sethostname";
@@ -412,6 +411,15 @@ fn n46_n47_no_new_privileges_and_no_capabilities() {
         assert!(set.ends_with("\t0000000000000000"), "{set}");
     }
     assert!(output.contains("Seccomp:\t2"), "{output}");
+}
+
+#[test]
+fn n48_device_nodes() {
+    let Some((_, outcome)) = attempt(&[], &["surface", "mknod"]) else { return };
+    let (value, errno) = expect(&outcome, "mknod");
+    assert!(value < 0 && errno == libc::EPERM, "{}", outcome.summary());
+    // Not the filter's but the kernel's refusal: no capability.
+    assert!(outcome.events.iter().any(|event| event.kind.name() == "mknod" && !event.happened()));
 }
 
 #[test]

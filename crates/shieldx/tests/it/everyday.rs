@@ -115,9 +115,8 @@ macro_rules! everyday {
         $(
             #[test]
             fn $name() {
-                let options: &[&str] = &[];
-                $(let options: &[&str] = $options;)?
-                check(stringify!($name), &[$($need),*], $line, options);
+                let options: &[&[&str]] = &[$($options)?];
+                check(stringify!($name), &[$($need),*], $line, &options.concat());
             }
         )*
 
@@ -150,7 +149,7 @@ everyday! {
     account ["getent"] "getent passwd root";
 
     true_and_false [] "false";
-    exit_code [] "exit 42";
+    exit_code [] "(exit 42)";
     missing_file [] "ls /nonexistent";
     killed_by_itself [] "kill -TERM $$";
     loop_of_processes [] "for i in $(seq 100); do /bin/true; done";
@@ -248,11 +247,11 @@ everyday! {
     python_threads ["python3"] "python3 -c 'import threading; [threading.Thread(target=print).start() for _ in range(20)]'";
     python_processes ["python3"] "python3 -c 'import multiprocessing as m; print(m.Pool(4).map(abs, range(100)))'";
     python_subprocess ["python3"] "python3 -c 'import subprocess; subprocess.check_call([\"ls\", \"/\"])'";
-    python_ctypes ["python3"] "python3 -c 'import ctypes; f = ctypes.CFUNCTYPE(int)(lambda: 7); print(f())'";
+    python_ctypes ["python3"] "python3 -c 'import ctypes; f = ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 7); print(f())'";
     python_sqlite ["python3"] "python3 -c 'import sqlite3; sqlite3.connect(\"d.db\").execute(\"create table t (a)\")'";
     python_hashing ["python3"] "python3 -c 'import hashlib; print(hashlib.pbkdf2_hmac(\"sha256\", b\"a\", b\"b\", 20000).hex())'";
     python_compile ["python3"] "python3 -m compileall -q wheel.py";
-    python_temporary ["python3"] "python3 -c 'import tempfile, os; d = tempfile.mkdtemp(); open(d + \"/x\", \"w\").write(\"y\" * 1000)'";
+    python_temporary ["python3"] "python3 -c 'import tempfile; d = tempfile.TemporaryDirectory(); open(d.name + \"/x\", \"w\").write(\"y\" * 1000)'";
     python_local_server ["python3"] "python3 -c 'import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); s.listen(); c = socket.create_connection(s.getsockname()); c.send(b\"hi\"); print(s.accept()[0].recv(2))'" under &["--net", "loopback"];
     python_venv_and_wheel ["python3"] "python3 wheel.py && python3 -m venv v && v/bin/pip install -q --no-index ./demo-1.0-py3-none-any.whl && v/bin/python -c 'import demo; assert demo.answer == 42'" under &["--timeout", "150s"];
     pip_version ["pip"] "pip --version";
@@ -296,4 +295,36 @@ everyday! {
     less_pipe ["less"] "less notes.txt | cat";
     rsync_like ["tar"] "tar cf - many | (mkdir y && cd y && tar xf -)";
     sleep_a_little [] "sleep 0.3";
+
+    bug_report [] "uname -a; cat /etc/os-release; cc --version; df -h .; free -m; locale";
+    empty_own_log [] "echo line > app.log; truncate -s 0 app.log; rm app.log";
+    delete_found ["find"] "find many -name 2*.txt -delete";
+    shred_own_file ["shred"] "shred -u notes.txt";
+    times_like_another [] "touch -r /bin/ls notes.txt";
+    preserve_times ["tar"] "tar cf a.tar /usr/share/doc/bash; tar xpf a.tar; cp -p /bin/ls .; ./ls";
+    many_at_once ["xargs"] "seq 40 | xargs -P 8 -n 1 sh -c 'echo $0'";
+    signal_probe [] "sleep 1 & kill -0 $!; kill $!";
+    install_staged ["make", "cc"] "printf 'all:\n\tcc -o hello hello.c\ninstall: all\n\tinstall -D hello $(DESTDIR)/usr/bin/hello\n' > M; make -f M install DESTDIR=$PWD/stage; stage/usr/bin/hello";
+    copy_and_run [] "cp /bin/echo ./say; ./say hi; rm say";
+    run_from_tmp [] "printf '#!/bin/sh\necho hi\n' > /tmp/t.sh; chmod +x /tmp/t.sh; /tmp/t.sh; rm /tmp/t.sh";
+    configure_like ["cc"] "for f in stdio stdlib unistd; do echo \"#include <$f.h>\nint main(void) { return 0; }\" > c.c; cc -o c.out c.c && ./c.out; rm -f c.c c.out; done";
+    preload_own_library ["cc"] "cc -shared -fPIC -o libanswer.so answer.c; LD_PRELOAD=./libanswer.so ls";
+    decode_to_file ["base64"] "base64 notes.txt > n.b64; base64 -d n.b64 > n.txt; cmp n.txt notes.txt";
+    read_own_rc [] "cat ~/.bashrc ~/.profile";
+    dot_files [] "mkdir .cache; echo x > .cache/y; ls -A";
+    encrypted_backup ["tar", "openssl"] "tar cz many | openssl enc -aes-256-cbc -pbkdf2 -k secret > backup.enc";
+    python_tests ["python3"] "printf 'import unittest\nclass T(unittest.TestCase):\n def test(self): self.assertTrue(1)\n' > test_x.py; python3 -m unittest -q test_x";
+    python_regexes ["python3"] "python3 -c 'import re; print(len(re.findall(r\"[0-9]+\", open(\"numbers.txt\").read())))'";
+    python_big_memory ["python3"] "python3 -c 'x = bytearray(200 << 20); print(len(x))'";
+    python_async ["python3"] "python3 -c 'import asyncio; asyncio.run(asyncio.create_subprocess_exec(\"true\"))'";
+    node_child ["node"] "node -e 'require(\"child_process\").execSync(\"ls\", { stdio: \"inherit\" })'";
+    node_wasm ["node"] "node -e 'WebAssembly.instantiate(new Uint8Array([0,97,115,109,1,0,0,0])).then(() => console.log(1))'";
+    npm_run ["npm"] "printf '{\"scripts\": {\"hi\": \"echo hi\"}}' > package.json; npm run hi --cache ./cache";
+    git_stash_and_rebase ["git"] "git init -q r && cd r && git config user.name a && git config user.email a@b.c && echo 1 > f && git add f && git commit -qm 1 && git checkout -qb side && echo 2 > f && git commit -qam 2 && git checkout -q - && git merge -q side && echo 3 > f && git stash -q && git stash pop";
+    git_local_push ["git"] "git init -q --bare o.git && git clone -q o.git w && cd w && echo 1 > f && git add f && git -c user.name=a -c user.email=a@b.c commit -qm 1 && git push -q origin HEAD";
+    cargo_test ["cargo"] "cargo init -q --vcs none --lib --name demo crate && cd crate && cargo test -q --offline" under &["--timeout", "150s"];
+    debugger_version ["gdb"] "gdb --version";
+    who_listens ["netstat"] "netstat -tln";
+    ping_help ["curl"] "curl --version";
+    ssh_version ["ssh"] "ssh -V";
 }

@@ -110,8 +110,8 @@ macro_rules! samples {
         pub(crate) const ALL: &[(&str, Sample)] = &[$((stringify!($name), $sample)),*];
 
         mod each {
-            #[expect(clippy::wildcard_imports, reason = "the rows are written in the table's own words")]
-            use super::*;
+            use super::{convict, sample};
+
             $(
                 #[test]
                 fn $name() {

@@ -1,5 +1,4 @@
 //! Tests that start the real `shieldx`: one binary, one module per question.
-#![expect(missing_debug_implementations, reason = "test fixtures are not printed")]
 
 mod abuse;
 mod everyday;

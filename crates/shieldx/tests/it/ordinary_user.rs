@@ -40,7 +40,7 @@ fn binary(test: &str, lab: &Lab) -> Option<PathBuf> {
 fn ls_is_benign_on_reduced_evidence_that_names_its_blind_detectors() {
     let lab = Lab::new();
     let Some(binary) = binary("ordinary user", &lab) else { return };
-    let outcome = lab.shieldx().as_user(USER, &binary).run(&["ls", "/"]);
+    let outcome = lab.shieldx().by_user(USER, &binary).run(&["ls", "/"]);
     let evidence = &outcome.assessment.evidence;
     assert_eq!(evidence.tier, Tier::C, "{}", outcome.summary());
     assert_eq!(evidence.level, Level::Reduced, "{}", outcome.summary());
@@ -55,7 +55,7 @@ fn full_evidence_required_makes_it_inconclusive() {
     let lab = Lab::new();
     let Some(binary) = binary("ordinary user, full evidence", &lab) else { return };
     let outcome =
-        lab.shieldx().as_user(USER, &binary).with(&["--require-evidence", "full"]).run(&["ls"]);
+        lab.shieldx().by_user(USER, &binary).with(&["--require-evidence", "full"]).run(&["ls"]);
     assert_eq!(outcome.assessment.verdict, Verdict::Inconclusive, "{}", outcome.summary());
 }
 
@@ -73,7 +73,7 @@ fn at_least_ten_detectors_fire_without_root() {
         let lab = Lab::new();
         let command = sample.prepare(&lab);
         open_to_user(&lab);
-        let outcome = lab.shieldx().as_user(USER, &binary).with(&sample.options()).run(&command);
+        let outcome = lab.shieldx().by_user(USER, &binary).with(&sample.options()).run(&command);
         assert_eq!(outcome.assessment.evidence.tier, Tier::C, "{name}: {}", outcome.summary());
         tried += 1;
         fired.extend(outcome.assessment.detections.iter().map(|found| found.detector.clone()));
