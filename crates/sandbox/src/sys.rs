@@ -25,8 +25,8 @@ pub(crate) use mounts::{
     mknod, mount, mount_setattr, move_mount, pivot_here,
 };
 pub(crate) use processes::{
-    ExecArgs, Fork, become_user, drop_bounding_set, drop_capabilities, effective_gid, effective_uid,
-    exit_now, fork, kill, loopback_up, pidfd_getfd, pidfd_open, prctl, set_hostname, set_name,
+    ExecArgs, Fork, become_user, children_left, drop_bounding_set, drop_capabilities, effective_gid, effective_uid,
+    exit_now, fork, kill, loopback_up, pidfd_getfd, pidfd_open, prctl, rename_process, set_hostname, set_name,
     set_rlimit, setns, setsid, unshare, wait,
 };
 pub(crate) use signals::{Dispositions, catch_signals, default_signals, ignore_signals, write_signal};

@@ -121,7 +121,7 @@ impl Runner for Process {
         if watched.lost {
             recording.faults.push("the sandbox's init ended without a report".to_owned());
         }
-        append(&mut recording, listing.changes, &usage, spec);
+        append(&mut recording, listing.changes, &usage, spec, watched.survivors);
         recording.run.isolation.walls.extend(listing.notes.into_iter().map(|detail| Wall {
             name: "files".to_owned(),
             on: true,
@@ -257,7 +257,7 @@ fn wait_built(outer: &Outer) -> Result<Built, RunError> {
                 return Err(setup(step)(io::Error::from_raw_os_error(errno)));
             }
             Some(Message::InitGone) | None => return Err(setup("build the sandbox")(gone())),
-            Some(Message::Listener(_) | Message::Status(_)) => {}
+            Some(Message::Listener(_) | Message::Status(_) | Message::Survivors) => {}
         }
     }
 }

@@ -8,6 +8,7 @@ use shieldx_types::{
 
 use super::Layout;
 use super::cgroup::{Cgroups, Usage};
+use super::inside::LINGER;
 use super::rootfs::INSIDE_UID;
 use super::supervise::Watched;
 use crate::spec::{Net, Spec};
@@ -38,7 +39,7 @@ pub(super) fn run_record(
 }
 
 /// Adds what became known after the run as events of its own: changed files, limits reached.
-pub(super) fn append(recording: &mut Recording, changes: Vec<FileChange>, usage: &Usage, spec: &Spec) {
+pub(super) fn append(recording: &mut Recording, changes: Vec<FileChange>, usage: &Usage, spec: &Spec, survivors: bool) {
     let time_ns = recording
         .events
         .last()
@@ -53,6 +54,9 @@ pub(super) fn append(recording: &mut Recording, changes: Vec<FileChange>, usage:
     }
     if usage.pids_refused > 0 {
         limit("pids", format!("{} refused at {}", usage.pids_refused, spec.limits.pids));
+    }
+    if survivors {
+        limit("survivors", format!("still running {} ms after the command's end", LINGER.as_millis()));
     }
     if recording.run.ending == Ending::TimedOut {
         limit("time", format!("killed after {} ms", spec.limits.timeout_ms));

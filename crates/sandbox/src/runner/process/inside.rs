@@ -12,6 +12,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use libc::c_ulong;
 
@@ -22,6 +23,9 @@ use crate::landlock::Ruleset;
 use crate::seccomp::Filter;
 use crate::spec::{Net, Spec};
 use crate::sys::{self, ExecArgs, Fork};
+
+/// How long what the command left in the background is watched after its end.
+pub(crate) const LINGER: Duration = Duration::from_millis(1500);
 
 /// Everything the inner processes need; made before the first fork.
 pub(crate) struct Inside<'a> {
@@ -44,7 +48,8 @@ pub(crate) struct Inside<'a> {
 impl Inside<'_> {
     /// The keeper's life. Never returns.
     pub(crate) fn keeper(self) -> ! {
-        sys::set_name(c"shieldx-keeper");
+        // Not the supervisor's name: whoever kills that by name must not kill who cleans up after it.
+        sys::rename_process(c"sx-keeper");
         sys::setsid();
         sys::ignore_signals();
         let _ = std::env::set_current_dir("/");
@@ -133,7 +138,7 @@ impl Inside<'_> {
             let step = step.to_owned();
             move |error| (step, error)
         };
-        sys::set_name(c"shieldx-init");
+        sys::rename_process(c"sx-init");
         sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong).map_err(named("tie init"))?;
         sys::unshare(
             libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWNET,
@@ -172,13 +177,23 @@ impl Inside<'_> {
         Ok(())
     }
 
-    /// Reaps everything; when the command ends, reports it and kills the rest.
+    /// Reaps everything. When the command ends, reports it, watches what it left running for a
+    /// while (a sample that goes on in the background is not done), and kills the rest.
     fn reap(&self, command: libc::pid_t) {
         while let Some((pid, status)) = sys::wait(-1, 0) {
             if pid == command {
                 self.inner.status(status);
                 break;
             }
+        }
+        let deadline = Instant::now() + LINGER;
+        let mut survivors = sys::children_left();
+        while survivors && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+            survivors = sys::children_left();
+        }
+        if survivors {
+            self.inner.survivors();
         }
         let _ = sys::kill(-1, libc::SIGKILL);
         while sys::wait(-1, 0).is_some() {}
@@ -195,7 +210,7 @@ impl Inside<'_> {
     }
 
     fn command_steps(&self, ruleset: &Ruleset) -> Result<(), (&'static str, io::Error)> {
-        sys::set_name(c"shieldx-command");
+        sys::set_name(c"sx-command");
         sys::setsid();
         sys::default_signals();
         for (stream, fd) in [(0, &self.stdin), (1, &self.stdout), (2, &self.stderr)] {

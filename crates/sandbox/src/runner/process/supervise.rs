@@ -99,6 +99,8 @@ pub(crate) struct Watched {
     pub output: Output,
     /// The init died without being told to and without a report.
     pub lost: bool,
+    /// Something was still running when init gave up waiting for it.
+    pub survivors: bool,
 }
 
 pub(crate) struct Loop<'a> {
@@ -119,6 +121,7 @@ struct State {
     timed_out: bool,
     gone: bool,
     killed: bool,
+    survivors: bool,
 }
 
 impl Loop<'_> {
@@ -166,6 +169,7 @@ impl Loop<'_> {
     fn message(&self, state: &mut State) {
         match self.outer.next() {
             Ok(Some(Message::Status(status))) => state.status = Some(status),
+            Ok(Some(Message::Survivors)) => state.survivors = true,
             Ok(Some(Message::Failed { step, errno })) => state.failed = Some((step, errno)),
             Ok(Some(Message::InitGone) | None) | Err(_) => state.gone = true,
             Ok(Some(_)) => {}
@@ -208,7 +212,7 @@ impl Loop<'_> {
             stdout: Text::new(self.stdout.kept),
             stderr: Text::new(self.stderr.kept),
         };
-        Watched { ending, output, lost }
+        Watched { ending, output, lost, survivors: state.survivors }
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum Message {
     Failed { step: String, errno: i32 },
     /// From init: the command's wait status.
     Status(i32),
+    /// From init: something was still running well after the command's end.
+    Survivors,
     /// From the keeper: init and everything in its pid namespace is gone.
     InitGone,
 }
@@ -34,6 +36,7 @@ const LISTENER: u8 = 4;
 const FAILED: u8 = 5;
 const STATUS: u8 = 6;
 const INIT_GONE: u8 = 7;
+const SURVIVORS: u8 = 8;
 
 /// A message's size in bytes, at most; longer notes are cut.
 const SIZE_MAX: usize = 8192;
@@ -83,6 +86,10 @@ impl Inner {
 
     pub(crate) fn status(&self, status: i32) {
         let _ = self.number(STATUS, status);
+    }
+
+    pub(crate) fn survivors(&self) {
+        let _ = self.number(SURVIVORS, 0);
     }
 
     pub(crate) fn init_gone(&self) {
@@ -147,6 +154,7 @@ impl Outer {
             FAILED => Message::Failed { step: text(), errno: number },
             STATUS => Message::Status(number),
             INIT_GONE => Message::InitGone,
+            SURVIVORS => Message::Survivors,
             _ => return Err(broken()),
         }))
     }
