@@ -310,7 +310,6 @@ everyday! {
     configure_like ["cc"] "for f in stdio stdlib unistd; do echo \"#include <$f.h>\nint main(void) { return 0; }\" > c.c; cc -o c.out c.c && ./c.out; rm -f c.c c.out; done";
     preload_own_library ["cc"] "cc -shared -fPIC -o libanswer.so answer.c; LD_PRELOAD=./libanswer.so ls";
     decode_to_file ["base64"] "base64 notes.txt > n.b64; base64 -d n.b64 > n.txt; cmp n.txt notes.txt";
-    read_own_rc [] "cat ~/.bashrc ~/.profile";
     dot_files [] "mkdir .cache; echo x > .cache/y; ls -A";
     encrypted_backup ["tar", "openssl"] "tar cz many | openssl enc -aes-256-cbc -pbkdf2 -k secret > backup.enc";
     python_tests ["python3"] "printf 'import unittest\nclass T(unittest.TestCase):\n def test(self): self.assertTrue(1)\n' > test_x.py; python3 -m unittest -q test_x";

@@ -16,10 +16,9 @@ static void tell(const char *name, long result) {
     printf("%s: %s\n", name, result < 0 ? strerror(errno) : "done");
 }
 
-static void into(const char *path, const char *text) {
-    int file = open(path, O_WRONLY);
-    if (file >= 0) write(file, text, strlen(text));
-    tell(path, file);
+/* Only opened: had the door been open, writing would change the host. */
+static void into(const char *path) {
+    tell(path, open(path, O_WRONLY));
 }
 
 int main(int argc, char **argv) {
@@ -51,13 +50,13 @@ int main(int argc, char **argv) {
         for (int i = 0; i < 32; i++) chdir("..");
         tell("again", chroot("."));
     } else if (!strcmp(what, "cgroup")) {
-        into("/sys/fs/cgroup/release_agent", "/tmp/x");
-        into("/sys/fs/cgroup/memory/release_agent", "/tmp/x");
-        into("/sys/fs/cgroup/cgroup.procs", "1");
+        into("/sys/fs/cgroup/release_agent");
+        into("/sys/fs/cgroup/memory/release_agent");
+        into("/sys/fs/cgroup/cgroup.procs");
     } else {
-        into("/proc/sys/kernel/core_pattern", "|/tmp/x");
-        into("/proc/sys/kernel/modprobe", "/tmp/x");
-        into("/proc/sysrq-trigger", "h");
+        into("/proc/sys/kernel/core_pattern");
+        into("/proc/sys/kernel/modprobe");
+        into("/proc/sysrq-trigger");
         tell("/proc/kcore", open("/proc/kcore", O_RDONLY));
         tell("/proc/1/root/etc/shadow", open("/proc/1/root/etc/shadow", O_RDONLY));
     }
