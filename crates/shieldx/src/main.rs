@@ -1,1 +1,27 @@
-fn main() {}
+//! The `shieldx` program: parse, validate, one match. Everything else is in the library.
+
+use std::process::ExitCode;
+
+use shieldx::args::{Args, Parsed};
+use shieldx::environment::Environment;
+use shieldx::request::Request;
+use shieldx::{commands, failure};
+
+fn main() -> ExitCode {
+    let environment = Environment::read();
+    let args = match Args::read(&environment) {
+        Parsed::Args(args) => args,
+        Parsed::Answered(exit) => return exit.into(),
+    };
+    let result = Request::validate(args, &environment).and_then(|request| match request {
+        Request::Run(request) => commands::run::run(&request, &environment),
+        Request::Replay(request) => commands::replay::replay(&request, &environment),
+        Request::Doctor(request) => commands::inventory::doctor(&request),
+        Request::Detectors(request) => commands::inventory::detectors(&request),
+        Request::Completions(request) => commands::inventory::completions(request),
+    });
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure::report(&failure, &environment).into(),
+    }
+}

@@ -1,0 +1,168 @@
+//! `shieldx run`: check the program, run it, judge the recording, show and write the report.
+
+use std::io::{self, Write as _};
+
+use jiff::Timestamp;
+use shieldx_sandbox::{RunError, Spec};
+use shieldx_types::{Assessment, Recording};
+
+use crate::engine;
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::failure::{self, Failure};
+use crate::output::{self, OutputError};
+use crate::preflight::{self, Program};
+use crate::progress::Progress;
+use crate::report::document::{self, AssessOptions};
+use crate::report::terminal::{self, Style};
+use crate::report::{Judged, html};
+use crate::request::RunRequest;
+
+/// Runs the command of a request.
+///
+/// # Errors
+/// When nothing could be run, or a report could not be written after the run.
+pub fn run(request: &RunRequest, environment: &Environment) -> Result<Exit, Failure> {
+    let name = request.command.first().map(std::ffi::OsString::as_os_str).unwrap_or_default();
+    let program = preflight::check(name, &request.base, &request.view)?;
+    let arguments = request.command.get(1..).unwrap_or_default();
+    if !request.quiet && !request.json {
+        let hidden = preflight::hidden_arguments(arguments, &request.base, &request.view);
+        for note in request.notes.iter().chain(&hidden) {
+            failure::note(note);
+        }
+    }
+    let spec = spec(request, program);
+    let made_keep = make_keep(request)?;
+    let progress = Progress::start(request, environment);
+    let result = engine::execute(request.runner, &spec);
+    progress.stop();
+    let recording = result.map_err(|error| {
+        if let (true, Some(folder)) = (made_keep, &request.keep) {
+            // Nothing ran, so nothing of ours stays; a folder that is not empty is not removed.
+            let _ = std::fs::remove_dir(folder);
+        }
+        refused(&error, request)
+    })?;
+    let options = AssessOptions { require_full: request.require_full };
+    let assessment = engine::assess(&recording, options);
+    let judged = Judged { recording: &recording, assessment: &assessment, options };
+    let written = write_files(request, &judged);
+    show(request, environment, &judged).map_err(|error| Failure::of(Exit::Failed, &error))?;
+    written?;
+    Ok(exit(request, &recording, &assessment))
+}
+
+fn exit(request: &RunRequest, recording: &Recording, assessment: &Assessment) -> Exit {
+    let by_verdict = request.fail_on.and_then(|threshold| Exit::of_verdict(assessment, threshold));
+    by_verdict.unwrap_or_else(|| Exit::of_ending(&recording.run.ending))
+}
+
+fn spec(request: &RunRequest, program: Program) -> Spec {
+    let view = &request.view;
+    let mut mounts = view.mounts.clone();
+    mounts.extend(program.mount);
+    Spec {
+        id: uuid::Uuid::now_v7().to_string(),
+        started_at: Timestamp::now().to_string(),
+        program: program.path,
+        command: request.command.clone(),
+        env: request.env.clone(),
+        cwd: view.cwd.clone(),
+        hidden: view.hidden.clone(),
+        tools: view.tools.clone(),
+        mounts,
+        net: request.net,
+        limits: request.limits.clone(),
+        stdin: request.stdin,
+        keep: request.keep.clone(),
+        monitor: request.monitor,
+        pass_output: !request.json,
+    }
+}
+
+/// Creates the folder of `--keep` before the run, so that it cannot fail after it. Whether it was
+/// created now.
+fn make_keep(request: &RunRequest) -> Result<bool, Failure> {
+    let Some(folder) = &request.keep else { return Ok(false) };
+    match std::fs::create_dir(folder) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => {
+            let shown = crate::request::show(folder);
+            Err(Failure::new(Exit::Failed, format!("--keep {shown}: {error}")))
+        }
+    }
+}
+
+fn refused(error: &RunError, request: &RunRequest) -> Failure {
+    match error {
+        RunError::Setup { step, .. } if step.starts_with("start the program") => {
+            Failure::of(Exit::NotExecutable, error)
+        }
+        RunError::Setup { .. } => {
+            Failure::of(Exit::Failed, error).hint("`shieldx doctor` shows what this host lacks")
+        }
+        RunError::Monitor { .. } => Failure::of(Exit::Failed, error).hint(format!(
+            "--monitor auto uses the best there is instead of {:?}; `shieldx doctor` shows why",
+            request.monitor
+        )),
+    }
+}
+
+fn show(
+    request: &RunRequest,
+    environment: &Environment,
+    judged: &Judged<'_>,
+) -> Result<(), OutputError> {
+    if request.json {
+        return output::to_stdout(|out| document::write_report(judged, out));
+    }
+    if request.quiet {
+        return Ok(());
+    }
+    let style = Style {
+        color: environment.color(request.color, environment.stderr_terminal),
+        width: environment.width(),
+        hint: Some(
+            "--html FILE shows every event, --report FILE keeps the run for `shieldx replay`",
+        ),
+    };
+    let mut text = String::new();
+    if environment.stderr_terminal && printed_something(judged.recording) {
+        text.push('\n');
+    }
+    text.push_str(&terminal::render(judged, style));
+    // The person may have closed the terminal; the exit code still tells the result.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+    Ok(())
+}
+
+fn printed_something(recording: &Recording) -> bool {
+    recording.output.as_ref().is_some_and(|out| out.stdout_bytes + out.stderr_bytes > 0)
+}
+
+/// Writes every file that was asked for; tells the first that failed after trying all.
+fn write_files(request: &RunRequest, judged: &Judged<'_>) -> Result<(), Failure> {
+    type Content<'a> = &'a dyn Fn(&mut dyn io::Write) -> io::Result<()>;
+    let files: [(_, Content<'_>); 4] = [
+        (&request.report, &|out| document::write_report(judged, out)),
+        (&request.events, &|out| document::write_events(judged, out)),
+        (&request.html, &|out| out.write_all(html::render(judged).as_bytes())),
+        (&request.verdict, &|out| {
+            out.write_all(&document::verdict_line(judged.assessment)?)?;
+            out.write_all(b"\n")
+        }),
+    ];
+    let mut result = Ok(());
+    for (destination, content) in files {
+        if let Some(destination) = destination
+            && let Err(error) = destination.write(content)
+            && result.is_ok()
+        {
+            result = Err(Failure::of(Exit::Failed, &error)
+                .hint("the command did run; its verdict is in the other outputs"));
+        }
+    }
+    result
+}

@@ -1,0 +1,96 @@
+//! The seam to the rooms behind the command line: which runner, which verdict, which detectors.
+//!
+//! Everything the program asks of `sandbox` and `verdict` passes through here.
+
+use serde::Serialize;
+use shieldx_sandbox::runner::process::Process;
+use shieldx_sandbox::{RunError, Runner, Spec};
+use shieldx_types::{Assessment, Recording};
+use shieldx_verdict::TierC;
+
+use crate::report::document::AssessOptions;
+use crate::request::RunnerName;
+
+/// Runs one command to its end.
+///
+/// # Errors
+/// When the sandbox could not be built.
+pub fn execute(runner: RunnerName, spec: &Spec) -> Result<Recording, RunError> {
+    match runner {
+        RunnerName::Process => Process::new().run(spec),
+    }
+}
+
+/// The verdict on a recording. A pure function: the same recording gives the same bytes.
+#[must_use]
+pub fn assess(recording: &Recording, options: AssessOptions) -> Assessment {
+    let options = shieldx_verdict::Options { require_full: options.require_full };
+    shieldx_verdict::assess(recording, &options)
+}
+
+/// One thing this host can or cannot do.
+#[derive(Debug, Serialize)]
+pub struct Capability {
+    pub name: String,
+    pub state: String,
+    pub available: bool,
+    /// What its absence costs.
+    pub costs: String,
+}
+
+/// Everything `doctor` shows.
+#[must_use]
+pub fn capabilities() -> Vec<Capability> {
+    shieldx_sandbox::probe::all()
+        .into_iter()
+        .map(|found| Capability {
+            name: found.name,
+            state: found.state,
+            available: found.available,
+            costs: found.costs,
+        })
+        .collect()
+}
+
+/// One detector.
+#[derive(Debug, Serialize)]
+pub struct Detector {
+    pub id: &'static str,
+    pub title: &'static str,
+    pub technique: &'static str,
+    pub technique_name: &'static str,
+    pub tactic: &'static str,
+    pub looks_for: &'static str,
+    /// The kinds of event it needs.
+    pub needs: &'static [&'static str],
+    /// What it misses under tier C, when it does.
+    pub tier_c: Option<String>,
+}
+
+/// Everything `detectors` shows.
+#[must_use]
+pub fn detectors() -> Vec<Detector> {
+    shieldx_verdict::detectors()
+        .iter()
+        .map(|info| Detector {
+            id: info.id,
+            title: info.title,
+            technique: info.attack.id,
+            technique_name: info.attack.name,
+            tactic: info.attack.tactic,
+            looks_for: info.looks_for,
+            needs: info.needs,
+            tier_c: match info.tier_c {
+                TierC::Sees => None,
+                TierC::Reduced(what) => Some(format!("reduced: {what}")),
+                TierC::Blind(why) => Some(format!("blind: {why}")),
+            },
+        })
+        .collect()
+}
+
+/// The ATT&CK version of the detectors' techniques.
+#[must_use]
+pub fn attack_version() -> &'static str {
+    shieldx_verdict::ATTACK_VERSION
+}

@@ -1,0 +1,20 @@
+//! The command line of ShieldX and the place where its rooms are put together.
+//!
+//! Only this crate reads arguments and the environment (invariant 1). It turns them into a
+//! validated request, hands a plain `Spec` to a runner and a recording to the verdict, and shows
+//! the result. It knows no system call to block and no detector: those live in `sandbox` and
+//! `verdict`.
+
+pub mod args;
+pub mod commands;
+pub mod engine;
+pub mod environment;
+pub mod exit;
+pub mod failure;
+pub mod output;
+pub mod preflight;
+pub mod progress;
+pub mod quantity;
+pub mod report;
+pub mod request;
+pub mod view;

@@ -1,0 +1,129 @@
+//! Groups the events of a recording the way a person asks about them: which are the interesting
+//! ones, which files changed, where to, what was refused.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use shieldx_types::{Event, FileChange, Kind};
+
+use super::{Judged, words};
+
+/// Events by what they are about; everything borrows from the recording.
+#[derive(Debug)]
+pub struct Digest<'a> {
+    /// Ids that a detection or contribution points at.
+    pub evidence: HashSet<u64>,
+    pub files: Vec<&'a FileChange>,
+    pub network: Vec<Group<'a>>,
+    pub blocked: Vec<Group<'a>>,
+    pub limits: Vec<(&'a str, &'a str)>,
+    /// How many calls the policy refused.
+    pub blocked_calls: u64,
+}
+
+/// Events that read the same.
+#[derive(Debug)]
+pub struct Group<'a> {
+    pub words: String,
+    pub outcome: Option<String>,
+    pub calls: u64,
+    pub first: &'a Event,
+}
+
+impl<'a> Digest<'a> {
+    #[must_use]
+    pub fn new(judged: &Judged<'a>) -> Self {
+        let events = &judged.recording.events;
+        let detections = judged.assessment.detections.iter().flat_map(|d| &d.events);
+        let contributions = judged.assessment.contributions.iter().flat_map(|c| &c.events);
+        let blocked = || events.iter().filter(|event| event.blocked);
+        Self {
+            evidence: detections.chain(contributions).copied().collect(),
+            files: files(events),
+            network: grouped(events.iter().filter(|event| is_network(&event.kind)), words::event),
+            blocked: grouped(blocked(), call_name),
+            limits: events
+                .iter()
+                .filter_map(|event| match &event.kind {
+                    Kind::LimitReached { limit, detail } => Some((limit.as_str(), detail.as_str())),
+                    _ => None,
+                })
+                .collect(),
+            blocked_calls: blocked().map(|event| event.count.max(1)).fold(0, u64::saturating_add),
+        }
+    }
+
+    /// Whether an event is worth showing at its process.
+    #[must_use]
+    pub fn interesting(&self, event: &Event) -> bool {
+        self.evidence.contains(&event.id)
+            || event.blocked
+            || (is_network(&event.kind) && !matches!(event.kind, Kind::Socket { .. }))
+    }
+}
+
+/// Network events that tell where something goes; sockets by themselves and local name lookups
+/// over Unix sockets say nothing.
+fn is_network(kind: &Kind) -> bool {
+    use shieldx_types::Endpoint;
+    match kind {
+        Kind::Connect { peer } => !matches!(peer, Endpoint::Unix { .. }),
+        Kind::Bind { address } => matches!(address, Endpoint::Inet { .. }),
+        Kind::Listen { address } => !matches!(address, Some(Endpoint::Unix { .. })),
+        Kind::Accept { peer } | Kind::Send { peer, .. } => {
+            matches!(peer, Some(Endpoint::Inet { .. }))
+        }
+        Kind::Dns { .. } | Kind::StdioSocket { .. } => true,
+        _ => false,
+    }
+}
+
+/// The last change of every path, in the order of the recording.
+fn files(events: &[Event]) -> Vec<&FileChange> {
+    let mut place: HashMap<&shieldx_types::Text, usize> = HashMap::new();
+    let mut files: Vec<&FileChange> = Vec::new();
+    for event in events {
+        let Kind::FileChanged(change) = &event.kind else { continue };
+        match place.get(&change.path).and_then(|&at| files.get_mut(at)) {
+            Some(slot) => *slot = change,
+            None => {
+                place.insert(&change.path, files.len());
+                files.push(change);
+            }
+        }
+    }
+    files
+}
+
+/// What was refused: the call, not its arguments, except where the target is the point.
+fn call_name(event: &Event) -> String {
+    match &event.kind {
+        Kind::Syscall { call, .. } => words::safe(call),
+        Kind::Connect { .. } | Kind::Send { .. } | Kind::Exec { .. } | Kind::Open { .. } => {
+            words::event(event)
+        }
+        other => other.name().to_owned(),
+    }
+}
+
+/// Most frequent first; equal counts stay in the order of the run.
+fn grouped<'a>(
+    events: impl Iterator<Item = &'a Event>,
+    name: impl Fn(&Event) -> String,
+) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    let mut place: BTreeMap<(String, Option<String>), usize> = BTreeMap::new();
+    for event in events {
+        let key = (name(event), words::outcome(event));
+        let calls = event.count.max(1);
+        match place.get(&key).and_then(|&at| groups.get_mut(at)) {
+            Some(group) => group.calls = group.calls.saturating_add(calls),
+            None => {
+                let (words, outcome) = key.clone();
+                place.insert(key, groups.len());
+                groups.push(Group { words, outcome, calls, first: event });
+            }
+        }
+    }
+    groups.sort_by_key(|group| std::cmp::Reverse(group.calls));
+    groups
+}

@@ -1,0 +1,111 @@
+//! What a person sees, compared line by line with files in tests/golden.
+
+use shieldx_types::{Assessment, Ending, Kind, Level, Recording, Tier, Verdict};
+
+use super::super::fixtures::{Script, assessment, hostile_names, judged, reverse_shell};
+use super::{Style, render};
+
+fn check(name: &str, recording: &Recording, assessment: &Assessment) -> String {
+    let text = render(
+        &judged(recording, assessment),
+        Style { color: false, width: 100, hint: Some("--html FILE") },
+    );
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+    let path = format!("{folder}/{name}.txt");
+    if update() {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, expected, "{path} differs; UPDATE=1 writes it");
+    for line in text.lines() {
+        assert!(line.chars().count() <= 100, "too wide: {line}");
+        assert_eq!(line.trim_end(), line, "space at the end of a line");
+    }
+    text
+}
+
+#[expect(clippy::disallowed_methods, reason = "UPDATE=1 rewrites the expected files")]
+fn update() -> bool {
+    std::env::var_os("UPDATE").is_some()
+}
+
+#[test]
+fn a_quiet_run_is_told_in_a_few_lines() {
+    let mut script = Script::new();
+    script.process(2, 0, &["ls", "-la"], 0);
+    let mut recording = script.recording(&["ls", "-la"]);
+    recording.run.isolation.walls.pop();
+    let reason = "nothing was detected and nothing was lost";
+    let assessment = assessment(Verdict::Benign, reason, &recording);
+    let text = check("quiet", &recording, &assessment);
+    assert!(text.lines().count() <= 12);
+}
+
+#[test]
+fn a_hostile_run_shows_reasons_tree_and_refusals() {
+    let (recording, assessment) = reverse_shell();
+    check("hostile", &recording, &assessment);
+}
+
+#[test]
+fn reduced_evidence_is_named_beside_the_verdict() {
+    let mut script = Script::new();
+    script.process(2, 0, &["make"], 2);
+    for pid in 3..9 {
+        script.process(
+            pid,
+            2,
+            &[&format!("cc{pid}"), "-c", &format!("{}.c", "long".repeat(40))],
+            0,
+        );
+    }
+    let mut recording = script.recording(&["make"]);
+    recording.run.ending = Ending::TimedOut;
+    let mut assessment =
+        assessment(Verdict::Inconclusive, "the time limit was reached", &recording);
+    assessment.evidence.level = Level::Incomplete;
+    assessment.evidence.tier = Tier::C;
+    assessment.evidence.reasons = vec!["the time limit was reached".into(), "tier C".into()];
+    assessment.evidence.blind_detectors = vec!["memory-exec".into(), "masquerade".into()];
+    check("reduced", &recording, &assessment);
+}
+
+#[test]
+fn nothing_of_the_sample_reaches_the_terminal_raw() {
+    let (recording, assessment) = hostile_names();
+    let text = render(
+        &judged(&recording, &assessment),
+        Style { color: false, width: 100, hint: Some("--html FILE") },
+    );
+    for c in text.chars() {
+        assert!(c == '\n' || !(c.is_control() || c == '\u{202e}'), "{c:?} in {text}");
+    }
+    let colored = render(
+        &judged(&recording, &assessment),
+        Style { color: true, width: 100, hint: Some("--html FILE") },
+    );
+    assert!(!colored.contains("\u{1b}[2J"));
+}
+
+#[test]
+fn a_made_up_tree_is_still_finite() {
+    let mut script = Script::new();
+    for (pid, parent) in [(2, 3), (3, 2), (4, 4)] {
+        let fork = Kind::Fork {
+            child_pid: pid,
+            child_tid: pid,
+            child_start_ns: u64::from(pid) * 1000,
+            thread: false,
+        };
+        script.event(parent, parent, "x", fork);
+    }
+    for pid in 100..1000_u32 {
+        script.process(pid + 1, pid, &["deep"], 0);
+    }
+    let recording = script.recording(&["x"]);
+    let assessment = assessment(Verdict::Benign, "", &recording);
+    let digest = super::Digest::new(&judged(&recording, &assessment));
+    let nodes = super::tree::build(&recording.events, &digest);
+    assert_eq!(super::tree::count(&nodes), 3 + 901);
+}
