@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, lchown};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -23,6 +23,9 @@ use tempfile::TempDir;
 const RUN_LIMIT: Duration = Duration::from_secs(180);
 /// How long a process, mount or cgroup may take to go away.
 const LEFTOVER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Nobody in particular: an id without an account, a home or a group.
+pub(crate) const ORDINARY_USER: u32 = 54_321;
 
 /// Where the sources of hostile and abusive programs are.
 const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs");
@@ -95,6 +98,17 @@ impl Lab {
         path
     }
 
+    /// Makes the current folder and everything in it belong to this user.
+    pub(crate) fn give_to(&self, id: u32) {
+        let mut paths = vec![self.work()];
+        while let Some(path) = paths.pop() {
+            lchown(&path, Some(id), Some(id)).expect("a new owner");
+            if path.is_dir() {
+                paths.extend(fs::read_dir(&path).expect("a folder").flatten().map(|e| e.path()));
+            }
+        }
+    }
+
     /// Puts a program of `tests/programs` into the current folder and answers with the words that
     /// start it; C is compiled first.
     pub(crate) fn program(&self, name: &str) -> Vec<String> {
@@ -161,8 +175,10 @@ fn processes(mark: &str) -> Vec<String> {
     found
 }
 
-/// Things of the host that a run makes and must take away: mounts, cgroups, temporary folders.
-pub(crate) fn belongings() -> BTreeSet<String> {
+/// Things of the host that the run of `supervisor` makes and must take away: control groups, which
+/// carry its pid in their names, and any mount or temporary folder with our name.
+pub(crate) fn belongings(supervisor: u32) -> BTreeSet<String> {
+    let group = format!("shieldx-{supervisor}-");
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
     let mut all: BTreeSet<String> = mounts
         .lines()
@@ -175,7 +191,7 @@ pub(crate) fn belongings() -> BTreeSet<String> {
             if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 continue;
             }
-            if entry.file_name().to_string_lossy().contains("shieldx") {
+            if entry.file_name().to_string_lossy().starts_with(&group) {
                 all.insert(format!("cgroup {}", entry.path().display()));
             }
             folders.push(entry.path());
@@ -191,16 +207,17 @@ pub(crate) fn belongings() -> BTreeSet<String> {
     all
 }
 
-/// Waits until every belonging that is there now, and was not there `before`, is gone. Tests of
-/// other threads come and go meanwhile; what stays is a leftover.
-pub(crate) fn assert_belongings_vanish(before: &BTreeSet<String>) {
-    let mut left: BTreeSet<String> = belongings().difference(before).cloned().collect();
+/// Waits until nothing is there that was not there `before`.
+pub(crate) fn assert_belongings_vanish(supervisor: u32, before: &BTreeSet<String>) {
     let deadline = Instant::now() + LEFTOVER_LIMIT;
-    while !left.is_empty() {
+    loop {
+        let now = belongings(supervisor);
+        let left: BTreeSet<&String> = now.difference(before).collect();
+        if left.is_empty() {
+            return;
+        }
         assert!(Instant::now() < deadline, "left behind: {left:#?}");
         std::thread::sleep(Duration::from_millis(50));
-        let now = belongings();
-        left.retain(|item| now.contains(item));
     }
 }
 
@@ -253,6 +270,7 @@ impl Shieldx<'_> {
     /// Runs to the end and reads the document; checks what every run has to keep.
     pub(crate) fn run<S: AsRef<OsStr>>(self, command: &[S]) -> Outcome {
         let mut child = self.command(command).spawn().expect("shieldx starts");
+        let supervisor = child.id();
         let status = wait(&mut child, RUN_LIMIT);
         let stdout = fs::read_to_string(self.lab.side().join("stdout")).expect("UTF-8 output");
         let stderr = fs::read(self.lab.side().join("stderr")).expect("error output");
@@ -262,7 +280,7 @@ impl Shieldx<'_> {
                 "no document ({error}); {status}; stdout: {stdout:.2000}; stderr: {stderr:.4000}"
             )
         });
-        let outcome = Outcome::read(document, status, stderr);
+        let outcome = Outcome::read(document, supervisor, status, stderr);
         outcome.check_invariants();
         outcome
     }
@@ -286,6 +304,8 @@ pub(crate) fn wait(child: &mut Child, limit: Duration) -> ExitStatus {
 
 /// What one run left: the exit status of `shieldx` and its document.
 pub(crate) struct Outcome {
+    /// The pid that `shieldx` had.
+    pub(crate) supervisor: u32,
     pub(crate) status: ExitStatus,
     pub(crate) stderr: String,
     pub(crate) document: Value,
@@ -295,12 +315,13 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn read(document: Value, status: ExitStatus, stderr: String) -> Self {
+    fn read(document: Value, supervisor: u32, status: ExitStatus, stderr: String) -> Self {
         let part = |name: &str| document[name].clone();
         Self {
             run: serde_json::from_value(part("run")).expect("run"),
             assessment: serde_json::from_value(part("verdict")).expect("verdict"),
             events: serde_json::from_value(part("events")).expect("events"),
+            supervisor,
             document,
             status,
             stderr,

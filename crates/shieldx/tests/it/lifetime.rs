@@ -1,6 +1,7 @@
 //! However a run of `shieldx` ends, also by `kill -9`, nothing of it stays: no process, no mount, no
 //! cgroup, no folder.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
@@ -23,9 +24,9 @@ fn start(lab: &Lab) -> Child {
         .expect("shieldx starts")
 }
 
-fn assert_nothing_left(lab: &Lab, before: &std::collections::BTreeSet<String>) {
+fn assert_nothing_left(lab: &Lab, supervisor: u32, before: &BTreeSet<String>) {
     lab.assert_no_process();
-    assert_belongings_vanish(before);
+    assert_belongings_vanish(supervisor, before);
     let temporary = lab.side().join("tmp");
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
@@ -50,7 +51,7 @@ fn killed_at_fifty_moments_leaves_nothing() {
     if !have("kill -9", &["cc"]) {
         return;
     }
-    let before = belongings();
+    let before = belongings(0);
     // Every 12 ms from the first instruction to well inside the run, each with its own jitter, so
     // that fifty moments are spread over set-up, start and run.
     let mut state = u64::from(std::process::id()) | 1;
@@ -65,8 +66,30 @@ fn killed_at_fifty_moments_leaves_nothing() {
         child.kill().expect("kill -9");
         let status = child.wait().expect("shieldx ends");
         assert_eq!(status.signal(), Some(libc::SIGKILL), "after {delay:?}");
-        assert_nothing_left(&lab, &before);
+        assert_nothing_left(&lab, child.id(), &before);
     }
+}
+
+/// Without this, the other tests of this file could pass because they look in the wrong place.
+#[test]
+fn while_it_runs_there_is_something_to_find() {
+    if !have("belongings", &["cc"]) {
+        return;
+    }
+    let before = belongings(0);
+    let lab = Lab::new();
+    let mut child = start(&lab);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !belongings(child.id()).iter().any(|item| item.starts_with("cgroup")) {
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            panic!("a run made no control group");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("kill -9");
+    child.wait().expect("shieldx ends");
+    assert_nothing_left(&lab, child.id(), &before);
 }
 
 #[test]
@@ -77,20 +100,20 @@ fn signals_end_the_run_and_leave_nothing() {
     for (number, delay_ms) in
         [(libc::SIGINT, 50), (libc::SIGINT, 900), (libc::SIGTERM, 900), (libc::SIGHUP, 900)]
     {
-        let before = belongings();
+        let before = belongings(0);
         let lab = Lab::new();
         let mut child = start(&lab);
         std::thread::sleep(Duration::from_millis(delay_ms));
         signal(&child, number);
         let status = wait(&mut child, END_LIMIT);
         assert_ne!(shell_code(status), 0, "signal {number} after {delay_ms} ms");
-        assert_nothing_left(&lab, &before);
+        assert_nothing_left(&lab, child.id(), &before);
     }
 }
 
 #[test]
 fn closed_pipe_leaves_nothing() {
-    let before = belongings();
+    let before = belongings(0);
     let lab = Lab::new();
     let mut child = lab
         .shieldx()
@@ -100,12 +123,12 @@ fn closed_pipe_leaves_nothing() {
         .expect("shieldx starts");
     drop(child.stdout.take());
     wait(&mut child, END_LIMIT);
-    assert_nothing_left(&lab, &before);
+    assert_nothing_left(&lab, child.id(), &before);
 }
 
 #[test]
 fn closed_pipe_of_a_chatty_command_leaves_nothing() {
-    let before = belongings();
+    let before = belongings(0);
     let lab = Lab::new();
     let mut child = Command::new(env!("CARGO_BIN_EXE_shieldx"))
         .args(["run", "--cwd"])
@@ -118,7 +141,7 @@ fn closed_pipe_of_a_chatty_command_leaves_nothing() {
         .expect("shieldx starts");
     drop(child.stdout.take());
     wait(&mut child, END_LIMIT);
-    assert_nothing_left(&lab, &before);
+    assert_nothing_left(&lab, child.id(), &before);
 }
 
 /// A file system of 64 KiB, or a read-only one, mounted for one test.
@@ -153,7 +176,7 @@ impl Drop for SmallDisk {
 /// is told, and the exit code is not the command's.
 fn bad_target(test: &str, disk_options: &str) {
     for option in ["--keep", "--html", "--events"] {
-        let before = belongings();
+        let before = belongings(0);
         let lab = Lab::new();
         let Some(disk) = SmallDisk::new(test, &lab, disk_options) else { return };
         let target = disk.path.join("target");
@@ -173,7 +196,7 @@ fn bad_target(test: &str, disk_options: &str) {
         assert!(!message.contains("panicked"), "{option}: {message}");
         assert!(!message.trim().is_empty(), "{option}: no word about the failed write");
         drop(disk);
-        assert_nothing_left(&lab, &before);
+        assert_nothing_left(&lab, child.id(), &before);
     }
 }
 

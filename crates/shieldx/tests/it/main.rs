@@ -1,6 +1,7 @@
 //! Tests that start the real `shieldx`: one binary, one module per question.
 
 mod abuse;
+mod documents;
 mod everyday;
 mod hostile;
 mod lab;

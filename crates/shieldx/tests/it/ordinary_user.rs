@@ -10,15 +10,16 @@ use std::process::Command;
 use shieldx_types::{Level, Tier, Verdict};
 
 use crate::hostile;
-use crate::lab::{Lab, skip};
-
-/// Nobody in particular: an id without an account, a home or a group.
-const USER: u32 = 54_321;
+use crate::lab::{Lab, ORDINARY_USER, skip};
 
 /// A copy of the binary that anybody may run, when this test may become another user and that
 /// user may make user namespaces.
 fn binary(test: &str, lab: &Lab) -> Option<PathBuf> {
-    let namespaces = Command::new("unshare").args(["-Ur", "true"]).uid(USER).gid(USER).output();
+    let namespaces = Command::new("unshare")
+        .args(["-Ur", "true"])
+        .uid(ORDINARY_USER)
+        .gid(ORDINARY_USER)
+        .output();
     match namespaces {
         Err(error) => {
             skip(test, &format!("cannot become an ordinary user: {error}"));
@@ -40,7 +41,7 @@ fn binary(test: &str, lab: &Lab) -> Option<PathBuf> {
 fn ls_is_benign_on_reduced_evidence_that_names_its_blind_detectors() {
     let lab = Lab::new();
     let Some(binary) = binary("ordinary user", &lab) else { return };
-    let outcome = lab.shieldx().by_user(USER, &binary).run(&["ls", "/"]);
+    let outcome = lab.shieldx().by_user(ORDINARY_USER, &binary).run(&["ls", "/"]);
     let evidence = &outcome.assessment.evidence;
     assert_eq!(evidence.tier, Tier::C, "{}", outcome.summary());
     assert_eq!(evidence.level, Level::Reduced, "{}", outcome.summary());
@@ -54,8 +55,11 @@ fn ls_is_benign_on_reduced_evidence_that_names_its_blind_detectors() {
 fn full_evidence_required_makes_it_inconclusive() {
     let lab = Lab::new();
     let Some(binary) = binary("ordinary user, full evidence", &lab) else { return };
-    let outcome =
-        lab.shieldx().by_user(USER, &binary).with(&["--require-evidence", "full"]).run(&["ls"]);
+    let outcome = lab
+        .shieldx()
+        .by_user(ORDINARY_USER, &binary)
+        .with(&["--require-evidence", "full"])
+        .run(&["ls"]);
     assert_eq!(outcome.assessment.verdict, Verdict::Inconclusive, "{}", outcome.summary());
 }
 
@@ -72,8 +76,9 @@ fn at_least_ten_detectors_fire_without_root() {
         }
         let lab = Lab::new();
         let command = sample.prepare(&lab);
-        open_to_user(&lab);
-        let outcome = lab.shieldx().by_user(USER, &binary).with(&sample.options()).run(&command);
+        lab.give_to(ORDINARY_USER);
+        let outcome =
+            lab.shieldx().by_user(ORDINARY_USER, &binary).with(&sample.options()).run(&command);
         assert_eq!(outcome.assessment.evidence.tier, Tier::C, "{name}: {}", outcome.summary());
         tried += 1;
         fired.extend(outcome.assessment.detections.iter().map(|found| found.detector.clone()));
@@ -86,19 +91,4 @@ fn at_least_ten_detectors_fire_without_root() {
     // Tier C sees fewer calls; what it cannot see is named in every report. It must still convict
     // most of what runs.
     assert!(missed.len() * 3 <= tried, "{} of {tried} missed: {missed:?}", missed.len());
-}
-
-/// Makes everything in the current folder belong to the ordinary user, as it would be.
-fn open_to_user(lab: &Lab) {
-    let mut folders = vec![lab.work()];
-    while let Some(folder) = folders.pop() {
-        std::os::unix::fs::chown(&folder, Some(USER), Some(USER)).expect("a new owner");
-        for entry in fs::read_dir(&folder).expect("a folder").flatten() {
-            if entry.path().is_dir() {
-                folders.push(entry.path());
-            } else {
-                std::os::unix::fs::chown(entry.path(), Some(USER), Some(USER)).expect("an owner");
-            }
-        }
-    }
 }
