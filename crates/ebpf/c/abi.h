@@ -54,6 +54,7 @@
 #define HANDLER_IOCTL 11
 #define HANDLER_PERSONALITY 12
 #define HANDLER_TRANSFER 13
+#define HANDLER_ACCEPT 14
 
 /* recipe.flags */
 #define RECIPE_REFUSABLE 1   /* the policy may refuse this call: a refusal is always an event */

@@ -148,7 +148,7 @@ APART int call_mmap(u32 refused)
 	u64 protection = r->args[2];
 	u64 flags = r->args[3];
 	u64 file = flags & MAP_ANONYMOUS ? 0 : file_of(r->args[4]);
-	if (protection & PROT_EXEC) {
+	if ((protection & PROT_EXEC) || refused) {
 		bool named = file && FIELD(struct inode, FIELD(struct file, file, f_inode),
 					   i_nlink) != 0;
 		if (!named || (protection & PROT_WRITE) || refused)
@@ -173,6 +173,21 @@ APART int call_mprotect(u32 refused)
 	u64 file = file_mapped_at(r->args[0]);
 	if (file <= 1 || (protection & PROT_WRITE) || refused)
 		emit_memory(r, r->args[0], r->args[1], protection, file);
+	return 0;
+}
+
+/* clone3 passes its flags in a structure: they stand in for the pointer to it. */
+APART int call_clone(u32 nr)
+{
+	struct scratch *s = get_scratch(IN_SYSCALL);
+	if (!s)
+		return 0;
+	if (nr != NR_CLONE) {
+		u64 flags = 0;
+		bpf_probe_read_user(&flags, sizeof(flags), (void *)s->record.args[0]);
+		s->record.args[0] = flags;
+	}
+	emit(IN_SYSCALL, 0);
 	return 0;
 }
 

@@ -221,7 +221,7 @@ struct user_mmsghdr {
 	u32 pad;
 };
 
-#define EPERM 1
+#define NR_CLONE 56
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define S_IFREG 0100000

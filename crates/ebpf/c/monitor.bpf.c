@@ -61,6 +61,8 @@ INLINE bool of_interest(u32 handler, u32 flags, struct pt_regs *regs, long ret)
 		return regs->dx & PROT_EXEC && ret == 0;
 	case HANDLER_DUP:
 		return ret >= 0 && ret <= 2;
+	case HANDLER_ACCEPT:
+		return ret >= 0;
 	case HANDLER_PRCTL:
 		return (u32)regs->di == 15 && ret == 0; /* PR_SET_NAME */
 	case HANDLER_IOCTL:
@@ -78,7 +80,7 @@ INLINE bool clones_namespace(struct pt_regs *regs, u32 nr, long ret)
 	u64 flags = regs->di;
 	if (ret == 0)
 		return false;
-	if (nr == 56)
+	if (nr == NR_CLONE)
 		return flags & (CLONE_NEW_FLAGS & ~CLONE_NEWTIME);
 	flags = 0;
 	bpf_probe_read_user(&flags, sizeof(flags), (void *)regs->di);
@@ -103,6 +105,8 @@ APART int tell(u64 ret, u32 nr, u32 handler, u32 refused)
 		return 0;
 	const volatile struct recipe *how = &recipes[nr];
 	begin_call(ret, nr, how->kind);
+	if (refused && handler == HANDLER_DUP)
+		handler = HANDLER_PLAIN;
 	switch (handler) {
 	case HANDLER_OPEN:
 		return call_open(nr);
@@ -112,6 +116,8 @@ APART int tell(u64 ret, u32 nr, u32 handler, u32 refused)
 		return call_mmap(refused);
 	case HANDLER_MPROTECT:
 		return call_mprotect(refused);
+	case HANDLER_CLONE:
+		return call_clone(nr);
 	case HANDLER_DUP:
 		return call_dup();
 	case HANDLER_KILL:

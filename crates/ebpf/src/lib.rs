@@ -13,3 +13,53 @@ struct Aligned<T: ?Sized>(T);
 
 static ALIGNED: Aligned<[u8; include_bytes!("../object/monitor.bpf.o").len()]> =
     Aligned(*include_bytes!("../object/monitor.bpf.o"));
+
+/// The kernel structures whose layout the object must be fitted to (the `struct`s of
+/// `c/kernel.h`), sorted.
+pub const KERNEL_TYPES: &[&str] = &[
+    "cgroup",
+    "cred",
+    "css_set",
+    "dentry",
+    "fdtable",
+    "file",
+    "files_struct",
+    "fs_struct",
+    "in6_addr",
+    "inode",
+    "kernfs_node",
+    "linux_binprm",
+    "mm_struct",
+    "mount",
+    "path",
+    "pid",
+    "pt_regs",
+    "qstr",
+    "signal_struct",
+    "sock",
+    "sock_common",
+    "socket",
+    "super_block",
+    "task_struct",
+    "thread_info",
+    "upid",
+    "vfsmount",
+    "vm_area_struct",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::KERNEL_TYPES;
+
+    #[test]
+    fn every_kernel_structure_of_the_header_is_listed() {
+        let header = include_str!("../c/kernel.h");
+        let mut defined: Vec<&str> = header
+            .lines()
+            .filter_map(|line| line.strip_prefix("struct ")?.strip_suffix(" {"))
+            .filter(|name| !name.starts_with("user_"))
+            .collect();
+        defined.sort_unstable();
+        assert_eq!(KERNEL_TYPES, defined);
+    }
+}

@@ -51,8 +51,10 @@ fn every_layout_the_header_asserts_is_ours() {
     let theirs: BTreeMap<&str, usize> = HEADER
         .lines()
         .filter_map(|line| {
-            let (what, value) =
-                line.strip_prefix("_Static_assert(")?.strip_suffix(", \"\");")?.split_once(" == ")?;
+            let (what, value) = line
+                .strip_prefix("_Static_assert(")?
+                .strip_suffix(", \"\");")?
+                .split_once(" == ")?;
             Some((what, value.parse().ok()?))
         })
         .collect();

@@ -1,0 +1,60 @@
+//! What this host lets the monitor do, for `shieldx doctor`.
+
+use std::time::{Duration, Instant};
+
+use super::{Options, PROGRAMS, Target, load};
+use crate::monitor::{Sink, Unavailable};
+
+/// The monitor was loaded, attached and taken down again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// The raw tracepoints it is attached to.
+    pub tracepoints: Vec<&'static str>,
+    pub load: Duration,
+    pub attach: Duration,
+    pub detach: Duration,
+}
+
+impl std::fmt::Display for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "raw tracepoints {}; load {:.1} ms, attach {:.1} ms, detach {:.1} ms",
+            self.tracepoints.join(", "),
+            self.load.as_secs_f64() * 1e3,
+            self.attach.as_secs_f64() * 1e3,
+            self.detach.as_secs_f64() * 1e3
+        )
+    }
+}
+
+struct Nothing;
+
+impl Sink for Nothing {
+    fn event(&mut self, _: shieldx_types::Event) {}
+}
+
+/// Tries everything a run would need of the kernel, watching nobody.
+///
+/// # Errors
+/// The reason why a run would have no tier B.
+pub fn probe() -> Result<Probe, Unavailable> {
+    let start = Instant::now();
+    let loaded = load(&Options::default())?;
+    let load = start.elapsed();
+    let start = Instant::now();
+    let target = Target {
+        cgroup_id: 0,
+        start_ns: 0,
+        freezer: None,
+        refusal: Box::new(|_, _| None),
+        uid_map: Vec::new(),
+    };
+    let running = loaded.attach(target, Nothing)?;
+    let attach = start.elapsed();
+    let start = Instant::now();
+    drop(running.finish());
+    let detach = start.elapsed();
+    let tracepoints = PROGRAMS.iter().map(|(_, tracepoint)| *tracepoint).collect();
+    Ok(Probe { tracepoints, load, attach, detach })
+}

@@ -1,0 +1,133 @@
+//! Takes records out of the rings, decodes them and hands them to the sink, on a thread of its own.
+//!
+//! Nothing may be lost: when the job fills a ring faster than this thread empties it, the job's
+//! cgroup is frozen until both rings are empty. The kernel side waits as well, but it can only do
+//! so for moments. What the events mean, or which are kept, is not known here.
+
+use std::fs::File;
+use std::io::{PipeReader, Write as _};
+use std::os::fd::AsFd as _;
+
+use aya::maps::{MapData, RingBuf};
+use shieldx_ebpf::abi::{KIND_COUNT, Record};
+
+use super::decode::{Decoder, Held};
+use super::os;
+use crate::monitor::Sink;
+
+/// The rings wake this thread when an eighth is full; otherwise it looks this often.
+const POLL_MS: i32 = 20;
+
+/// One ring and how much may be taken from it in one go before the job counts as too fast.
+pub(super) struct Ring {
+    pub buffer: RingBuf<MapData>,
+    pub len: u32,
+}
+
+/// The job's `cgroup.freeze`. Thaws when it goes away, however that happens.
+pub(super) struct Freezer {
+    file: Option<File>,
+    frozen: bool,
+    pub count: u64,
+}
+
+impl Freezer {
+    pub(super) fn new(file: Option<File>) -> Self {
+        Self { file, frozen: false, count: 0 }
+    }
+
+    fn freeze(&mut self) {
+        if !self.frozen && self.write(b"1") {
+            self.frozen = true;
+            self.count += 1;
+        }
+    }
+
+    fn thaw(&mut self) {
+        if self.frozen {
+            self.write(b"0");
+            self.frozen = false;
+        }
+    }
+
+    /// A cgroup that is gone has nothing left to freeze; other failures leave the in-kernel wait.
+    fn write(&mut self, state: &[u8]) -> bool {
+        self.file.as_mut().is_some_and(|file| file.write_all(state).is_ok())
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        self.thaw();
+    }
+}
+
+/// Everything the thread owns.
+pub(super) struct Pump<S> {
+    pub rings: [Ring; 2],
+    pub decoder: Decoder,
+    pub held: Held,
+    pub sink: S,
+    pub freezer: Freezer,
+    /// Records taken, by `KIND_*`.
+    pub received: [u64; KIND_COUNT as usize],
+    /// Records that were not even a record; never seen unless the two halves disagree.
+    pub malformed: u64,
+}
+
+impl<S: Sink> Pump<S> {
+    /// Runs until the other end of `stop` is closed, then takes what is left.
+    pub(super) fn run(mut self, stop: &PipeReader) -> Self {
+        os::raise_priority();
+        loop {
+            self.drain();
+            let [critical, bulk] = &self.rings;
+            let fds = [critical.buffer.as_fd(), bulk.buffer.as_fd(), stop.as_fd()];
+            let [_, _, stopped] = os::poll(fds, POLL_MS);
+            if stopped {
+                break;
+            }
+        }
+        self.drain();
+        self
+    }
+
+    /// Empties both rings, freezing the job when that turns out to be a race.
+    fn drain(&mut self) {
+        loop {
+            let mut taken = 0;
+            for index in 0..self.rings.len() {
+                taken += self.drain_one(index);
+            }
+            if taken == 0 {
+                break;
+            }
+        }
+        self.freezer.thaw();
+    }
+
+    fn drain_one(&mut self, index: usize) -> usize {
+        let Some(ring) = self.rings.get_mut(index) else { return 0 };
+        let too_much = usize::try_from(ring.len / 2).unwrap_or(usize::MAX);
+        let mut taken = 0;
+        while let Some(item) = ring.buffer.next() {
+            taken += item.len();
+            if taken > too_much {
+                self.freezer.freeze();
+            }
+            let Some((record, data)) = Record::parse(&item) else {
+                self.malformed += 1;
+                continue;
+            };
+            if let Some(count) = self.received.get_mut(usize::from(record.kind)) {
+                *count += 1;
+            }
+            let event = self.decoder.decode(&record, data);
+            drop(item);
+            if let Some(event) = event.and_then(|event| self.held.keep(&record, event)) {
+                self.sink.event(event);
+            }
+        }
+        taken
+    }
+}

@@ -1,0 +1,7 @@
+//! The eBPF monitor on the running kernel: real commands in a cgroup of their own, the events they
+//! make, and books that balance. Needs root and eBPF; says SKIP where there is none.
+
+mod calls;
+mod flood;
+mod job;
+mod overhead;
