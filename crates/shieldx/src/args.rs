@@ -11,7 +11,7 @@ use crate::request::{ColorChoice, Need, RunnerName, Watch};
 
 /// Run code you do not trust and get a verdict with evidence.
 #[derive(Debug, Parser)]
-#[command(name = "shieldx", version, propagate_version = true, after_help = exit::HELP)]
+#[command(name = "shieldx", version, after_help = exit::HELP)]
 #[command(after_long_help = exit::HELP)]
 pub struct Args {
     #[command(subcommand)]

@@ -71,8 +71,7 @@ pub fn hidden_arguments(arguments: &[OsString], base: &Path, view: &View) -> Vec
             return None;
         }
         let path = clean(&base.join(argument));
-        let moved = !Path::new(argument).is_absolute() && base != view.cwd;
-        (path.is_file() && (moved || !view.shows(&path))).then(|| {
+        (path.is_file() && !view.shows(&path)).then(|| {
             let path = text(path.as_os_str());
             format!("{path} is not visible to the command; --mount {path} shows it")
         })

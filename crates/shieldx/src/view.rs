@@ -131,7 +131,7 @@ impl View {
         if self.mounts.iter().any(|mount| path.starts_with(&mount.target)) {
             return true;
         }
-        if path.starts_with(&self.cwd) && self.cwd != Path::new("/") {
+        if path.starts_with(&self.cwd) && self.cwd_is_shown() {
             return true;
         }
         if self.tools.iter().any(|tool| path.starts_with(tool)) {
@@ -162,6 +162,19 @@ impl View {
             })
             .next()
             .unwrap_or(inside)
+    }
+
+    /// The hidden folder that would be laid open by showing the working folder: it is that folder
+    /// or lies in it. (`/` is shown with the hidden folders covered.)
+    #[must_use]
+    pub fn uncovered_by_cwd(&self) -> Option<&Path> {
+        let inside = |dir: &&PathBuf| dir.starts_with(&self.cwd) && self.cwd != Path::new("/");
+        self.hidden.iter().find(inside).map(PathBuf::as_path)
+    }
+
+    /// The working folder is shown as it is on the host, unless it is a private one itself.
+    fn cwd_is_shown(&self) -> bool {
+        self.cwd != Path::new("/") && !PRIVATE.iter().any(|dir| self.cwd == Path::new(dir))
     }
 
     fn show_tools(&mut self, homes: &[PathBuf]) {

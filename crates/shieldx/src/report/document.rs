@@ -147,3 +147,7 @@ fn line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
 }
+
+#[cfg(test)]
+#[path = "document/tests.rs"]
+mod tests;

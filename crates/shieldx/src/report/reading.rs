@@ -246,3 +246,7 @@ fn short(error: &serde_json::Error) -> String {
     let safe = shieldx_types::Text::from(message).to_string();
     safe.chars().take(200).collect()
 }
+
+#[cfg(test)]
+#[path = "reading/tests.rs"]
+mod tests;

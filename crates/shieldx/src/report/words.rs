@@ -1,9 +1,15 @@
 //! Events and numbers in words. Everything returned is safe on a terminal; nothing is markup.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use shieldx_types::{Access, Endpoint, Event, Kind, Text};
+
+mod names;
+mod numbers;
+
+use names::dns;
+pub use names::{errno, signal};
+pub use numbers::{cut, grouped, plural, seconds, size, time};
 
 /// What an event says, in one line without its result.
 #[must_use]
@@ -211,75 +217,6 @@ pub fn endpoint(endpoint: &Endpoint) -> String {
     }
 }
 
-/// `1 B`, `12.3 KiB`.
-#[must_use]
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut unit = 0;
-    let mut tenths = u128::from(bytes) * 10 / 1024;
-    while tenths >= 10 * 1024 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    let name = UNITS.get(unit).unwrap_or(&"PiB");
-    if tenths % 10 == 0 || tenths >= 1000 {
-        format!("{} {name}", tenths / 10)
-    } else {
-        format!("{}.{} {name}", tenths / 10, tenths % 10)
-    }
-}
-
-/// `12 ms`, `1.8 s`, `2 min 05 s`.
-#[must_use]
-pub fn time(ns: u64) -> String {
-    let ms = ns / 1_000_000;
-    match ms {
-        0..1000 => format!("{ms} ms"),
-        1000..60_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
-        _ => format!("{} min {:02} s", ms / 60_000, ms % 60_000 / 1000),
-    }
-}
-
-/// Seconds with three decimals, for a timeline.
-#[must_use]
-pub fn seconds(ns: u64) -> String {
-    format!("{}.{:03}", ns / 1_000_000_000, ns / 1_000_000 % 1000)
-}
-
-/// `1,234,567`.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `1 process`, `2 processes`.
-#[must_use]
-pub fn plural(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(number), if number == 1 { one } else { many })
-}
-
-/// Cuts a line to `width` characters, with an ellipsis where something is missing.
-#[must_use]
-pub fn cut(line: &str, width: usize) -> Cow<'_, str> {
-    if line.chars().count() <= width {
-        return Cow::Borrowed(line);
-    }
-    let mut kept: String = line.chars().take(width.saturating_sub(1)).collect();
-    kept.push('…');
-    Cow::Owned(kept)
-}
-
 /// A string of our own vocabulary that came out of a file and may therefore be anything.
 #[must_use]
 pub fn safe(text: &str) -> String {
@@ -293,128 +230,10 @@ pub fn safe_again(text: &str) -> String {
     text.split('\\').map(safe).collect::<Vec<_>>().join("\\")
 }
 
-/// The name of a negated errno.
-#[must_use]
-pub fn errno(ret: i64) -> Cow<'static, str> {
-    let number = i32::try_from(ret.unsigned_abs()).unwrap_or(0);
-    let name = match number {
-        libc::EPERM => "EPERM",
-        libc::ENOENT => "ENOENT",
-        libc::ESRCH => "ESRCH",
-        libc::EINTR => "EINTR",
-        libc::EIO => "EIO",
-        libc::ENXIO => "ENXIO",
-        libc::E2BIG => "E2BIG",
-        libc::ENOEXEC => "ENOEXEC",
-        libc::EBADF => "EBADF",
-        libc::ECHILD => "ECHILD",
-        libc::EAGAIN => "EAGAIN",
-        libc::ENOMEM => "ENOMEM",
-        libc::EACCES => "EACCES",
-        libc::EFAULT => "EFAULT",
-        libc::EBUSY => "EBUSY",
-        libc::EEXIST => "EEXIST",
-        libc::EXDEV => "EXDEV",
-        libc::ENODEV => "ENODEV",
-        libc::ENOTDIR => "ENOTDIR",
-        libc::EISDIR => "EISDIR",
-        libc::EINVAL => "EINVAL",
-        libc::ENFILE => "ENFILE",
-        libc::EMFILE => "EMFILE",
-        libc::ENOTTY => "ENOTTY",
-        libc::ETXTBSY => "ETXTBSY",
-        libc::EFBIG => "EFBIG",
-        libc::ENOSPC => "ENOSPC",
-        libc::EROFS => "EROFS",
-        libc::EMLINK => "EMLINK",
-        libc::EPIPE => "EPIPE",
-        libc::ENAMETOOLONG => "ENAMETOOLONG",
-        libc::ENOSYS => "ENOSYS",
-        libc::ENOTEMPTY => "ENOTEMPTY",
-        libc::ELOOP => "ELOOP",
-        libc::EPROTONOSUPPORT => "EPROTONOSUPPORT",
-        libc::EOPNOTSUPP => "EOPNOTSUPP",
-        libc::EAFNOSUPPORT => "EAFNOSUPPORT",
-        libc::EADDRINUSE => "EADDRINUSE",
-        libc::EADDRNOTAVAIL => "EADDRNOTAVAIL",
-        libc::ENETDOWN => "ENETDOWN",
-        libc::ENETUNREACH => "ENETUNREACH",
-        libc::ECONNRESET => "ECONNRESET",
-        libc::ENOTCONN => "ENOTCONN",
-        libc::ETIMEDOUT => "ETIMEDOUT",
-        libc::ECONNREFUSED => "ECONNREFUSED",
-        libc::EHOSTUNREACH => "EHOSTUNREACH",
-        libc::EINPROGRESS => "EINPROGRESS",
-        libc::EDQUOT => "EDQUOT",
-        other => return Cow::Owned(format!("errno {other}")),
-    };
-    Cow::Borrowed(name)
-}
-
-/// The name of a signal.
-#[must_use]
-pub fn signal(number: i32) -> Cow<'static, str> {
-    let name = match number {
-        libc::SIGHUP => "SIGHUP",
-        libc::SIGINT => "SIGINT",
-        libc::SIGQUIT => "SIGQUIT",
-        libc::SIGILL => "SIGILL",
-        libc::SIGTRAP => "SIGTRAP",
-        libc::SIGABRT => "SIGABRT",
-        libc::SIGBUS => "SIGBUS",
-        libc::SIGFPE => "SIGFPE",
-        libc::SIGKILL => "SIGKILL",
-        libc::SIGUSR1 => "SIGUSR1",
-        libc::SIGSEGV => "SIGSEGV",
-        libc::SIGUSR2 => "SIGUSR2",
-        libc::SIGPIPE => "SIGPIPE",
-        libc::SIGALRM => "SIGALRM",
-        libc::SIGTERM => "SIGTERM",
-        libc::SIGCHLD => "SIGCHLD",
-        libc::SIGCONT => "SIGCONT",
-        libc::SIGSTOP => "SIGSTOP",
-        libc::SIGTSTP => "SIGTSTP",
-        libc::SIGXCPU => "SIGXCPU",
-        libc::SIGXFSZ => "SIGXFSZ",
-        libc::SIGSYS => "SIGSYS",
-        other => return Cow::Owned(format!("signal {other}")),
-    };
-    Cow::Borrowed(name)
-}
-
-fn dns(record: u16) -> Cow<'static, str> {
-    Cow::Borrowed(match record {
-        1 => "A",
-        2 => "NS",
-        5 => "CNAME",
-        12 => "PTR",
-        15 => "MX",
-        16 => "TXT",
-        28 => "AAAA",
-        33 => "SRV",
-        65 => "HTTPS",
-        255 => "ANY",
-        other => return Cow::Owned(format!("TYPE{other}")),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{command, cut, grouped, size, time};
+    use super::command;
     use shieldx_types::Text;
-
-    #[test]
-    fn numbers() {
-        assert_eq!(size(0), "0 B");
-        assert_eq!(size(1536), "1.5 KiB");
-        assert_eq!(size(u64::MAX), "16383 PiB");
-        assert_eq!(time(12_400_000), "12 ms");
-        assert_eq!(time(1_850_000_000), "1.8 s");
-        assert_eq!(time(125_000_000_000), "2 min 05 s");
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(grouped(12), "12");
-        assert_eq!(cut("abcdef", 4), "abc…");
-    }
 
     #[test]
     fn a_command_line_reads_like_a_shell_line() {

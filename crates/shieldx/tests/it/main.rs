@@ -1,10 +1,14 @@
 //! Tests that start the real `shieldx`: one binary, one module per question.
 
 mod abuse;
+mod cli;
 mod documents;
 mod everyday;
 mod hostile;
 mod lab;
 mod lifetime;
 mod ordinary_user;
+mod preflight;
+mod replay;
+mod report;
 mod workspace;
