@@ -41,7 +41,12 @@ pub fn all() -> Vec<Capability> {
         ),
         capability(
             "seccomp notification (tier C)",
-            notify::probe().map(|probe| probe.to_string()).map_err(|error| error.reason),
+            notify::probe()
+                .map(|ability| {
+                    let late = "; a signal may make it tell a call twice (before Linux 5.19)";
+                    format!("works{}", if ability.uninterrupted { "" } else { late })
+                })
+                .map_err(|error| error.reason),
             "an ordinary user's runs cannot be watched: every verdict is inconclusive",
         ),
         capability("cgroups", cgroups(), "memory and processes are bounded by rlimits only"),

@@ -344,7 +344,8 @@ impl Attach<'_> {
             uid_map: self.uid_map,
             root_pid: built.command,
         };
-        let running = notify::start(target, Recorder::new(Some(COMMAND_PID)));
+        let running = notify::start(target, Recorder::new(Some(COMMAND_PID)))
+            .map_err(setup("start the monitor"))?;
         outer.go(Go::Notify).map_err(setup("start the command"))?;
         Ok(running)
     }
