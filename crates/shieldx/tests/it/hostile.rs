@@ -48,6 +48,7 @@ impl Sample {
         let language = match self.source.rsplit_once('.') {
             Some((_, "py")) => "python3",
             Some((_, "bash")) => "bash",
+            Some((_, "pl")) => "perl",
             _ => "cc",
         };
         have(name, &[language]) && have(name, self.needs)
@@ -198,4 +199,42 @@ samples! {
     kill_all: sample("kill_all.c", &["T1489", "T1529", "T1685", "T1562"]);
     fork_bomb: sample("fork_bomb.c", &["T1499"]).under(&["--pids", "48"]);
     port_scan: sample("port_scan.c", &["T1046"]);
+
+    reverse_shell_nc: sample("reverse_shell_nc.sh", &["T1059"])
+        .calls("4449").with(&["4449"]).needs(&["busybox"]);
+    reverse_shell_perl: sample("reverse_shell.pl", &["T1059"]).calls("4450").with(&["4450"]);
+    reverse_shell_pty: sample("reverse_shell_pty.py", &["T1059"]).calls("4451").with(&["4451"]);
+    self_memory: sample("self_memory.c", &["T1055", "T1620"]);
+    web_shell: sample("habits.sh", &["T1505"]).with(&["web-shell"]);
+    udev_rule: sample("habits.sh", &["T1546"]).with(&["udev-rule"]);
+    python_startup: sample("habits.sh", &["T1546"]).with(&["python-startup"]).needs(&["python3"]);
+    login_module: sample("habits.sh", &["T1556"]).with(&["login-module"]);
+    motd: sample("habits.sh", &["T1037", "T1546"]).with(&["motd"]);
+    at_job: sample("habits.sh", &["T1053"]).with(&["at-job"]);
+    replace_program: sample("habits.sh", &["T1554"]).with(&["replace-program"]);
+    hosts: sample("habits.sh", &["T1565"]).with(&["hosts"]);
+    certificate: sample("habits.sh", &["T1553"]).with(&["certificate"]);
+    destroy: sample("habits.sh", &["T1485", "T1070"]).with(&["destroy"]).needs(&["shred"]);
+    wipe_disk: sample("habits.sh", &["T1561"]).with(&["wipe-disk"]);
+    other_environments: sample("habits.sh", &["T1003", "T1552", "T1057"])
+        .with(&["other-environments"]);
+    hidden_exec: sample("habits.sh", &["T1564", "T1036", "T1059"]).with(&["hidden-exec"]);
+    encoded_python: sample("habits.sh", &["T1027", "T1140", "T1059"])
+        .with(&["encoded-python"]).needs(&["python3"]);
+    renamed_utility: sample("habits.sh", &["T1036"]).with(&["renamed-utility"]);
+    miner_by_name: sample("habits.sh", &["T1496"]).with(&["miner-by-name"]);
+    own_root: sample("habits.sh", &["T1611"]).with(&["own-root"]).needs(&["unshare"]);
+    enter_init: sample("habits.sh", &["T1611"]).with(&["enter-init"]).needs(&["nsenter"]);
+    load_module: sample("habits.sh", &["T1547"]).with(&["load-module"]).needs(&["insmod"]);
+    steal: sample("habits.sh", &["T1552", "T1048", "T1041", "T1567"])
+        .with(&["steal"]).needs(&["curl", "python3"]);
+    metadata: sample("habits.sh", &["T1552"]).with(&["metadata"]).needs(&["curl"]);
+    keylogger: sample("habits.sh", &["T1056"]).with(&["keylogger"]);
+    firewall: sample("habits.sh", &["T1686", "T1685"]).with(&["firewall"]);
+    no_history: sample("habits.sh", &["T1690", "T1070"]).with(&["no-history"]).needs(&["bash"]);
+    search_secrets: sample("habits.sh", &["T1552"]).with(&["search-secrets"]);
+    sniffer: sample("habits.sh", &["T1040"]).with(&["sniffer"]).needs(&["python3"]);
+    world_writable: sample("habits.sh", &["T1222"]).with(&["world-writable"]);
+    new_account: sample("habits.sh", &["T1136", "T1098"]).with(&["new-account"]);
+    delete_backups: sample("habits.sh", &["T1490", "T1485"]).with(&["backups"]);
 }

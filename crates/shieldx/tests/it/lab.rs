@@ -129,6 +129,7 @@ impl Lab {
             "sh" => "sh",
             "py" => "python3",
             "bash" => "bash",
+            "pl" => "perl",
             other => panic!("no interpreter for {other}"),
         };
         vec![interpreter.to_owned(), name.to_owned()]
