@@ -6,6 +6,8 @@ use super::policy::{Case, Decision, Test};
 const PROT_WRITE: u32 = 0x2;
 const PROT_EXEC: u32 = 0x4;
 const MAP_ANONYMOUS: u32 = 0x20;
+/// `MAP_SHARED` is 1 in it and `MAP_SHARED_VALIDATE` 3.
+const MAP_TYPE: u32 = 0xf;
 
 const fn told(tests: &'static [Test]) -> Case {
     Case { tests, outcome: Decision::Allow }
@@ -22,11 +24,13 @@ const fn bits(arg: usize, mask: u32) -> Test {
     Test { arg, mask, values }
 }
 
-/// Write and execute at once, or executable memory without a file. The dynamic linker's mapping of
-/// a library is neither, so that a plain start is not slowed down.
+/// Write and execute at once, executable memory without a file, or shared executable memory (which
+/// another mapping may write to). The dynamic linker's private mapping of a library is none of
+/// these, so that a plain start is not slowed down.
 const MMAP: &[Case] = &[
     told(&[bits(2, PROT_WRITE | PROT_EXEC)]),
     told(&[bits(2, PROT_EXEC), bits(3, MAP_ANONYMOUS)]),
+    told(&[bits(2, PROT_EXEC), Test { arg: 3, mask: MAP_TYPE, values: &[1, 3] }]),
 ];
 const MPROTECT: &[Case] = &[told(&[bits(2, PROT_EXEC)])];
 /// Onto a standard stream; a socket that is put there is a shell's wiring.

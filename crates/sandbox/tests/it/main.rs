@@ -7,4 +7,5 @@
 
 mod child;
 mod landlock;
+mod notify;
 mod seccomp;
