@@ -25,6 +25,8 @@ pub struct Style {
 }
 
 const TREE_LINES_MAX: usize = 40;
+/// When nothing is worth pointing at.
+const TREE_LINES_PLAIN_MAX: usize = 6;
 const FILES_MAX: usize = 15;
 const NETWORK_MAX: usize = 10;
 const BLOCKED_MAX: usize = 10;
@@ -195,7 +197,7 @@ impl Page {
             return;
         }
         self.line("");
-        let budget = if plain { TREE_LINES_MAX / 4 } else { TREE_LINES_MAX };
+        let budget = if plain { TREE_LINES_PLAIN_MAX } else { TREE_LINES_MAX };
         let mut tree = Tree { lines: Vec::new(), budget, left_out: 0, page: self };
         tree.list(&nodes, "", true);
         let (lines, left_out) = (tree.lines, tree.left_out);

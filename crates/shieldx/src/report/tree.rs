@@ -103,8 +103,14 @@ fn drafts<'a>(events: &'a [Event], digest: &Digest<'_>) -> HashMap<Key, Draft<'a
         draft.uid = event.task.uid;
         draft.comm = event.task.comm.to_string();
         match &event.kind {
-            Kind::Exec { path, argv, .. } if event.happened() => {
+            Kind::Exec { path, argv, memfd, deleted, .. } if event.happened() => {
                 let label = if argv.is_empty() { path.to_string() } else { words::command(argv) };
+                // The name is the program's own choice; where it came from is not.
+                let label = match (memfd, deleted) {
+                    (true, _) => format!("{label} (from memory)"),
+                    (false, true) => format!("{label} (deleted file)"),
+                    _ => label,
+                };
                 draft.earlier.extend(draft.label.replace(label));
             }
             Kind::Exit { code, signal, thread: false } => {

@@ -269,6 +269,36 @@ fn a_reader_that_goes_away_is_no_crash() {
     }
 }
 
+/// `script` gives the program a terminal: the status line shows, goes away before the output, and
+/// the output is whole.
+#[test]
+fn on_a_terminal_a_silent_run_shows_that_it_is_alive() {
+    let desk = Desk::new();
+    if !super::lab::have("a terminal", &["script"]) {
+        return;
+    }
+    let typescript = |options: &str, line: &str| {
+        let shieldx = env!("CARGO_BIN_EXE_shieldx");
+        let line = format!("{shieldx} run {options} --color never -- sh -c '{line}'");
+        let output = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .current_dir(desk.folder.path())
+            .env("TERM", "xterm")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        text(&output.stdout)
+    };
+    let shown = typescript("", "sleep 1.5; echo out; echo err >&2; sleep 1; echo last");
+    let line = shown.find("sh  ").expect("a status line");
+    let erased = shown.rfind("\r\u{1b}[K").expect("it is erased");
+    assert!(line < erased, "{shown:?}");
+    let after = shown.get(erased..).unwrap_or_default();
+    assert!(after.starts_with("\r\u{1b}[Kout\r\nerr\r\nlast\r\n\r\nBENIGN"), "{shown:?}");
+    let quiet = typescript("--quiet", "sleep 1; echo out");
+    assert_eq!(quiet, "out\r\n");
+}
+
 #[test]
 fn verdicts_decide_the_code_only_when_asked() {
     let desk = Desk::new();

@@ -23,11 +23,14 @@ impl Tree<'_> {
             let same = after.iter().take_while(|other| alike(node, other)).count();
             let (_, remaining) = after.split_at_checked(same).unwrap_or((after, &[]));
             rest = remaining;
-            self.node(node, same + 1, indent, root, rest.is_empty());
+            let same = after.get(..same).unwrap_or_default();
+            self.node(node, same, indent, root, rest.is_empty());
         }
     }
 
-    fn node(&mut self, node: &Node<'_>, times: usize, indent: &str, root: bool, last: bool) {
+    /// One process, or one line for it and the neighbours that look the same.
+    fn node(&mut self, node: &Node<'_>, same: &[Node<'_>], indent: &str, root: bool, last: bool) {
+        let times = same.len() + 1;
         if self.lines.len() >= self.budget {
             self.left_out += times as u64 + tree::count(&node.children);
             return;
@@ -47,7 +50,11 @@ impl Tree<'_> {
         let facts = format!("{pid}{}{end}", if end.is_empty() { "" } else { "  " });
         let used = 2 + indent.chars().count() + branch.chars().count() + facts.chars().count() + 2;
         let room = self.page.style.width.saturating_sub(used).max(16);
-        let label = words::cut(&node.label, room);
+        let label = if same.iter().all(|other| other.label == node.label) {
+            words::cut(&node.label, room).into_owned()
+        } else {
+            format!("{} …", words::cut(program(node), room.saturating_sub(2)))
+        };
         let facts = self.page.paint("2", &facts);
         self.lines.push(format!("  {indent}{branch}{label}  {facts}"));
         let indent = format!("{indent}{below}");
@@ -87,7 +94,10 @@ impl Tree<'_> {
 /// Whether two neighbours look the same and have nothing to show of their own.
 fn alike(a: &Node<'_>, b: &Node<'_>) -> bool {
     let boring = |node: &Node<'_>| node.children.is_empty() && node.events.is_empty();
-    // Arguments differ from child to child; the program is what repeats.
-    let program = |node: &Node<'_>| node.label.split(' ').next().map(str::to_owned);
     boring(a) && boring(b) && a.end == b.end && program(a) == program(b)
+}
+
+/// Arguments differ from child to child; the program is what repeats.
+fn program<'a>(node: &'a Node<'_>) -> &'a str {
+    node.label.split(' ').next().unwrap_or_default()
 }
