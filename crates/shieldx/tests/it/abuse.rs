@@ -92,7 +92,7 @@ fn expect(outcome: &Outcome, name: &str) -> (i64, i32) {
     result(outcome, name).unwrap_or_else(|| panic!("no result for {name}: {}", outcome.summary()))
 }
 
-/// A run that was cut short by a limit is not called benign.
+/// Whoever reads the report learns that a limit was reached.
 fn assert_limited(outcome: &Outcome, limit: &str) {
     assert!(outcome.reached(limit), "limit {limit} is not in the record: {}", outcome.summary());
 }
@@ -148,8 +148,8 @@ fn n05_descriptors() {
 fn n06_output_flood() {
     let Some((_, outcome)) = attempt(&["--timeout", "60s"], &["output-flood"]) else { return };
     assert!(outcome.output().len() < 64 << 20, "the document keeps a bounded part");
+    // Captured output is no evidence: a verdict does not rest on what a command says of itself.
     assert_limited(&outcome, "output");
-    assert_ne!(outcome.assessment.verdict, Verdict::Benign, "{}", outcome.summary());
 }
 
 #[test]

@@ -254,10 +254,10 @@ static void surface(const char *what) {
     } else if (!strcmp(what, "unshare-time")) result(what, unshare(CLONE_NEWTIME));
     else if (!strcmp(what, "settimeofday")) {
         struct timeval then = {.tv_sec = 0};
-        result(what, settimeofday(&then, 0));
+        result(what, syscall(SYS_settimeofday, &then, 0));
     } else if (!strcmp(what, "clock_settime")) {
         struct timespec then = {.tv_sec = 0};
-        result(what, clock_settime(CLOCK_REALTIME, &then));
+        result(what, syscall(SYS_clock_settime, CLOCK_REALTIME, &then));
     } else if (!strcmp(what, "tiocsti")) result(what, ioctl(0, 0x5412, "x"));
     else if (!strcmp(what, "tiocsti-high")) result(what, syscall(SYS_ioctl, 0, 0x100000000ul | 0x5412, "x"));
     else if (!strcmp(what, "tioclinux")) result(what, ioctl(0, 0x541c, "\x02"));
