@@ -14,14 +14,15 @@ const HELD_MAX: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Books<S> {
     sink: S,
-    counters: Counters,
+    /// By the name of the event's kind; there are a few dozen.
+    counters: Vec<(&'static str, TypeCounters)>,
     /// The last event of each thread (host number).
     held: HashMap<u32, Event>,
 }
 
 impl<S: Sink> Books<S> {
     pub(super) fn new(sink: S) -> Books<S> {
-        Books { sink, counters: Counters::default(), held: HashMap::new() }
+        Books { sink, counters: Vec::new(), held: HashMap::new() }
     }
 
     pub(super) fn enter(&mut self, host_tid: u32, event: Event) {
@@ -46,14 +47,14 @@ impl<S: Sink> Books<S> {
     pub(super) fn close(mut self) -> (S, Counters) {
         self.deliver_all();
         let mut sum = Counters::default();
-        for counters in self.counters.by_type.values() {
+        for (name, counters) in self.counters {
             sum.seen += counters.seen;
             sum.sent += counters.sent;
             sum.received += counters.received;
             sum.truncated += counters.truncated;
             sum.aggregated += counters.aggregated;
+            sum.by_type.insert(name.to_owned(), counters);
         }
-        sum.by_type = self.counters.by_type;
         (self.sink, sum)
     }
 
@@ -72,10 +73,12 @@ impl<S: Sink> Books<S> {
 
     fn entry(&mut self, event: &Event) -> &mut TypeCounters {
         let name = event.kind.name();
-        if !self.counters.by_type.contains_key(name) {
-            self.counters.by_type.insert(name.to_owned(), TypeCounters::default());
-        }
-        self.counters.by_type.entry(name.to_owned()).or_default()
+        let at = self.counters.iter().position(|&(known, _)| known == name);
+        let at = at.unwrap_or_else(|| {
+            self.counters.push((name, TypeCounters::default()));
+            self.counters.len() - 1
+        });
+        &mut self.counters[at].1
     }
 }
 
