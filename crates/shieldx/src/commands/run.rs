@@ -42,7 +42,7 @@ pub fn run(request: &RunRequest, environment: &Environment) -> Result<Exit, Fail
             // Nothing ran, so nothing of ours stays; a folder that is not empty is not removed.
             let _ = std::fs::remove_dir(folder);
         }
-        refused(&error, request)
+        refused(&error)
     })?;
     let options = AssessOptions { require_full: request.require_full };
     let assessment = engine::assess(&recording, options);
@@ -95,7 +95,7 @@ fn make_keep(request: &RunRequest) -> Result<bool, Failure> {
     }
 }
 
-fn refused(error: &RunError, request: &RunRequest) -> Failure {
+fn refused(error: &RunError) -> Failure {
     match error {
         RunError::Setup { step, .. } if step.starts_with("start the program") => {
             Failure::of(Exit::NotExecutable, error)
@@ -103,10 +103,9 @@ fn refused(error: &RunError, request: &RunRequest) -> Failure {
         RunError::Setup { .. } => {
             Failure::of(Exit::Failed, error).hint("`shieldx doctor` shows what this host lacks")
         }
-        RunError::Monitor { .. } => Failure::of(Exit::Failed, error).hint(format!(
-            "--monitor auto uses the best there is instead of {:?}; `shieldx doctor` shows why",
-            request.monitor
-        )),
+        RunError::Monitor { .. } => Failure::of(Exit::Failed, error).hint(
+            "--monitor auto takes the best there is; `shieldx doctor` shows what that is here",
+        ),
     }
 }
 

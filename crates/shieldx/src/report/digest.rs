@@ -39,7 +39,7 @@ impl<'a> Digest<'a> {
         Self {
             evidence: detections.chain(contributions).copied().collect(),
             files: files(events),
-            network: grouped(events.iter().filter(|event| is_network(&event.kind)), words::event),
+            network: grouped(events.iter().filter(goes_out), words::event),
             blocked: grouped(blocked(), call_name),
             limits: events
                 .iter()
@@ -55,10 +55,13 @@ impl<'a> Digest<'a> {
     /// Whether an event is worth showing at its process.
     #[must_use]
     pub fn interesting(&self, event: &Event) -> bool {
-        self.evidence.contains(&event.id)
-            || event.blocked
-            || (is_network(&event.kind) && !matches!(event.kind, Kind::Socket { .. }))
+        self.evidence.contains(&event.id) || event.blocked || is_network(&event.kind)
     }
+}
+
+/// Network events but for a process's own streams, which are shown at the process.
+fn goes_out(event: &&Event) -> bool {
+    is_network(&event.kind) && !matches!(event.kind, Kind::StdioSocket { .. })
 }
 
 /// Network events that tell where something goes; sockets by themselves and local name lookups

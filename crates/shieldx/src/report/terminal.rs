@@ -31,6 +31,8 @@ const FILES_MAX: usize = 15;
 const NETWORK_MAX: usize = 10;
 const BLOCKED_MAX: usize = 10;
 const REASONS_MAX: usize = 20;
+const PARAGRAPH_LINES_MAX: usize = 6;
+const SUMMARY_INDENT: usize = 17;
 /// Width of the left column that names a section.
 const LABEL: usize = 11;
 
@@ -104,6 +106,14 @@ impl Page {
         self.line(&format!("  {label}{text}"));
     }
 
+    /// A sentence that is worth reading to its end, over as many lines as it needs.
+    fn paragraph(&mut self, label: &str, text: &str) {
+        let lines = words::wrap(text, self.style.width.saturating_sub(LABEL + 2));
+        for (index, line) in lines.iter().take(PARAGRAPH_LINES_MAX).enumerate() {
+            self.row(if index == 0 { label } else { "" }, line);
+        }
+    }
+
     fn verdict(&mut self, judged: &Judged<'_>) {
         let assessment = judged.assessment;
         let run = &judged.recording.run;
@@ -129,19 +139,21 @@ impl Page {
         let line = format!("{}   {facts}", self.paint(codes, &name));
         self.line(&line);
         let reason = words::safe(&assessment.reason);
-        let reason = words::cut(&reason, self.style.width.saturating_sub(2)).into_owned();
-        self.line(&format!("  {reason}"));
+        let lines = words::wrap(&reason, self.style.width.saturating_sub(2));
+        for line in lines.iter().take(PARAGRAPH_LINES_MAX) {
+            self.line(&format!("  {line}"));
+        }
         if assessment.evidence.level != Level::Full {
             for reason in assessment.evidence.reasons.iter().take(REASONS_MAX) {
                 let reason = words::safe(reason);
                 if !assessment.reason.contains(&reason) {
-                    self.row("evidence", &reason);
+                    self.paragraph("evidence", &reason);
                 }
             }
             let blind = &assessment.evidence.blind_detectors;
             if !blind.is_empty() {
                 let names: Vec<String> = blind.iter().map(|name| words::safe(name)).collect();
-                self.row("blind", &names.join(", "));
+                self.paragraph("blind", &names.join(", "));
             }
         }
     }
@@ -169,15 +181,29 @@ impl Page {
             let more = detection.event_count.saturating_sub(ids.len() as u64);
             let more = if more > 0 { format!(" +{}", words::grouped(more)) } else { String::new() };
             let ids = format!("[event {}{more}]", ids.join(", "));
-            let summary = words::safe_again(&detection.summary);
-            let room = self.style.width.saturating_sub(18 + ids.len());
-            let summary = words::cut(&summary, room.max(20)).into_owned();
-            let ids = self.paint("2", &ids);
-            self.line(&format!("{:17}{summary} {ids}", ""));
+            self.summary(&words::safe_again(&detection.summary), &ids);
         }
         let more = assessment.detections.len().saturating_sub(REASONS_MAX);
         if more > 0 {
             self.line(&format!("       … {more} more"));
+        }
+    }
+
+    /// What a detection saw, and the events it rests on behind it.
+    fn summary(&mut self, text: &str, ids: &str) {
+        let room = self.style.width.saturating_sub(SUMMARY_INDENT);
+        let mut lines = words::wrap(text, room);
+        lines.truncate(PARAGRAPH_LINES_MAX);
+        let painted = self.paint("2", ids);
+        match lines.last_mut() {
+            Some(last) if last.chars().count() + 1 + ids.chars().count() <= room => {
+                last.push(' ');
+                last.push_str(&painted);
+            }
+            _ => lines.push(painted),
+        }
+        for line in lines {
+            self.line(&format!("{:SUMMARY_INDENT$}{line}", ""));
         }
     }
 
@@ -198,7 +224,8 @@ impl Page {
         }
         self.line("");
         let budget = if plain { TREE_LINES_PLAIN_MAX } else { TREE_LINES_MAX };
-        let mut tree = Tree { lines: Vec::new(), budget, left_out: 0, page: self };
+        let evidence = &digest.evidence;
+        let mut tree = Tree { lines: Vec::new(), budget, left_out: 0, page: self, evidence };
         tree.list(&nodes, "", true);
         let (lines, left_out) = (tree.lines, tree.left_out);
         for line in lines {
@@ -308,14 +335,14 @@ impl Page {
         for fault in recording.faults.iter().take(REASONS_MAX) {
             let fault = words::safe(fault);
             if !judged.assessment.evidence.reasons.contains(&fault) {
-                self.row("fault", &fault);
+                self.paragraph("fault", &fault);
             }
         }
         for wall in recording.run.isolation.walls.iter().filter(|wall| !wall.on).take(REASONS_MAX) {
-            self.row(
-                "wall off",
-                &format!("{}: {}", words::safe(&wall.name), words::safe(&wall.detail)),
-            );
+            let (name, detail) = (words::safe(&wall.name), words::safe(&wall.detail));
+            // The runner's word for what no wall could be made of; its detail says it all.
+            let text = if name == "missing" { detail } else { format!("{name}: {detail}") };
+            self.paragraph("wall off", &text);
         }
     }
 }

@@ -9,7 +9,7 @@ mod numbers;
 
 use names::dns;
 pub use names::{errno, signal};
-pub use numbers::{cut, grouped, plural, seconds, size, time};
+pub use numbers::{cut, grouped, plural, seconds, size, time, wrap};
 
 /// What an event says, in one line without its result.
 #[must_use]

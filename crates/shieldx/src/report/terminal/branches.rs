@@ -1,5 +1,7 @@
 //! The process tree of the terminal report.
 
+use std::collections::HashSet;
+
 use shieldx_types::Event;
 
 use super::super::tree::{self, End, Node};
@@ -14,6 +16,8 @@ pub(super) struct Tree<'p> {
     pub budget: usize,
     pub left_out: u64,
     pub page: &'p Page,
+    /// Ids of events that a detection rests on.
+    pub evidence: &'p HashSet<u64>,
 }
 
 impl Tree<'_> {
@@ -50,7 +54,10 @@ impl Tree<'_> {
         let facts = format!("{pid}{}{end}", if end.is_empty() { "" } else { "  " });
         let used = 2 + indent.chars().count() + branch.chars().count() + facts.chars().count() + 2;
         let room = self.page.style.width.saturating_sub(used).max(16);
-        let label = if same.iter().all(|other| other.label == node.label) {
+        let was = node.earlier.first().filter(|_| !node.events.is_empty());
+        let label = if let Some(was) = was {
+            words::cut(&format!("{} (was {was})", node.label), room).into_owned()
+        } else if same.iter().all(|other| other.label == node.label) {
             words::cut(&node.label, room).into_owned()
         } else {
             format!("{} …", words::cut(program(node), room.saturating_sub(2)))
@@ -80,7 +87,11 @@ impl Tree<'_> {
             let text = format!("{}{times}{outcome}", said.0);
             let room = self.page.style.width.saturating_sub(indent.chars().count() + 8).max(16);
             let text = words::cut(&text, room);
-            let (mark, codes) = if event.blocked { ("✗", "31") } else { ("•", "33") };
+            let (mark, codes) = match (event.blocked, self.evidence.contains(&event.id)) {
+                (true, _) => ("✗", "31"),
+                (false, true) => ("!", "1;33"),
+                (false, false) => ("•", "2"),
+            };
             let mark = self.page.paint(codes, mark);
             self.lines.push(format!("  {indent}{bar}{mark} {text}"));
         }

@@ -71,9 +71,26 @@ pub fn cut(line: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
+/// Breaks text at spaces into lines of at most `width` characters; a longer word is cut.
+#[must_use]
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let word = cut(word, width);
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word.into_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{cut, grouped, size, time};
+    use super::{cut, grouped, size, time, wrap};
 
     #[test]
     fn numbers() {
@@ -86,5 +103,7 @@ mod tests {
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(12), "12");
         assert_eq!(cut("abcdef", 4), "abc…");
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("unbreakable x", 5), ["unbr…", "x"]);
     }
 }
