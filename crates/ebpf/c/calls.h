@@ -217,8 +217,7 @@ APART int call_kill(u32 nr)
 			if (FIELD(struct super_block, FIELD(struct inode, inode, i_sb), s_magic) ==
 			    PID_FS_MAGIC)
 				pid = (u64)FIELD(struct inode, inode, i_private);
-			u32 level = bpf_get_current_task_btf()->thread_pid->level;
-			r->extra[0] = number_of_pid(pid, level);
+			r->extra[0] = number_of_pid(pid, level_of(bpf_get_current_task()));
 		}
 		if (r->extra[0] == r->pid)
 			return 0;

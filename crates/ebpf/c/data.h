@@ -106,9 +106,8 @@ APART int add_path(u32 which, u32 slot, u64 dentry, u64 mnt)
 	struct scratch *s = get_scratch(which);
 	if (!s || slot >= SLOTS)
 		return 0;
-	struct path root = {};
-	struct task_struct *task = bpf_get_current_task_btf();
-	bpf_probe_read_kernel(&root, sizeof(root), &task->fs->root);
+	u64 fs = (u64)FIELD(struct task_struct, bpf_get_current_task(), fs);
+	struct path root = FIELD(struct fs_struct, fs, root);
 	struct climb c = {
 		.dentry = dentry,
 		.mnt = mnt,
@@ -126,6 +125,23 @@ APART int add_path(u32 which, u32 slot, u64 dentry, u64 mnt)
 }
 
 /* The file behind a descriptor of the current task; 0 when there is none. */
+INLINE u64 file_in(u64 table, u32 fd)
+{
+	u64 file = 0;
+	if (fd >= FIELD(struct fdtable, table, max_fds))
+		return 0;
+	bpf_probe_read_kernel(&file, sizeof(file),
+			      (void *)FIELD(struct fdtable, table, fd) + (u64)fd * sizeof(file));
+	return file;
+}
+
+APART u64 file_of(u32 fd)
+{
+	u64 files = (u64)FIELD(struct task_struct, bpf_get_current_task(), files);
+	return file_in((u64)FIELD(struct files_struct, files, fdt), fd);
+}
+
+/* The same on the path that every write takes. */
 INLINE u64 file_at(struct task_struct *task, u32 fd)
 {
 	struct fdtable *table = task->files->fdt;
@@ -134,11 +150,6 @@ INLINE u64 file_at(struct task_struct *task, u32 fd)
 		return 0;
 	bpf_probe_read_kernel(&file, sizeof(file), (void *)table->fd + (u64)fd * sizeof(file));
 	return file;
-}
-
-APART u64 file_of(u32 fd)
-{
-	return file_at(bpf_get_current_task_btf(), fd);
 }
 
 INLINE u16 mode_of(u64 file)
@@ -184,9 +195,8 @@ APART int add_file(u32 which, u32 slot, u64 file)
 APART int add_base(u32 which, u32 slot, s32 fd)
 {
 	if (fd == -100) {
-		struct path pwd = {};
-		struct task_struct *task = bpf_get_current_task_btf();
-		bpf_probe_read_kernel(&pwd, sizeof(pwd), &task->fs->pwd);
+		u64 fs = (u64)FIELD(struct task_struct, bpf_get_current_task(), fs);
+		struct path pwd = FIELD(struct fs_struct, fs, pwd);
 		add_path(which, slot, (u64)pwd.dentry, (u64)pwd.mnt);
 		return 0;
 	}

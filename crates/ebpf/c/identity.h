@@ -4,17 +4,7 @@
 
 #define UPID_LEN 16 /* struct upid: an int and a pointer */
 
-/* The number of `pid` at `level`; 0 when it is not visible there. */
-INLINE u32 number_at(struct pid *pid, u32 level)
-{
-	u32 nr = 0;
-	if (pid->level < level)
-		return 0;
-	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)&pid->numbers[0] + (u64)level * UPID_LEN);
-	return nr;
-}
-
-/* The same for objects of which only the address is known. */
+/* The number of a pid at a level; 0 when it is not visible there. */
 INLINE u32 number_of_pid(u64 pid, u32 level)
 {
 	u32 nr = 0;
@@ -31,21 +21,28 @@ INLINE u32 number_of_task(u64 task, u32 level)
 	return number_of_pid((u64)FIELD(struct task_struct, task, thread_pid), level);
 }
 
-INLINE void identify(struct record *r, struct task_struct *task)
+/* How deep the task's own pid namespace lies. */
+INLINE u32 level_of(u64 task)
 {
-	struct task_struct *leader = task->group_leader;
-	u32 level = task->thread_pid->level;
+	return FIELD(struct pid, FIELD(struct task_struct, task, thread_pid), level);
+}
+
+INLINE void identify(struct record *r, u64 task)
+{
+	u64 leader = (u64)FIELD(struct task_struct, task, group_leader);
+	u64 parent = (u64)FIELD(struct task_struct, task, real_parent);
+	u32 level = level_of(task);
 	r->time_ns = bpf_ktime_get_ns();
-	r->start_ns = leader->start_time;
-	r->tid = number_at(task->thread_pid, level);
-	r->pid = leader == task ? r->tid : number_at(leader->thread_pid, level);
-	r->ppid = number_at(task->real_parent->group_leader->thread_pid, level);
-	r->euid = task->cred->euid.val;
-	__builtin_memcpy(r->comm, task->comm, sizeof(r->comm));
+	r->start_ns = FIELD(struct task_struct, leader, start_time);
+	r->tid = number_of_task(task, level);
+	r->pid = leader == task ? r->tid : number_of_task(leader, level);
+	r->ppid = number_of_task((u64)FIELD(struct task_struct, parent, group_leader), level);
+	r->euid = FIELD(struct cred, FIELD(struct task_struct, task, cred), euid.val);
+	bpf_get_current_comm(r->comm, sizeof(r->comm));
 }
 
 /* An empty record about the current task. */
-INLINE void begin(struct record *r, struct task_struct *task, u8 kind)
+INLINE void begin(struct record *r, u64 task, u8 kind)
 {
 	__builtin_memset(r, 0, sizeof(*r));
 	r->kind = kind;

@@ -29,19 +29,6 @@ typedef struct {
 	unsigned int val;
 } kuid_t;
 
-struct kernfs_node {
-	u64 id;
-};
-
-struct cgroup {
-	int level;
-	struct kernfs_node *kn;
-};
-
-struct css_set {
-	struct cgroup *dfl_cgrp;
-};
-
 struct pid_namespace;
 
 struct upid {
@@ -151,7 +138,6 @@ struct task_struct {
 	struct fs_struct *fs;
 	struct files_struct *files;
 	struct signal_struct *signal;
-	struct css_set *cgroups;
 };
 
 struct pt_regs {

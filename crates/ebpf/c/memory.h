@@ -8,7 +8,7 @@ APART int remember_range(u64 start, u64 len)
 	struct control *c = get_control();
 	if (!c)
 		return 0;
-	u32 tgid = bpf_get_current_task_btf()->tgid;
+	u32 tgid = current_tgid();
 	struct ranges *known = bpf_map_lookup_elem(&ranges, &tgid);
 	if (!known) {
 		struct ranges none = {};
@@ -38,7 +38,7 @@ APART int remember_range(u64 start, u64 len)
 /* The start of the range that this address lies in, when that was not told before; else 0. */
 APART u64 range_executed(u64 ip)
 {
-	u32 tgid = bpf_get_current_task_btf()->tgid;
+	u32 tgid = current_tgid();
 	struct ranges *known = bpf_map_lookup_elem(&ranges, &tgid);
 	if (!known)
 		return 0;

@@ -20,10 +20,9 @@ APART int begin_call(u64 ret, u32 nr, u32 kind)
 	struct scratch *s = get_scratch(IN_SYSCALL);
 	if (!s)
 		return 0;
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *regs = bpf_task_pt_regs(task);
+	struct pt_regs *regs = bpf_task_pt_regs(bpf_get_current_task_btf());
 	struct record *r = &s->record;
-	begin(r, task, kind);
+	begin(r, bpf_get_current_task(), kind);
 	r->nr = nr;
 	r->ret = ret;
 	r->args[0] = regs->di;
@@ -147,9 +146,9 @@ SEC("raw_tp/sys_exit")
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct control *c = get_control();
-	struct task_struct *task = bpf_get_current_task_btf();
-	if (!c || !watched(c, task))
+	if (!c || !watched(c))
 		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = bpf_task_pt_regs(task);
 	long ret = ctx->args[1];
 	long number = regs->orig_ax;
@@ -176,7 +175,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	} else if (handler == HANDLER_WRITE || handler == HANDLER_TRANSFER) {
 		u32 fd = how->fd == 2 ? regs->dx : regs->di;
 		u64 file = ret > 0 ? file_at(task, fd) : 0;
-		if (!file || write_known(task, file, ret))
+		if (!file || write_known(file, ret))
 			return 0;
 		return tell_write(ret, nr, file);
 	}
@@ -194,22 +193,21 @@ SEC("raw_tp/sched_process_exec")
 int on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct control *c = get_control();
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct scratch *s = get_scratch(IN_EXEC);
-	if (!c || !s || !watched(c, task))
+	if (!c || !s || !watched(c))
 		return 0;
-	u32 tgid = task->tgid;
+	u64 task = bpf_get_current_task();
+	u32 tgid = current_tgid();
 	if (c->ranges_active)
 		bpf_map_delete_elem(&ranges, &tgid);
 	struct record *r = &s->record;
 	begin(r, task, KIND_EXEC);
 
-	u64 file = 0;
-	bpf_probe_read_kernel(&file, sizeof(file), &task->mm->exe_file);
-	add_file(IN_EXEC, 0, file);
+	u64 mm = (u64)FIELD(struct task_struct, task, mm);
+	add_file(IN_EXEC, 0, (u64)FIELD(struct mm_struct, mm, exe_file));
 	add_base(IN_EXEC, 1, -100);
-	u64 start = task->mm->arg_start;
-	u64 len = task->mm->arg_end - start;
+	u64 start = FIELD(struct mm_struct, mm, arg_start);
+	u64 len = FIELD(struct mm_struct, mm, arg_end) - start;
 	if (len > ARGV_LEN_MAX)
 		r->flags |= RECORD_TRUNCATED;
 	add_bytes(IN_EXEC, 2, start, len, ARGV_LEN_MAX);
@@ -225,7 +223,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	if (at <= DATA_LEN_MAX - 3 * sizeof(struct stdio)) {
 		for (u32 fd = 0; fd < 3; fd++) {
 			struct stdio stream = {};
-			u64 stream_file = file_at(task, fd);
+			u64 stream_file = file_of(fd);
 			u32 type = stream_file ? mode_of(stream_file) & S_IFMT : 0;
 			if (!stream_file)
 				stream.kind = STDIO_CLOSED;
@@ -254,21 +252,21 @@ SEC("raw_tp/sched_process_fork")
 int on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct control *c = get_control();
-	struct task_struct *task = bpf_get_current_task_btf();
-	if (!c || !watched(c, task))
+	if (!c || !watched(c))
 		return 0;
+	u64 task = bpf_get_current_task();
 	struct record r;
 	begin(&r, task, KIND_FORK);
 	u64 child = ctx->args[1];
 	u64 leader = (u64)FIELD(struct task_struct, child, group_leader);
-	u32 level = task->thread_pid->level;
+	u32 level = level_of(task);
 	r.extra[0] = number_of_task(leader, level);
 	r.extra[1] = number_of_task(child, level);
 	r.extra[2] = FIELD(struct task_struct, leader, start_time);
 	if (leader != child) {
 		r.flags |= RECORD_THREAD;
 	} else if (c->ranges_active) {
-		u32 parent_tgid = task->tgid;
+		u32 parent_tgid = current_tgid();
 		u32 child_tgid = FIELD(struct task_struct, child, tgid);
 		struct ranges *known = bpf_map_lookup_elem(&ranges, &parent_tgid);
 		if (known)
@@ -283,21 +281,23 @@ SEC("raw_tp/sched_process_exit")
 int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct control *c = get_control();
-	struct task_struct *task = bpf_get_current_task_btf();
-	if (!c || !watched(c, task))
+	if (!c || !watched(c))
 		return 0;
+	u64 task = bpf_get_current_task();
 	struct record r;
 	begin(&r, task, KIND_EXIT);
-	u32 tgid = task->tgid;
-	if (task->signal->live.counter == 0) {
-		r.extra[0] = task->signal->flags & SIGNAL_GROUP_EXIT
-				     ? task->signal->group_exit_code
-				     : task->group_leader->exit_code;
+	u32 tgid = current_tgid();
+	u64 group = (u64)FIELD(struct task_struct, task, signal);
+	if (FIELD(struct signal_struct, group, live.counter) == 0) {
+		u64 leader = (u64)FIELD(struct task_struct, task, group_leader);
+		r.extra[0] = FIELD(struct signal_struct, group, flags) & SIGNAL_GROUP_EXIT
+				     ? FIELD(struct signal_struct, group, group_exit_code)
+				     : FIELD(struct task_struct, leader, exit_code);
 		if (c->ranges_active)
 			bpf_map_delete_elem(&ranges, &tgid);
 	} else {
 		r.flags |= RECORD_THREAD;
-		r.extra[0] = task->exit_code;
+		r.extra[0] = FIELD(struct task_struct, task, exit_code);
 	}
 	emit_bytes(&r, sizeof(r), 0);
 	return 0;

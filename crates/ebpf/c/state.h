@@ -134,11 +134,17 @@ INLINE struct counters *get_counters(u32 kind)
 	return bpf_map_lookup_elem(&counters, &kind);
 }
 
+/* The thread group as the kernel numbers it. */
+INLINE u32 current_tgid(void)
+{
+	return bpf_get_current_pid_tgid() >> 32;
+}
+
 /* Whether the current task belongs to the run. A task cannot leave its cgroup without a writable
  * cgroup filesystem, which the sandbox does not have. */
-INLINE bool watched(struct control *c, struct task_struct *task)
+INLINE bool watched(struct control *c)
 {
-	return c->cgroup_id && task->cgroups->dfl_cgrp->kn->id == c->cgroup_id;
+	return c->cgroup_id && bpf_get_current_cgroup_id() == c->cgroup_id;
 }
 
 #endif

@@ -62,10 +62,11 @@ INLINE void first_buffer(u64 list, u64 *buffer, u64 *len)
 	*len = v.len;
 }
 
-INLINE void start_key(struct total_key *key, struct task_struct *task, u64 inode)
+INLINE void start_key(struct total_key *key, u64 inode)
 {
-	key->start_ns = task->group_leader->start_time;
-	key->tgid = task->tgid;
+	u64 leader = (u64)FIELD(struct task_struct, bpf_get_current_task(), group_leader);
+	key->start_ns = FIELD(struct task_struct, leader, start_time);
+	key->tgid = current_tgid();
 	key->ino = FIELD(struct inode, inode, i_ino);
 	key->generation = FIELD(struct inode, inode, i_generation);
 	key->device = FIELD(struct super_block, FIELD(struct inode, inode, i_sb), s_dev);
@@ -77,7 +78,6 @@ APART int send_message(u64 file, u64 buffer, u64 len, u64 address, u32 address_l
 	struct scratch *s = get_scratch(IN_SYSCALL);
 	if (!s)
 		return 0;
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct record *r = &s->record;
 	long ret = r->ret;
 	if (ret == -EAGAIN || !read_sock(&r->sock, file))
@@ -86,7 +86,7 @@ APART int send_message(u64 file, u64 buffer, u64 len, u64 address, u32 address_l
 		return 0;
 
 	struct total_key key = {};
-	start_key(&key, task, (u64)FIELD(struct file, file, f_inode));
+	start_key(&key, (u64)FIELD(struct file, file, f_inode));
 	key.error = ret < 0 ? ret : 0;
 	key.port = r->sock.remote_port;
 	__builtin_memcpy(key.peer, r->sock.remote, 16);
@@ -125,7 +125,6 @@ APART int write_slowly(u64 file, u64 buffer, u64 len)
 	struct last_write *last = bpf_map_lookup_elem(&last_writes, &zero);
 	if (!s || !last)
 		return 0;
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct record *r = &s->record;
 	u64 inode = (u64)FIELD(struct file, file, f_inode);
 	u32 type = FIELD(struct inode, inode, i_mode) & S_IFMT;
@@ -134,13 +133,13 @@ APART int write_slowly(u64 file, u64 buffer, u64 len)
 	last->file = file;
 	last->inode = inode;
 	last->ino = FIELD(struct inode, inode, i_ino);
-	last->tgid = task->tgid;
+	last->tgid = current_tgid();
 	last->total = UNINTERESTING;
 	if (type != S_IFREG && type != S_IFBLK)
 		return 0;
 
 	struct total_key key = {};
-	start_key(&key, task, inode);
+	start_key(&key, inode);
 	r->kind = KIND_WRITE;
 	int told = count_or_open(&key, KIND_WRITE, r->ret > 0 ? r->ret : 0);
 	if (r->total == NO_TOTAL)
@@ -160,11 +159,11 @@ APART int write_slowly(u64 file, u64 buffer, u64 len)
 }
 
 /* Whether this write went to the file this CPU saw last, and is thereby counted. */
-INLINE bool write_known(struct task_struct *task, u64 file, long bytes)
+INLINE bool write_known(u64 file, long bytes)
 {
 	u32 zero = 0;
 	struct last_write *last = bpf_map_lookup_elem(&last_writes, &zero);
-	if (!last || last->file != file || last->tgid != (u32)task->tgid)
+	if (!last || last->file != file || last->tgid != current_tgid())
 		return false;
 	u64 inode = (u64)FIELD(struct file, file, f_inode);
 	if (inode != last->inode || FIELD(struct inode, inode, i_ino) != last->ino)

@@ -17,9 +17,7 @@ static ALIGNED: Aligned<[u8; include_bytes!("../object/monitor.bpf.o").len()]> =
 /// The kernel structures whose layout the object must be fitted to (the `struct`s of
 /// `c/kernel.h`), sorted.
 pub const KERNEL_TYPES: &[&str] = &[
-    "cgroup",
     "cred",
-    "css_set",
     "dentry",
     "fdtable",
     "file",
@@ -27,7 +25,6 @@ pub const KERNEL_TYPES: &[&str] = &[
     "fs_struct",
     "in6_addr",
     "inode",
-    "kernfs_node",
     "linux_binprm",
     "mm_struct",
     "mount",

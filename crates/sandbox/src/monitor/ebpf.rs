@@ -7,40 +7,38 @@
 //! This room knows system calls and kernel events; it does not know what they are evidence of.
 
 mod books;
+mod bpf;
 mod btf;
 mod calls;
 mod decode;
+mod loader;
 mod os;
 mod probe;
 mod pump;
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::ffi::CStr;
+use std::fs::File;
 use std::io::PipeWriter;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread::JoinHandle;
 
-use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
-use aya::programs::RawTracePoint;
-use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
-use shieldx_ebpf::abi::{Control, Counters, KIND_COUNT, RECIPES_LEN, TOTALS_LEN, Total};
-use shieldx_ebpf::{KERNEL_TYPES, OBJECT};
+use shieldx_ebpf::abi::{Control, Counters, KIND_COUNT, TOTALS_LEN, Total};
 
 pub use self::probe::{Probe, probe};
 
 use self::decode::{Decoder, Held};
+use self::loader::{Kernel, Rest};
 use self::pump::{Freezer, Pump, Ring};
 use super::{Refusal, Sink, Summary, Unavailable};
 
 /// Program and the raw tracepoint it is attached to; the one that sees most comes last.
-const PROGRAMS: [(&str, &str); 4] = [
-    ("on_exec", "sched_process_exec"),
-    ("on_fork", "sched_process_fork"),
-    ("on_exit", "sched_process_exit"),
-    ("on_sys_exit", "sys_exit"),
+const PROGRAMS: [(&str, &CStr); 4] = [
+    ("on_exec", c"sched_process_exec"),
+    ("on_fork", c"sched_process_fork"),
+    ("on_exit", c"sched_process_exit"),
+    ("on_sys_exit", c"sys_exit"),
 ];
-
-const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
 /// What must be known before the programs are loaded.
 #[derive(Debug, Clone)]
@@ -86,16 +84,23 @@ impl std::fmt::Debug for Target {
 }
 
 /// Programs in the kernel, watching nobody yet.
-#[derive(Debug)]
 pub struct Loaded {
-    ebpf: Ebpf,
+    kernel: Kernel,
     critical_len: u32,
     bulk_len: u32,
 }
 
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded").finish_non_exhaustive()
+    }
+}
+
 /// Programs at work and the thread that takes their events. Dropping it stops both.
 pub struct Running<S> {
-    ebpf: Ebpf,
+    kernel: Rest,
+    /// The programs are attached for as long as these are open.
+    links: Vec<OwnedFd>,
     /// Closing it tells the thread to take what is left and end.
     stop: Option<PipeWriter>,
     thread: Option<JoinHandle<Pump<S>>>,
@@ -118,59 +123,8 @@ pub fn load(options: &Options) -> Result<Loaded, Unavailable> {
             reason: "the eBPF monitor knows the system calls of x86_64 only".to_owned(),
         });
     }
-    let vmlinux = fs::read(BTF_PATH).map_err(|error| Unavailable {
-        reason: format!(
-            "the kernel's type information {BTF_PATH} cannot be read ({error}); the kernel needs \
-             CONFIG_DEBUG_INFO_BTF=y and /sys must be mounted"
-        ),
-    })?;
-    let reduced = btf::reduce(&vmlinux, KERNEL_TYPES)
-        .map_err(|error| Unavailable { reason: error.to_string() })?;
-    let btf = Btf::parse(&reduced, Endianness::default())
-        .map_err(|error| unavailable("the kernel's type information cannot be used", &error))?;
-    let mut ebpf = load_object(options, &btf, VerifierLogLevel::DISABLE)
-        .map_err(|error| unavailable("the eBPF maps cannot be created", &error))?;
-    for (name, _) in PROGRAMS {
-        let program = program(&mut ebpf, name)?;
-        program.load().map_err(|error| {
-            unavailable(&format!("the kernel refuses the eBPF program {name}"), &error)
-        })?;
-    }
-    Ok(Loaded { ebpf, critical_len: options.critical_len, bulk_len: options.bulk_len })
-}
-
-fn load_object(
-    options: &Options,
-    btf: &Btf,
-    log: VerifierLogLevel,
-) -> Result<Ebpf, aya::EbpfError> {
-    let recipes = calls::recipes(&options.refusable);
-    debug_assert_eq!(recipes.len(), RECIPES_LEN * 16);
-    let mut errnos = [0_u64; 2];
-    for errno in &options.refusal_errnos {
-        if let Ok(errno @ 0..128) = usize::try_from(*errno) {
-            errnos[errno / 64] |= 1 << (errno % 64);
-        }
-    }
-    let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get());
-    let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
-    EbpfLoader::new()
-        .btf(Some(btf))
-        .verifier_log_level(log)
-        .override_global("recipes", recipes.as_slice(), true)
-        .override_global("refusal_errnos", errnos.as_slice(), true)
-        .override_global("cpus", &cpus, true)
-        .override_global("critical_len", &options.critical_len, true)
-        .override_global("bulk_len", &options.bulk_len, true)
-        .map_max_entries("critical", options.critical_len)
-        .map_max_entries("bulk", options.bulk_len)
-        .load(OBJECT)
-}
-
-fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut RawTracePoint, Unavailable> {
-    ebpf.program_mut(name)
-        .and_then(|program| program.try_into().ok())
-        .ok_or_else(|| Unavailable { reason: format!("the eBPF object has no program {name}") })
+    let kernel = loader::load(options)?;
+    Ok(Loaded { kernel, critical_len: options.critical_len, bulk_len: options.bulk_len })
 }
 
 /// The whole chain of causes, and for a refusal what would allow it.
@@ -200,23 +154,19 @@ impl Loaded {
     /// # Errors
     /// When the kernel refuses to attach a program or the thread cannot be started.
     pub fn attach<S: Sink + 'static>(
-        mut self,
+        self,
         target: Target,
         sink: S,
     ) -> Result<Running<S>, Unavailable> {
-        let rings = [
-            Ring { buffer: self.take_ring("critical")?, len: self.critical_len },
-            Ring { buffer: self.take_ring("bulk")?, len: self.bulk_len },
-        ];
+        let Kernel { critical, bulk, rest: mut kernel } = self.kernel;
         let control = Control { cgroup_id: target.cgroup_id, ..Control::default() };
-        set_control(&mut self.ebpf, control)?;
-        for (name, tracepoint) in PROGRAMS {
-            program(&mut self.ebpf, name)?.attach(tracepoint).map_err(|error| {
-                unavailable(&format!("the kernel refuses to attach to {tracepoint}"), &error)
-            })?;
-        }
+        set_control(&mut kernel, control)?;
+        let links = attach_all(&kernel)?;
         let pump = Pump {
-            rings,
+            rings: [
+                Ring { buffer: critical, len: self.critical_len },
+                Ring { buffer: bulk, len: self.bulk_len },
+            ],
             decoder: Decoder {
                 start_ns: target.start_ns,
                 realtime_offset_ns: os::realtime_offset_ns(),
@@ -235,25 +185,26 @@ impl Loaded {
             .name("ebpf-monitor".to_owned())
             .spawn(move || pump.run(&stopped))
             .map_err(no_thread)?;
-        Ok(Running { ebpf: self.ebpf, stop: Some(stop), thread: Some(thread) })
-    }
-
-    fn take_ring(&mut self, name: &str) -> Result<RingBuf<MapData>, Unavailable> {
-        let map = self
-            .ebpf
-            .take_map(name)
-            .ok_or_else(|| Unavailable { reason: format!("the eBPF object has no map {name}") })?;
-        RingBuf::try_from(map).map_err(|error| unavailable("a ring cannot be mapped", &error))
+        Ok(Running { kernel, links, stop: Some(stop), thread: Some(thread) })
     }
 }
 
-fn set_control(ebpf: &mut Ebpf, control: Control) -> Result<(), Unavailable> {
-    let cannot = |error: aya::maps::MapError| unavailable("the control map cannot be set", &error);
-    let map = ebpf
-        .map_mut("control")
-        .ok_or_else(|| Unavailable { reason: "the eBPF object has no map control".to_owned() })?;
-    let mut array: Array<_, [u8; size_of::<Control>()]> = Array::try_from(map).map_err(cannot)?;
-    array.set(0, control.to_bytes(), 0).map_err(cannot)
+fn attach_all(kernel: &Rest) -> Result<Vec<OwnedFd>, Unavailable> {
+    let pairs = PROGRAMS.iter().zip(&kernel.programs);
+    let attach = |((_, tracepoint), program): (&(&str, &CStr), &OwnedFd)| {
+        bpf::attach(tracepoint, program.as_fd()).map_err(|error| {
+            let tracepoint = tracepoint.to_string_lossy();
+            unavailable(&format!("the kernel refuses to attach to {tracepoint}"), &error)
+        })
+    };
+    pairs.map(attach).collect()
+}
+
+fn set_control(kernel: &mut Rest, control: Control) -> Result<(), Unavailable> {
+    kernel
+        .control
+        .set(0, control.to_bytes(), 0)
+        .map_err(|error| unavailable("the control map cannot be set", &error))
 }
 
 impl<S: Sink> Running<S> {
@@ -265,7 +216,7 @@ impl<S: Sink> Running<S> {
     pub fn finish(mut self) -> (S, Summary) {
         let control = self.control();
         // Tasks that should not be there any more must not unbalance the books.
-        let silent = set_control(&mut self.ebpf, Control { cgroup_id: 0, ..control });
+        let silent = set_control(&mut self.kernel, Control { cgroup_id: 0, ..control });
         drop(self.stop.take());
         let mut pump = match self.thread.take().map(JoinHandle::join) {
             Some(Ok(pump)) => pump,
@@ -291,46 +242,33 @@ impl<S: Sink> Running<S> {
             pump.malformed,
             self.recursion_misses(),
         );
+        self.links.clear();
         summary.faults.append(&mut faults);
         (pump.sink, summary)
     }
 
     fn control(&self) -> Control {
-        let array = self.ebpf.map("control").and_then(|map| {
-            let array: Array<_, [u8; size_of::<Control>()]> = Array::try_from(map).ok()?;
-            array.get(&0, 0).ok()
-        });
-        array.and_then(|bytes| Control::parse(&bytes)).unwrap_or_default()
+        let bytes = self.kernel.control.get(&0, 0).unwrap_or_default();
+        Control::parse(&bytes).unwrap_or_default()
     }
 
     fn totals(&self, used: u32) -> HashMap<u32, Total> {
-        let Some(map) = self.ebpf.map("totals") else { return HashMap::new() };
-        let Ok(array) = Array::<_, [u8; size_of::<Total>()]>::try_from(map) else {
-            return HashMap::new();
-        };
-        (0..used.min(TOTALS_LEN))
-            .filter_map(|index| Some((index, Total::parse(&array.get(&index, 0).ok()?)?)))
-            .collect()
+        let get = |index: u32| Total::parse(&self.kernel.totals.get(&index, 0).ok()?);
+        (0..used.min(TOTALS_LEN)).filter_map(|index| Some((index, get(index)?))).collect()
     }
 
     /// The books of the kernel side, summed over all CPUs.
     fn counters(&self) -> Option<Vec<Counters>> {
-        let map = self.ebpf.map("counters")?;
-        let array: PerCpuArray<_, [u8; size_of::<Counters>()]> = PerCpuArray::try_from(map).ok()?;
-        (0..KIND_COUNT)
-            .map(|kind| {
-                let cpus = array.get(&kind, 0).ok()?;
-                Some(books::sum(cpus.iter().filter_map(|bytes| Counters::parse(bytes))))
-            })
-            .collect()
+        let sum = |kind| {
+            let cpus = self.kernel.counters.get(&kind, 0).ok()?;
+            Some(books::sum(cpus.iter().filter_map(|bytes| Counters::parse(bytes))))
+        };
+        (0..KIND_COUNT).map(sum).collect()
     }
 
     fn recursion_misses(&self) -> u64 {
-        let misses = PROGRAMS.iter().filter_map(|(name, _)| {
-            let fd = self.ebpf.program(name)?.fd().ok()?;
-            os::recursion_misses(fd.as_fd()).ok()
-        });
-        misses.sum()
+        let misses = |program: &OwnedFd| bpf::recursion_misses(program.as_fd()).ok();
+        self.kernel.programs.iter().filter_map(misses).sum()
     }
 }
 

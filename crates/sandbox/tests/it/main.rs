@@ -6,6 +6,7 @@
 )]
 
 mod child;
+mod ebpf;
 mod landlock;
 mod notify;
 mod seccomp;

@@ -1,7 +1,8 @@
 //! The few system calls that neither the standard library nor the loader offers.
 
-#![expect(unsafe_code, reason = "poll, clock_gettime, setpriority and bpf are raw calls")]
+#![expect(unsafe_code, reason = "poll, clock_gettime, setpriority and mmap are raw calls")]
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -35,39 +36,44 @@ pub(super) fn raise_priority() {
     let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -10) };
 }
 
-/// Start of `struct bpf_prog_info` (linux/bpf.h), as far as it is used here.
-#[repr(C)]
-struct ProgramInfo {
-    before: [u64; 26],
-    recursion_misses: u64,
+/// A file mapped into memory, read-only.
+pub(super) struct Mapped {
+    start: *mut libc::c_void,
+    len: usize,
 }
 
-#[repr(C)]
-struct InfoRequest {
-    fd: u32,
-    len: u32,
-    info: u64,
+impl Mapped {
+    /// Only for files whose content never changes.
+    pub(super) fn new(file: &File) -> io::Result<Self> {
+        let len = usize::try_from(file.metadata()?.len())
+            .map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
+        // SAFETY: a fresh private mapping at an address of the kernel's choice replaces nothing.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ,
+                libc::MAP_PRIVATE | libc::MAP_POPULATE,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { start, len })
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        // SAFETY: the mapping is readable for `len` bytes until drop, and the file behind it is
+        // the kernel's read-only image of its own types (see `new`).
+        unsafe { std::slice::from_raw_parts(self.start.cast::<u8>(), self.len) }
+    }
 }
 
-const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
-
-/// How often the kernel skipped a program because it was already running on that CPU.
-pub(super) fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
-    let mut info = ProgramInfo { before: [0; 26], recursion_misses: 0 };
-    let request = InfoRequest {
-        fd: program.as_raw_fd().cast_unsigned(),
-        len: u32::try_from(size_of::<ProgramInfo>()).unwrap_or(0),
-        info: (&raw mut info).addr() as u64,
-    };
-    // SAFETY: the request is the prefix of `union bpf_attr` that this command reads; `info` is
-    // writable, zeroed, and `len` bytes long, and outlives the call.
-    let ret = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            BPF_OBJ_GET_INFO_BY_FD,
-            &raw const request,
-            size_of::<InfoRequest>(),
-        )
-    };
-    if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(info.recursion_misses) }
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made in `new` and no borrow of it outlives `self`.
+        unsafe { libc::munmap(self.start, self.len) };
+    }
 }

@@ -9,7 +9,7 @@ use crate::monitor::{Sink, Unavailable};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
     /// The raw tracepoints it is attached to.
-    pub tracepoints: Vec<&'static str>,
+    pub tracepoints: Vec<String>,
     pub load: Duration,
     pub attach: Duration,
     pub detach: Duration,
@@ -55,6 +55,7 @@ pub fn probe() -> Result<Probe, Unavailable> {
     let start = Instant::now();
     drop(running.finish());
     let detach = start.elapsed();
-    let tracepoints = PROGRAMS.iter().map(|(_, tracepoint)| *tracepoint).collect();
+    let tracepoints =
+        PROGRAMS.iter().map(|(_, name)| name.to_string_lossy().into_owned()).collect();
     Ok(Probe { tracepoints, load, attach, detach })
 }
