@@ -32,7 +32,11 @@ struct Seen {
 }
 
 impl Seen {
-    /// The kinds of the events that hold for `pick`.
+    /// The first exec, by the command's own process.
+    fn root(&self) -> &Event {
+        self.must("exec", |e| matches!(e.kind, Kind::Exec { .. }))
+    }
+
     fn any(&self, pick: impl Fn(&Event) -> bool) -> bool {
         self.events.iter().any(pick)
     }
@@ -144,7 +148,7 @@ fn programs_their_families_and_ends() {
                 && stdio == &[StdioKind::Other, StdioKind::Pipe, StdioKind::Pipe])
     });
     assert_eq!((exec.ret, exec.advisory), (Some(0), true));
-    let root = &seen.events[0].task;
+    let root = &seen.root().task;
     assert_eq!(exec.task.ppid, root.pid, "{}", seen.text());
     seen.must("exit 7", |e| matches!(e.kind, Kind::Exit { code: Some(7), .. }));
     let end = seen.must("exit 3", |e| matches!(e.kind, Kind::Exit { code: Some(3), .. }));
@@ -289,7 +293,11 @@ fn memory_that_runs_is_told() {
          os.truncate(f, 4096)\n\
          os.write(f, code)\n\
          m = mmap.mmap(f, 4096, prot=5)\n\
-         run(mmap.mmap(f, 4096))",
+         last = mmap.mmap(f, 4096)\n\
+         run(last)\n\
+         a = ctypes.addressof(ctypes.c_char.from_buffer(last))\n\
+         call = ctypes.CFUNCTYPE(ctypes.c_int)(a)\n\
+         if os.fork() == 0: call()",
     ) else {
         return;
     };
@@ -317,6 +325,10 @@ fn memory_that_runs_is_told() {
         })
         .collect();
     assert_eq!(protected, [true; 3], "{}", seen.text());
+    let root = seen.root().task.pid;
+    seen.must("call of the child", |e| {
+        matches!(e.kind, Kind::MemoryExecuted { .. }) && e.task.ppid == root
+    });
 }
 
 #[test]

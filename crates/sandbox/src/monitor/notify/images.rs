@@ -22,7 +22,7 @@ struct Pending {
 }
 
 /// Ranges of a process that has asked for executable memory without a file.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Code {
     /// Backed by files or the kernel.
     good: Vec<(u64, u64)>,
@@ -92,14 +92,15 @@ impl Images {
 
     /// The process asked for executable memory without a file.
     pub(super) fn suspect(&mut self, process: ProcessKey) {
-        // What was good may have been mapped over.
-        self.code.entry(process).or_default().good.clear();
+        // What was good may have been mapped over, and what was told may be another memory now.
+        self.code.insert(process, Code::default());
     }
 
     /// A forked child has the memory of its parent.
     pub(super) fn inherit(&mut self, child: ProcessKey, parent: ProcessKey) {
-        if let Some(code) = self.code.get(&parent).cloned() {
-            self.code.insert(child, code);
+        if let Some(code) = self.code.get(&parent) {
+            let good = code.good.clone();
+            self.code.insert(child, Code { good, told: Vec::new() });
         }
     }
 

@@ -47,6 +47,9 @@ pub(super) struct Root {
     prefix: Vec<u8>,
 }
 
+/// What the kernel appends to the name of a file that has none any more.
+pub(super) const DELETED: &[u8] = b" (deleted)";
+
 /// A path has no more components than this that are worth a look each.
 const DEPTH_MAX: usize = 40;
 
@@ -126,7 +129,11 @@ impl View<'_> {
 
     /// What a descriptor of the task names.
     pub(super) fn descriptor(&self, fd: i32) -> Resolved {
-        let path = self.dir.fd_link(fd).map(|link| self.strip(link)).unwrap_or_default();
+        let mut path = self.dir.fd_link(fd).map(|link| self.strip(link)).unwrap_or_default();
+        // Memory files never had a name to delete.
+        if path.starts_with(b"/memfd:") && path.ends_with(DELETED) {
+            path.truncate(path.len() - DELETED.len());
+        }
         Resolved { path: Text::new(path), ..Resolved::default() }
     }
 

@@ -131,6 +131,9 @@ impl<S: Sink> Watcher<S> {
     fn look(&mut self, notification: &Notification, decision: Decision) -> io::Result<Look> {
         let tid = notification.tid;
         let born = self.tasks.look_up(tid)?;
+        if let Some(born) = &born {
+            self.inherit(born);
+        }
         let mut settled = None;
         if let Some(known) = self.tasks.get(tid) {
             settled = self.images.settle(known.process, &known.dir);
@@ -209,7 +212,15 @@ impl<S: Sink> Watcher<S> {
         }
     }
 
-    /// A process called for the first time; its birth is told as its parent's.
+    /// A child has its parent's memory, also for its very first call.
+    fn inherit(&mut self, born: &Born) {
+        // A parent outside, or gone by now, has nothing that is known.
+        if let Some(parent) = self.tasks.get(born.host_parent) {
+            self.images.inherit(born.process, parent.process);
+        }
+    }
+
+    /// A process called for the first time; its birth is told as its parent's, just before.
     fn born(&mut self, born: &Born, child: &Task, time_ns: u64, ancestors: u32) {
         if born.process.host_pid == self.root_pid || child.ppid <= 1 {
             return;
@@ -217,21 +228,21 @@ impl<S: Sink> Watcher<S> {
         let host_parent = born.host_parent;
         let Ok(parent_born) = self.tasks.look_up(host_parent) else { return };
         let Some(parent) = self.tasks.get(host_parent) else { return };
-        let (process, task) = (parent.process, parent.task.clone());
+        let task = parent.task.clone();
+        let before_ns = time_ns.saturating_sub(1);
         // A parent that made no watched call itself is told first.
         if let Some(parent_born) = parent_born
             && ancestors > 0
         {
-            self.born(&parent_born, &task, time_ns, ancestors - 1);
+            self.born(&parent_born, &task, before_ns, ancestors - 1);
         }
-        self.images.inherit(born.process, process);
         let kind = Kind::Fork {
             child_pid: child.pid,
             child_tid: child.pid,
             child_start_ns: child.start_ns,
             thread: false,
         };
-        self.books.enter(host_parent, event(Draft::of(kind), task, time_ns, Decision::Allow));
+        self.books.enter(host_parent, event(Draft::of(kind), task, before_ns, Decision::Allow));
     }
 
     /// What an event changes in what the monitor knows.

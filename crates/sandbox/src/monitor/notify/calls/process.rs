@@ -4,7 +4,7 @@ use shieldx_types::{Kind, StdioKind, Text};
 
 use super::{Call, Draft};
 use crate::monitor::notify::memory::Read;
-use crate::monitor::notify::paths::{Last, Resolved};
+use crate::monitor::notify::paths::{DELETED, Last, Resolved};
 use crate::monitor::notify::procfs::{Mapping, numbered};
 use crate::monitor::notify::sockets::inode_of;
 
@@ -67,7 +67,6 @@ fn exec_at(call: &mut Call<'_>) -> Draft {
 }
 
 fn exec(call: &mut Call<'_>, image: Resolved, fd: Option<i32>, argv: usize) -> Draft {
-    const DELETED: &[u8] = b" (deleted)";
     let arguments = call.memory.strings(call.args[argv], ARGUMENTS_MAX, ARGUMENTS_LEN_MAX);
     let (arguments, cut) = call.readable(arguments);
     let memfd = image.path.starts_with("/memfd:");
