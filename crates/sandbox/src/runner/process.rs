@@ -228,6 +228,10 @@ fn load_monitor(
     if !matches!(spec.monitor, MonitorChoice::Auto | MonitorChoice::Ebpf) {
         return Ok(None);
     }
+    if sys::effective_uid() != 0 && spec.monitor == MonitorChoice::Auto {
+        missing.push("tier B is not available: it needs root (CAP_BPF and CAP_PERFMON)".to_owned());
+        return Ok(None);
+    }
     match ebpf::load(&ebpf::Options { refusable: policy.refusable(), ..ebpf::Options::default() }) {
         Ok(loaded) => Ok(Some(loaded)),
         Err(error) if spec.monitor == MonitorChoice::Ebpf => {
