@@ -4,11 +4,13 @@
 //! T1685 family and T1070.002 to T1685.006. Where a technique belongs to several tactics, the one
 //! that fits what the detector sees is given.
 
+use serde::Serialize;
+
 /// The ATT&CK version that every id in this room is from.
 pub const ATTACK_VERSION: &str = "19";
 
 /// A technique under one tactic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Attack {
     /// `T1059.004`
     pub id: &'static str,

@@ -1,12 +1,13 @@
 //! What a detector is: facts about it, and a pure function from a timeline to a finding.
 
+use serde::Serialize;
 use shieldx_types::Text;
 
 use crate::attack::Attack;
 use crate::timeline::Timeline;
 
 /// Facts about one detector, for documentation and `shieldx doctor`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct Info {
     /// Stable, kebab-case.
     pub id: &'static str,
@@ -20,7 +21,8 @@ pub struct Info {
 }
 
 /// How well a detector works when only seccomp notification watches (tier C).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TierC {
     /// As well as with tier B, but for return values.
     Sees,

@@ -4,11 +4,37 @@
 //! file lies in a system folder and was not written during the run; what an interpreter does is the
 //! sample's doing. Nothing that an everyday command does on its own may be a finding.
 
+mod collection;
+mod credentials;
+mod discovery;
+mod disruption;
+mod execution;
+mod kernel;
+mod memory;
+mod network;
+mod persistence;
+mod privilege;
+mod ransom;
 mod shells;
+mod tampering;
 
 use crate::detector::{Detector, Info};
 
-const FAMILIES: &[&[Detector]] = &[shells::ALL];
+const FAMILIES: &[&[Detector]] = &[
+    shells::ALL,
+    credentials::ALL,
+    persistence::ALL,
+    ransom::ALL,
+    memory::ALL,
+    privilege::ALL,
+    tampering::ALL,
+    kernel::ALL,
+    network::ALL,
+    execution::ALL,
+    discovery::ALL,
+    collection::ALL,
+    disruption::ALL,
+];
 
 const COUNT: usize = {
     let (mut count, mut family) = (0, 0);

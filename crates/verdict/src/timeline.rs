@@ -9,7 +9,7 @@ pub(crate) mod image;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use shieldx_types::{Access, Event, Kind, Recording, Task};
+use shieldx_types::{Access, Endpoint, Event, Kind, Recording, Task};
 
 use crate::paths;
 pub(crate) use image::{Image, Trust};
@@ -21,7 +21,8 @@ const PIPELINE_PARTS_MAX: usize = 12;
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
-    pub(crate) start_ns: u64,
+    /// The event that made it, or else the first it appears in.
+    pub(crate) first: usize,
     pub(crate) parent: Option<usize>,
     pub(crate) children: Vec<usize>,
     /// The image it had when it was forked; index into `images`.
@@ -72,6 +73,8 @@ pub(crate) struct Timeline<'r> {
     pub(crate) images: Vec<Image<'r>>,
     pub(crate) touches: Vec<Touch<'r>>,
     pub(crate) reads: Vec<Read<'r>>,
+    /// The touches of each path, as indexes into `touches`.
+    by_path: BTreeMap<String, Vec<usize>>,
     /// Sockets put in the place of a standard stream.
     pub(crate) streams: Vec<usize>,
     /// connect, accept and listen.
@@ -92,6 +95,7 @@ impl<'r> Timeline<'r> {
             images: vec![Image::unknown()],
             touches: Vec::new(),
             reads: Vec::new(),
+            by_path: BTreeMap::new(),
             streams: Vec::new(),
             connections: Vec::new(),
             process_of: Vec::with_capacity(recording.events.len()),
@@ -128,6 +132,12 @@ impl<'r> Timeline<'r> {
     /// The event that first wrote or placed `path`, when that was before `event`.
     pub(crate) fn written_before(&self, path: &str, event: usize) -> Option<usize> {
         self.written.get(path).copied().filter(|&first| first < event)
+    }
+
+    /// Every change of this path, in order.
+    pub(crate) fn touches_of(&self, path: &str) -> impl Iterator<Item = &Touch<'r>> {
+        let indexes = self.by_path.get(path).map_or(&[][..], Vec::as_slice);
+        indexes.iter().map(|&index| &self.touches[index])
     }
 
     /// This process and its ancestors, nearest first.
@@ -184,8 +194,8 @@ struct Builder {
     known: BTreeMap<(u32, u64), usize>,
     /// The youngest process of each pid.
     by_pid: BTreeMap<u32, usize>,
-    /// Forks whose child was not seen yet: parent and its image, by pid of the child.
-    forks: BTreeMap<u32, (usize, usize)>,
+    /// Forks whose child was not seen yet: parent, its image and the event, by pid of the child.
+    forks: BTreeMap<u32, (usize, usize, usize)>,
     /// By process, the image it runs now.
     current: Vec<usize>,
 }
@@ -199,13 +209,13 @@ impl<'r> Timeline<'r> {
             self.note_files(index, event);
             return;
         }
-        let process = self.process_for(builder, &event.task);
+        let process = self.process_for(builder, index, &event.task);
         let image = builder.current[process];
         self.process_of.push(Some(process));
         self.image_of.push(image);
         match &event.kind {
             Kind::Fork { child_pid, thread: false, .. } if *child_pid != 0 => {
-                builder.forks.insert(*child_pid, (process, image));
+                builder.forks.insert(*child_pid, (process, image, index));
             }
             Kind::Exec { .. } => {
                 let written = |path: &str| self.written_before(path, index).is_some();
@@ -216,7 +226,9 @@ impl<'r> Timeline<'r> {
                 }
             }
             Kind::Exit { thread: false, .. } => self.processes[process].exit = Some(index),
-            Kind::StdioSocket { .. } => self.streams.push(index),
+            Kind::StdioSocket { peer: Some(Endpoint::Inet { .. }) | None, .. } => {
+                self.streams.push(index);
+            }
             Kind::Connect { .. } | Kind::Accept { .. } | Kind::Listen { .. } => {
                 self.connections.push(index);
             }
@@ -224,21 +236,23 @@ impl<'r> Timeline<'r> {
         }
     }
 
-    fn process_for(&mut self, builder: &mut Builder, task: &Task) -> usize {
+    fn process_for(&mut self, builder: &mut Builder, index: usize, task: &Task) -> usize {
         let key = (task.pid, task.start_ns);
         if let Some(&known) = builder.known.get(&key) {
             return known;
         }
-        let (parent, inherited) = match builder.forks.remove(&task.pid) {
-            Some((parent, image)) => (Some(parent), image),
+        let (parent, inherited, first) = match builder.forks.remove(&task.pid) {
+            Some((parent, image, fork)) => (Some(parent), image, fork),
             None => match builder.by_pid.get(&task.ppid) {
-                Some(&parent) if task.ppid != task.pid => (Some(parent), builder.current[parent]),
-                _ => (None, 0),
+                Some(&parent) if task.ppid != task.pid => {
+                    (Some(parent), builder.current[parent], index)
+                }
+                _ => (None, 0, index),
             },
         };
         self.processes.push(Process {
             pid: task.pid,
-            start_ns: task.start_ns,
+            first,
             parent,
             children: Vec::new(),
             inherited,
@@ -265,6 +279,7 @@ impl<'r> Timeline<'r> {
             if happened && !self.written.contains_key(path.as_ref()) {
                 self.written.insert(path.clone().into_owned(), index);
             }
+            self.by_path.entry(path.clone().into_owned()).or_default().push(self.touches.len());
             self.touches.push(Touch { event: index, path, how });
         };
         match &event.kind {

@@ -27,6 +27,8 @@ pub(crate) struct Image<'r> {
     pub(crate) event: usize,
     pub(crate) path: Cow<'r, str>,
     pub(crate) argv: Vec<Cow<'r, str>>,
+    /// The folder it was started in.
+    pub(crate) cwd: Cow<'r, str>,
     pub(crate) memfd: bool,
     pub(crate) deleted: bool,
     pub(crate) stdio: &'r [StdioKind],
@@ -135,12 +137,29 @@ const PACKAGE_TOOLS: &[&str] = &[
     "mmdebstrap",
 ];
 
+/// Those of them that a project installs for itself.
+const ENVIRONMENT_TOOLS: &[&str] = &[
+    "pip",
+    "uv",
+    "pipx",
+    "virtualenv",
+    "poetry",
+    "tox",
+    "nox",
+    "hatch",
+    "build",
+    "npm",
+    "npx",
+    "yarn",
+];
+
 impl<'r> Image<'r> {
     pub(super) fn unknown() -> Self {
         Self {
             event: 0,
             path: Cow::Borrowed(""),
             argv: Vec::new(),
+            cwd: Cow::Borrowed(""),
             memfd: false,
             deleted: false,
             stdio: &[],
@@ -157,7 +176,7 @@ impl<'r> Image<'r> {
         before: usize,
         written: impl Fn(&str) -> bool,
     ) -> Self {
-        let Kind::Exec { path, argv, memfd, deleted, stdio, .. } = &event.kind else {
+        let Kind::Exec { path, argv, cwd, memfd, deleted, stdio } = &event.kind else {
             return Self::unknown();
         };
         let path = paths::clean(path);
@@ -174,6 +193,7 @@ impl<'r> Image<'r> {
             event: index,
             path,
             argv: argv.iter().map(|arg| arg.to_lossy()).collect(),
+            cwd: paths::clean(cwd),
             memfd: *memfd,
             deleted: *deleted,
             stdio,
@@ -237,7 +257,9 @@ impl<'r> Image<'r> {
     /// Package managers, build tools and version control, also as a script of an interpreter.
     pub(crate) fn is_package_tool(&self) -> bool {
         if self.is(PACKAGE_TOOLS) {
-            return self.trusted() || paths::folder(&self.path).ends_with("/bin");
+            let in_environment =
+                paths::folder(&self.path).ends_with("/bin") && self.is(ENVIRONMENT_TOOLS);
+            return self.trusted() || in_environment;
         }
         if !self.is_interpreter() {
             return false;
@@ -269,6 +291,15 @@ impl<'r> Image<'r> {
             }
         }
         None
+    }
+
+    /// The absolute path of [`Image::script`], where it is a file.
+    pub(crate) fn script_path(&self) -> Option<String> {
+        let script = self.script().filter(|_| !self.has_arg(&["-m"]))?;
+        if script.starts_with('/') {
+            return Some(paths::normal(script).into_owned());
+        }
+        Some(paths::normal(&format!("{}/{script}", self.cwd)).into_owned())
     }
 
     /// The program text an interpreter was given as an argument (`sh -c`, `python -c`, `perl -e`).

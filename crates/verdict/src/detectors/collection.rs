@@ -1,0 +1,465 @@
+//! What was gathered from devices and screens, and what was sent out.
+
+use shieldx_types::{Endpoint, Kind, StdioKind};
+
+use crate::attack::{
+    AUDIO_CAPTURE, CLIPBOARD, EXFILTRATION_ALTERNATIVE, EXFILTRATION_C2, KEYLOGGING,
+    SCREEN_CAPTURE, VIDEO_CAPTURE, WEB_EXFILTRATION,
+};
+use crate::detector::{Detector, Finding, Hits, Info, TierC, show};
+use crate::paths;
+use crate::timeline::{Image, Timeline};
+
+const fn info(
+    id: &'static str,
+    title: &'static str,
+    attack: crate::attack::Attack,
+    looks_for: &'static str,
+    needs: &'static [&'static str],
+) -> Info {
+    Info { id, title, attack, looks_for, needs, tier_c: TierC::Sees }
+}
+
+pub(crate) const ALL: &[Detector] = &[
+    Detector {
+        info: info(
+            "key-logging",
+            "Keyboard read",
+            KEYLOGGING,
+            "input devices opened, or a key logger started",
+            &["open", "exec"],
+        ),
+        find: keyboard,
+    },
+    Detector {
+        info: info(
+            "screen-capture",
+            "Screen captured",
+            SCREEN_CAPTURE,
+            "the frame buffer read, or a screenshot tool started",
+            &["open", "exec"],
+        ),
+        find: screen,
+    },
+    Detector {
+        info: info(
+            "audio-capture",
+            "Microphone read",
+            AUDIO_CAPTURE,
+            "a capture device opened, or a recorder started",
+            &["open", "exec"],
+        ),
+        find: audio,
+    },
+    Detector {
+        info: info(
+            "video-capture",
+            "Camera read",
+            VIDEO_CAPTURE,
+            "a video device opened",
+            &["open", "exec"],
+        ),
+        find: video,
+    },
+    Detector {
+        info: info(
+            "clipboard-read",
+            "Clipboard read",
+            CLIPBOARD,
+            "a clipboard tool asked for its content",
+            &["exec"],
+        ),
+        find: clipboard,
+    },
+    Detector {
+        info: info(
+            "sensitive-upload",
+            "Sensitive data given to a network program",
+            EXFILTRATION_ALTERNATIVE,
+            "sensitive files, or an archive of them, in the arguments or the input of a program that \
+             sends",
+            &["exec", "connect"],
+        ),
+        find: upload,
+    },
+    Detector {
+        info: info(
+            "read-and-send",
+            "Secrets read by a process that then used the network",
+            EXFILTRATION_C2,
+            "one process that read a sensitive file and afterwards connected to the network",
+            &["open", "connect", "send"],
+        ),
+        find: read_and_send,
+    },
+    Detector {
+        info: info(
+            "drop-site",
+            "Drop site or chat service contacted",
+            WEB_EXFILTRATION,
+            "names of paste, upload, webhook and callback services in questions or arguments",
+            &["dns", "exec"],
+        ),
+        find: drop_site,
+    },
+];
+
+/// Opens, for reading or writing, of devices that `device` names, except by their servers.
+fn devices(
+    timeline: &Timeline<'_>,
+    weight: u32,
+    device: impl Fn(&str) -> bool,
+    servers: &[&str],
+) -> Hits {
+    let mut hits = Hits::default();
+    let reads = timeline.reads.iter().map(|read| (read.event, read.path.as_ref()));
+    let writes = timeline.touches.iter().map(|touch| (touch.event, touch.path.as_ref()));
+    for (event, path) in reads.chain(writes) {
+        if device(path) && !timeline.image(event).is_trusted(servers) {
+            hits.add(event, weight, path);
+        }
+    }
+    hits
+}
+
+/// Programs of these names that were asked to work, not for their version.
+fn started<'t, 'r>(
+    timeline: &'t Timeline<'r>,
+    names: &'static [&'static str],
+) -> impl Iterator<Item = &'t Image<'r>> + 't {
+    timeline.attempted().filter(move |image| image.is(names) && !image.only_asks())
+}
+
+fn keyboard(timeline: &Timeline<'_>) -> Option<Finding> {
+    let device = |path: &str| {
+        (paths::under(path, "/dev/input") && path != "/dev/input" && !path.ends_with("mice"))
+            || path == "/dev/uinput"
+            || path.starts_with("/dev/hidraw")
+    };
+    let mut hits =
+        devices(timeline, 18, device, &["Xorg", "systemd-logind", "acpid", "libinput", "upowerd"]);
+    for image in started(timeline, &["logkeys", "showkey", "evtest", "xspy", "keysniffer", "lkl"]) {
+        hits.add(image.event, 16, image.exact_name());
+    }
+    for image in started(timeline, &["xinput"]).filter(|image| image.has_arg(&["test", "test-xi2"]))
+    {
+        hits.add(image.event, 16, "xinput");
+    }
+    hits.finding("opened or started: ")
+}
+
+fn screen(timeline: &Timeline<'_>) -> Option<Finding> {
+    let device = |path: &str| {
+        path.strip_prefix("/dev/fb").is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
+            || path.starts_with("/dev/vcs")
+    };
+    let mut hits = devices(timeline, 14, device, &["Xorg", "plymouthd", "setfont", "setterm"]);
+    const TOOLS: &[&str] = &[
+        "scrot",
+        "xwd",
+        "maim",
+        "grim",
+        "gnome-screenshot",
+        "spectacle",
+        "flameshot",
+        "xfce4-screenshooter",
+        "fbgrab",
+        "fbcat",
+    ];
+    for image in started(timeline, TOOLS) {
+        hits.add(image.event, 14, image.exact_name());
+    }
+    for image in started(timeline, &["import", "ffmpeg"]) {
+        if image.is(&["import"]) && image.has_arg(&["-window"])
+            || image.has_arg(&["x11grab", "kmsgrab"])
+        {
+            hits.add(image.event, 14, image.exact_name());
+        }
+    }
+    hits.finding("opened or started: ")
+}
+
+fn audio(timeline: &Timeline<'_>) -> Option<Finding> {
+    let device =
+        |path: &str| path.starts_with("/dev/snd/pcm") && path.ends_with('c') || path == "/dev/dsp";
+    let servers = &["pulseaudio", "pipewire", "wireplumber", "jackd", "speech-dispatcher"];
+    let mut hits = devices(timeline, 14, device, servers);
+    for image in started(timeline, &["arecord", "parecord", "parec", "pw-record", "rec"]) {
+        if !image.has_arg(&["-l", "-L"]) {
+            hits.add(image.event, 14, image.exact_name());
+        }
+    }
+    hits.finding("opened or started: ")
+}
+
+fn video(timeline: &Timeline<'_>) -> Option<Finding> {
+    let device = |path: &str| path.starts_with("/dev/video");
+    let mut hits = devices(timeline, 14, device, &["pipewire", "wireplumber", "v4l2-ctl", "udevd"]);
+    for image in started(timeline, &["fswebcam", "streamer", "mjpg_streamer", "motion"]) {
+        hits.add(image.event, 14, image.exact_name());
+    }
+    hits.finding("opened or started: ")
+}
+
+fn clipboard(timeline: &Timeline<'_>) -> Option<Finding> {
+    let mut hits = Hits::default();
+    for image in started(timeline, &["xclip", "xsel", "wl-paste"]) {
+        if image.is(&["wl-paste"]) || image.has_arg(&["-o", "-out", "--output", "-ob", "-bo"]) {
+            hits.add(image.event, 13, image.exact_name());
+        }
+    }
+    hits.finding("asked: ")
+}
+
+/// Whether a piece of a command line names something worth stealing.
+fn is_sensitive(word: &str) -> bool {
+    const PARTS: &[&str] = &[
+        "/etc/passwd",
+        "/etc/shadow",
+        "/etc/gshadow",
+        ".ssh",
+        ".aws",
+        ".gnupg",
+        ".kube",
+        ".docker/config",
+        ".netrc",
+        ".git-credentials",
+        ".bash_history",
+        ".pgpass",
+        ".config/gcloud",
+        ".azure",
+        ".mozilla",
+        ".config/google-chrome",
+        ".password-store",
+        "wallet.dat",
+        "id_rsa",
+        "id_ed25519",
+        ".kdbx",
+        "/etc/sudoers",
+        "/etc/ssl/private",
+        "/proc/self/environ",
+        "keyrings",
+    ];
+    PARTS.iter().any(|part| word.contains(part)) || word.contains("root:x:0:0:")
+}
+
+/// Programs that send what they are given.
+const SENDERS: &[&str] = &[
+    "curl",
+    "wget",
+    "nc",
+    "ncat",
+    "netcat",
+    "socat",
+    "scp",
+    "sftp",
+    "rsync",
+    "ftp",
+    "tftp",
+    "lftp",
+    "http",
+    "https",
+    "xh",
+    "aws",
+    "gsutil",
+    "rclone",
+    "telnet",
+    "mail",
+    "mailx",
+    "sendmail",
+    "mutt",
+    "ssh",
+    "croc",
+    "busybox",
+    "openssl",
+    "magic-wormhole",
+    "wormhole",
+];
+
+/// Whether the program was told to send (and not only to fetch).
+fn sends(image: &Image<'_>) -> bool {
+    if image.is(&["curl"]) {
+        const FLAGS: &[&str] = &[
+            "-F",
+            "--form",
+            "-T",
+            "--upload-file",
+            "-d",
+            "--data",
+            "--data-binary",
+            "--data-raw",
+            "--data-urlencode",
+            "--post301",
+            "--json",
+        ];
+        return image.args().any(|arg| {
+            FLAGS.contains(&arg)
+                || FLAGS.iter().any(|flag| arg.starts_with(&format!("{flag}=")))
+                || ((arg.starts_with("-F") || arg.starts_with("-T") || arg.starts_with("-d"))
+                    && arg.len() > 2)
+        });
+    }
+    if image.is(&["wget"]) {
+        return image.args().any(|arg| arg.starts_with("--post") || arg.starts_with("--body"));
+    }
+    if image.is(&["scp", "rsync"]) {
+        return image.operands().last().is_some_and(|to| to.contains(':'));
+    }
+    if image.is(&["busybox"]) {
+        return image.has_arg(&["nc", "wget", "ftpput", "telnet"]);
+    }
+    if image.is(&["openssl"]) {
+        return image.has_arg(&["s_client"]);
+    }
+    true
+}
+
+fn upload(timeline: &Timeline<'_>) -> Option<Finding> {
+    let mut hits = Hits::default();
+    let archives = archives(timeline);
+    for image in timeline.attempted().filter(|image| image.is(SENDERS) && sends(image)) {
+        let own = image.is(&["ssh", "scp", "sftp", "rsync"]);
+        let names = image.args().any(|word| {
+            let identity = own && (word.contains("id_") || word.contains(".pem"));
+            is_sensitive(word) && !identity
+                || archives.iter().any(|archive| word.contains(archive.as_str()))
+        });
+        if names {
+            hits.add(image.event, 20, image.exact_name());
+        } else if let Some(reader) = fed_by(timeline, image) {
+            hits.add(image.event, 20, image.exact_name());
+            hits.context.push(reader);
+        }
+    }
+    for image in timeline.attempted() {
+        if image.text().is_some_and(|text| image.is_shell() && text_uploads(text)) {
+            hits.add(image.event, 18, image.exact_name());
+        }
+    }
+    hits.finding("sent by ")
+}
+
+/// Archives that the run made of sensitive files, by name.
+fn archives(timeline: &Timeline<'_>) -> Vec<String> {
+    const PACKERS: &[&str] = &["tar", "zip", "7z", "7za", "rar", "gpg", "openssl", "gzip", "cp"];
+    timeline
+        .attempted()
+        .filter(|image| image.is(PACKERS) && image.args().any(is_sensitive))
+        .flat_map(|image| image.operands().filter(|word| !is_sensitive(word)))
+        .map(|word| paths::name(word).to_owned())
+        .filter(|name| name.contains('.') && name.len() > 4)
+        .collect()
+}
+
+/// The neighbour in the pipeline that reads something sensitive into the program's input.
+fn fed_by(timeline: &Timeline<'_>, image: &Image<'_>) -> Option<usize> {
+    let input = image.stdio.first().is_none_or(|stream| *stream == StdioKind::Pipe);
+    let process = timeline.runner(image).filter(|_| input)?;
+    timeline
+        .siblings(process)
+        .flat_map(|p| timeline.images_of(p))
+        .find(|other| {
+            other.is(&["cat", "tar", "base64", "gzip", "xxd", "zip", "head", "grep"])
+                && other.args().any(is_sensitive)
+        })
+        .map(|other| other.event)
+}
+
+/// Redirections and bash's network devices do the sending without a program.
+fn text_uploads(text: &str) -> bool {
+    let out =
+        text.contains("> /dev/tcp/") || text.contains(">/dev/tcp/") || text.contains(">/dev/udp/");
+    let netcat = (text.contains("nc ") || text.contains("ncat ")) && text.contains("< ");
+    (out || netcat) && is_sensitive(text)
+}
+
+fn read_and_send(timeline: &Timeline<'_>) -> Option<Finding> {
+    for read in timeline.reads.iter().filter(|read| is_sensitive(&read.path)) {
+        let (image, event) = (timeline.image(read.event), &timeline.events[read.event]);
+        let public = read.path == "/etc/passwd"
+            || read.path.ends_with("known_hosts")
+            || read.path.ends_with(".pub")
+            || read.path.ends_with("/config")
+            || read.path.ends_with(".netrc")
+            || read.path.ends_with(".docker/config.json");
+        let made_here = timeline.written_before(&read.path, read.event).is_some();
+        if public || made_here || !image.is_own_will() || image.is_package_tool() || event.blocked {
+            continue;
+        }
+        let process = timeline.process(read.event);
+        let sent = timeline.connections.iter().copied().find(|&index| {
+            index > read.event
+                && timeline.process(index) == process
+                && matches!(timeline.events[index].kind, Kind::Connect { peer: Endpoint::Inet { port, .. } } if port != 53)
+        });
+        if let Some(sent) = sent {
+            let summary = format!(
+                "{} read {} and then connected",
+                show(image.exact_name()),
+                show(&read.path)
+            );
+            return Some(Finding::new(18, summary, vec![read.event, sent]));
+        }
+    }
+    None
+}
+
+fn drop_site(timeline: &Timeline<'_>) -> Option<Finding> {
+    const SITES: &[&str] = &[
+        "pastebin.com",
+        "paste.ee",
+        "hastebin.com",
+        "dpaste.com",
+        "termbin.com",
+        "ix.io",
+        "transfer.sh",
+        "file.io",
+        "0x0.st",
+        "anonfiles.com",
+        "gofile.io",
+        "catbox.moe",
+        "bashupload.com",
+        "webhook.site",
+        "requestbin.com",
+        "pipedream.net",
+        "beeceptor.com",
+        "oast.fun",
+        "oast.pro",
+        "oast.live",
+        "oast.site",
+        "oast.online",
+        "oast.me",
+        "oastify.com",
+        "interact.sh",
+        "burpcollaborator.net",
+        "dnslog.cn",
+        "ceye.io",
+        "api.telegram.org",
+        "discord.com/api/webhooks",
+        "discordapp.com/api/webhooks",
+        "hooks.slack.com",
+        "temp.sh",
+        "send.exploit.in",
+        "canarytokens.com",
+        "requestrepo.com",
+        "pastes.io",
+        "rentry.co",
+    ];
+    let mut hits = Hits::default();
+    for image in timeline.attempted().filter(|image| image.is(SENDERS) || image.text().is_some()) {
+        if let Some(site) = SITES.iter().find(|site| image.mentions(site)) {
+            hits.add(image.event, 13, site);
+        }
+    }
+    for (index, event) in timeline.events.iter().enumerate() {
+        if let Kind::Dns { question, .. } = &event.kind {
+            let name = question.to_lossy().trim_end_matches('.').to_ascii_lowercase();
+            let site =
+                SITES.iter().find(|site| name == **site || name.ends_with(&format!(".{site}")));
+            if let Some(site) = site {
+                hits.add(index, 13, site);
+            }
+        }
+    }
+    hits.finding("contacted or tried: ")
+}

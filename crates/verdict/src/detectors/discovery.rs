@@ -1,0 +1,266 @@
+//! Looking around: bursts of questions about the machine, and checks for being watched.
+
+use std::collections::BTreeMap;
+
+use crate::attack::{SYSTEM_CHECKS, SYSTEM_DISCOVERY};
+use crate::detector::{Detector, Finding, Hits, Info, TierC, list};
+use crate::paths;
+use crate::timeline::{Image, Timeline};
+
+pub(crate) const ALL: &[Detector] = &[
+    Detector {
+        info: Info {
+            id: "discovery-burst",
+            title: "Burst of questions about the machine",
+            attack: SYSTEM_DISCOVERY,
+            looks_for: "commands about five or more different subjects (accounts, processes, network, \
+                        mounts, services …) within a short time",
+            needs: &["exec"],
+            tier_c: TierC::Sees,
+        },
+        find: burst,
+    },
+    Detector {
+        info: Info {
+            id: "sandbox-checks",
+            title: "Checks for a virtual machine or sandbox",
+            attack: SYSTEM_CHECKS,
+            looks_for: "two or more different looks at what tells a virtual machine, container or \
+                        debugger apart",
+            needs: &["open", "exec"],
+            tier_c: TierC::Sees,
+        },
+        find: checks,
+    },
+];
+
+/// Questions belong to one burst within this.
+const BURST_NS: u64 = 30_000_000_000;
+/// An everyday command line asks about one or two subjects.
+const SUBJECTS_MIN: usize = 5;
+
+/// Programs by the subject they ask about. What configure scripts ask about is one subject, so that
+/// they never make a burst.
+const QUESTIONS: &[(&str, &[&str])] = &[
+    (
+        "accounts",
+        &[
+            "whoami", "id", "w", "who", "last", "lastlog", "users", "groups", "getent", "finger",
+            "logname", "lastb",
+        ],
+    ),
+    (
+        "system",
+        &[
+            "uname",
+            "lsb_release",
+            "hostnamectl",
+            "arch",
+            "hostname",
+            "uptime",
+            "nproc",
+            "getconf",
+            "date",
+            "timedatectl",
+        ],
+    ),
+    (
+        "hardware",
+        &["lscpu", "lspci", "lsusb", "dmidecode", "lshw", "inxi", "hwinfo", "lsmem", "free"],
+    ),
+    ("kernel", &["lsmod", "dmesg", "modinfo"]),
+    ("network", &["ifconfig", "ip", "route", "nmcli", "iwconfig", "resolvectl"]),
+    ("connections", &["netstat", "ss", "lsof", "arp"]),
+    ("processes", &["ps", "pgrep", "top", "pstree", "htop"]),
+    ("disks", &["mount", "df", "findmnt", "lsblk", "blkid", "fdisk"]),
+    ("environment", &["env", "printenv"]),
+    ("services", &["systemctl", "service", "chkconfig", "initctl", "rc-status"]),
+    ("schedule", &["crontab", "atq"]),
+    ("packages", &["dpkg", "rpm", "apt", "dnf", "yum", "pacman", "snap", "flatpak"]),
+    (
+        "defences",
+        &[
+            "iptables",
+            "nft",
+            "ufw",
+            "sestatus",
+            "getenforce",
+            "aa-status",
+            "auditctl",
+            "firewall-cmd",
+        ],
+    ),
+    ("containers", &["docker", "kubectl", "crictl", "podman", "lxc"]),
+    (
+        "neighbours",
+        &["arp-scan", "nbtscan", "fping", "avahi-browse", "smbclient", "showmount", "rpcinfo"],
+    ),
+];
+
+fn subject(image: &Image<'_>) -> Option<&'static str> {
+    const READERS: &[&str] =
+        &["cat", "head", "tail", "less", "more", "grep", "strings", "awk", "sed"];
+    if image.only_asks() {
+        return None;
+    }
+    if image.is(READERS) {
+        return image.operands().find_map(file_subject);
+    }
+    if image.is(&["sudo"]) {
+        return image.has_arg(&["-l", "--list"]).then_some("rights");
+    }
+    if image.is(&["find"]) {
+        return image.has_arg(&["-perm", "-writable"]).then_some("rights");
+    }
+    if image.is(&["ls"]) {
+        let telling =
+            ["/home", "/root", "/etc/cron", "/var/spool/cron", "/etc/ssh", "/var/www", "/opt"];
+        return image
+            .operands()
+            .any(|arg| telling.iter().any(|t| arg.starts_with(t)))
+            .then_some("homes");
+    }
+    if image.is(&["env"]) && image.operands().count() > 0 {
+        return None;
+    }
+    QUESTIONS.iter().find(|(_, programs)| image.is(programs)).map(|&(subject, _)| subject)
+}
+
+fn file_subject(path: &str) -> Option<&'static str> {
+    match path {
+        "/etc/passwd" | "/etc/group" | "/etc/shadow" => Some("account files"),
+        "/etc/sudoers" => Some("rights"),
+        "/etc/os-release"
+        | "/etc/issue"
+        | "/proc/version"
+        | "/etc/lsb-release"
+        | "/etc/debian_version"
+        | "/etc/redhat-release"
+        | "/etc/hostname" => Some("system"),
+        "/proc/cpuinfo" | "/proc/meminfo" => Some("hardware"),
+        "/etc/hosts" | "/etc/resolv.conf" | "/proc/net/arp" | "/proc/net/route" => Some("network"),
+        "/proc/net/tcp" | "/proc/net/udp" | "/proc/net/tcp6" => Some("connections"),
+        "/etc/fstab" | "/proc/mounts" | "/proc/self/mounts" => Some("disks"),
+        "/etc/crontab" => Some("schedule"),
+        "/etc/ssh/sshd_config" | "/etc/security/limits.conf" => Some("defences"),
+        _ => None,
+    }
+}
+
+/// Programs that build, install or report; their questions are part of the trade.
+fn is_builder(image: &Image<'_>) -> bool {
+    const BUILDERS: &[&str] = &[
+        "make",
+        "ninja",
+        "cmake",
+        "meson",
+        "gcc",
+        "cc",
+        "autoconf",
+        "automake",
+        "config.guess",
+        "bear",
+        "libtool",
+        "scons",
+        "rustc",
+        "ctest",
+        "dkms",
+        "reportbug",
+        "neofetch",
+        "fastfetch",
+        "screenfetch",
+        "inxi",
+        "ansible",
+        "puppet",
+        "chef-client",
+        "salt-call",
+        "cloud-init",
+        "landscape-sysinfo",
+        "run-parts",
+    ];
+    let configures =
+        |name: &str| matches!(name, "configure" | "config.guess" | "config.status" | "conftest");
+    image.is_trusted(BUILDERS)
+        || image.is_package_tool()
+        || configures(image.exact_name())
+        || image.script().is_some_and(|script| configures(paths::name(script)))
+}
+
+fn burst(timeline: &Timeline<'_>) -> Option<Finding> {
+    let questions: Vec<(usize, &'static str)> = timeline
+        .executed()
+        .filter_map(|image| Some((image, subject(image)?)))
+        .filter(|(image, _)| {
+            let process = timeline.runner(image);
+            !process.is_some_and(|p| timeline.ancestry(p).any(is_builder))
+        })
+        .map(|(image, subject)| (image.event, subject))
+        .collect();
+    // The window with the most subjects; every window starts at a question.
+    let mut best: (usize, Vec<usize>, Vec<&str>) = (0, Vec::new(), Vec::new());
+    let time = |event: usize| timeline.events[event].time_ns;
+    for (start, &(first, _)) in questions.iter().enumerate() {
+        let mut subjects: BTreeMap<&str, usize> = BTreeMap::new();
+        for &(event, subject) in questions[start..]
+            .iter()
+            .take_while(|(event, _)| time(*event) - time(first) <= BURST_NS)
+        {
+            subjects.entry(subject).or_insert(event);
+        }
+        if subjects.len() > best.0 {
+            best = (
+                subjects.len(),
+                subjects.values().copied().collect(),
+                subjects.into_keys().collect(),
+            );
+        }
+        // Enough is enough: a longer list only repeats.
+        if best.0 >= SUBJECTS_MIN * 2 {
+            break;
+        }
+    }
+    let (count, mut events, names) = best;
+    if count < SUBJECTS_MIN {
+        return None;
+    }
+    events.sort_unstable();
+    let weight = if count >= 7 { 17 } else { 13 };
+    Some(Finding::new(weight, format!("{count} subjects: {}", list(&names)), events))
+}
+
+fn checks(timeline: &Timeline<'_>) -> Option<Finding> {
+    let mut hits = Hits::default();
+    for read in &timeline.reads {
+        let image = timeline.image(read.event);
+        let path = read.path.as_ref();
+        let own_will = image.is_own_will() || image.is(&["cat", "grep", "head"]);
+        let sign = if paths::under_any(path, &["/sys/class/dmi/id", "/sys/devices/virtual/dmi/id"])
+        {
+            "firmware's names"
+        } else if paths::under(path, "/sys/hypervisor") || path == "/proc/xen/capabilities" {
+            "hypervisor"
+        } else if path == "/.dockerenv" || path == "/run/.containerenv" {
+            "container's marker"
+        } else if path == "/proc/1/cgroup" || path == "/proc/1/sched" || path == "/proc/1/environ" {
+            "first process"
+        } else if path.starts_with("/proc/scsi") || path.starts_with("/sys/class/scsi") {
+            "disk's names"
+        } else {
+            continue;
+        };
+        if own_will && !image.is_trusted(&["java", "node", "dotnet"]) {
+            hits.add(read.event, 10, sign);
+        }
+    }
+    for image in timeline.attempted() {
+        let asks = image.is(&["systemd-detect-virt", "virt-what", "dmidecode", "imvirt", "facter"]);
+        if asks && !image.only_asks() {
+            hits.add(image.event, 10, image.exact_name());
+        }
+    }
+    if hits.labels.len() < 2 {
+        return None;
+    }
+    hits.weight = 14;
+    hits.finding("looked at: ")
+}

@@ -1,0 +1,163 @@
+//! Program text in arguments: does it decode something and run it, or fetch something and run it?
+
+use crate::detector::{Finding, Hits};
+use crate::timeline::{Image, Timeline};
+
+pub(super) fn obfuscated(timeline: &Timeline<'_>) -> Option<Finding> {
+    let mut hits = Hits::default();
+    for image in timeline.attempted() {
+        if image.text().is_some_and(|text| hides(image, text)) {
+            hits.add(image.event, 20, image.exact_name());
+        }
+    }
+    hits.finding("text given to ")
+}
+
+fn hides(image: &Image<'_>, text: &str) -> bool {
+    let has = |part: &str| text.contains(part);
+    let any = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    if image.is_shell() {
+        return decodes_into_shell(text);
+    }
+    match image.name() {
+        "python" | "pypy" => {
+            any(&["exec(", "eval(", "compile(", "os.system(", "subprocess", "__import__("])
+                && any(&[
+                    "b64decode",
+                    "b32decode",
+                    "b85decode",
+                    "a85decode",
+                    "fromhex(",
+                    "unhexlify",
+                    "zlib.decompress",
+                    "marshal.loads",
+                    "codecs.decode",
+                    "rot13",
+                    "rot_13",
+                    "[::-1]",
+                ])
+                && (any(&["exec(", "eval("]) || long_blob(text))
+        }
+        "perl" => {
+            (has("decode_base64") && has("eval"))
+                || any(&["eval unpack", "eval(unpack", "eval pack", "eval(pack", "eval (unpack"])
+        }
+        "ruby" => any(&["eval", "instance_eval"]) && any(&["unpack", "Base64", "decode64"]),
+        "php" => {
+            any(&["eval(", "assert(", "system(", "exec("])
+                && any(&[
+                    "base64_decode",
+                    "gzinflate",
+                    "gzuncompress",
+                    "str_rot13",
+                    "hex2bin",
+                    "strrev(",
+                ])
+        }
+        "node" | "nodejs" | "deno" | "bun" => {
+            any(&["eval(", "Function(", "execSync(", "child_process"])
+                && any(&["atob(", "'base64'", "\"base64\"", "'hex'", "\"hex\"", "fromCharCode"])
+                && (any(&["eval(", "Function("]) || long_blob(text))
+        }
+        _ => false,
+    }
+}
+
+fn decodes_into_shell(text: &str) -> bool {
+    const DECODERS: &[&str] = &[
+        "base64 -d",
+        "base64 --decode",
+        "base64 -D",
+        "base64 -di",
+        "base32 -d",
+        "xxd -r",
+        "xxd -p -r",
+        "openssl enc -d",
+        "openssl base64 -d",
+        "openssl aes-256-cbc -d",
+        "uudecode",
+        "| rev |",
+        "|rev|",
+        "b64decode",
+    ];
+    const RUNS: &[&str] = &[
+        "| sh",
+        "|sh",
+        "| bash",
+        "|bash",
+        "| /bin/sh",
+        "| /bin/bash",
+        "|/bin/sh",
+        "|/bin/bash",
+        "| dash",
+        "| zsh",
+        "| python",
+        "|python",
+        "| perl",
+        "|perl",
+        "eval ",
+        "eval\"",
+        "source <(",
+        ". <(",
+        "bash <(",
+        "sh <(",
+        "exec $(",
+        "sh -c \"$(",
+        "bash -c \"$(",
+        "sh -c $(",
+        "bash -c $(",
+        "| xargs sh",
+    ];
+    let decodes = DECODERS.iter().any(|part| text.contains(part));
+    let runs = RUNS.iter().any(|part| text.contains(part))
+        // `$(echo … | base64 -d)` at the start of a command runs what comes out.
+        || text.trim_start().starts_with("$(") || text.contains("; $(") || text.contains("&& $(");
+    let escapes = text.matches("\\x").count();
+    let octal = text.matches("\\1").count() + text.matches("\\0").count();
+    let by_bytes = (escapes >= 8 || octal >= 10)
+        && (text.contains("$'") || (text.contains("printf") || text.contains("echo -e")) && runs);
+    let by_separator = text.matches("${IFS}").count() + text.matches("$IFS").count() >= 3;
+    let by_variables = text.matches("${").count() >= 8
+        && text.matches(":0:1}").count() + text.matches(":1}").count() >= 4;
+    (decodes && runs) || by_bytes || by_separator || by_variables
+}
+
+/// A run of letters of base64 or hexadecimal that is longer than any word or path.
+fn long_blob(text: &str) -> bool {
+    const BLOB_MIN: usize = 80;
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=')))
+        .any(|part| part.len() >= BLOB_MIN && part.bytes().any(|b| b.is_ascii_digit()))
+}
+
+/// `sh -c "$(curl …)"`, `bash <(curl …)`, `eval "$(wget -qO- …)"`, `python -c "$(curl …)"`.
+pub(super) fn runs_download(text: &str) -> bool {
+    const WAYS: &[&str] = &[
+        "bash <(curl",
+        "bash <(wget",
+        "sh <(curl",
+        "sh <(wget",
+        "source <(curl",
+        "source <(wget",
+        ". <(curl",
+        "eval \"$(curl",
+        "eval \"$(wget",
+        "eval $(curl",
+        "eval $(wget",
+        "eval `curl",
+        "eval `wget",
+        "sh -c \"$(curl",
+        "sh -c \"$(wget",
+        "sh -c $(curl",
+        "sh -c $(wget",
+        "-c \"`curl",
+        "-c \"`wget",
+        "python3 -c \"$(curl",
+        "python -c \"$(curl",
+        "perl -e \"$(curl",
+        "python3 <(curl",
+        "python <(curl",
+    ];
+    WAYS.iter().any(|way| text.contains(way))
+        || (text.contains("urlopen(") || text.contains("requests.get("))
+            && (text.contains("exec(") || text.contains("eval("))
+}
