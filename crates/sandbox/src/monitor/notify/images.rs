@@ -41,7 +41,8 @@ pub(super) struct Images {
 pub(super) struct Settled {
     pub(super) host_tid: u32,
     pub(super) event: Event,
-    pub(super) replaced: bool,
+    /// The process has a new image: its name now.
+    pub(super) renamed: Option<Vec<u8>>,
 }
 
 impl Images {
@@ -63,21 +64,17 @@ impl Images {
     /// not, and the file was missing, the exec failed; otherwise nothing is claimed.
     pub(super) fn settle(&mut self, process: ProcessKey, dir: &ProcDir) -> Option<Settled> {
         let Pending { host_tid, mut event, before } = self.pending.remove(&process)?;
-        let after = dir.stat().ok().map(|stat| stat.image);
-        let moved = match (before, after) {
-            (Some(before), Some(after)) => Some(before != after),
-            _ => None,
+        let Ok(after) = dir.stat() else {
+            event.ret = None;
+            return Some(Settled { host_tid, event, renamed: None });
         };
-        match moved {
-            Some(true) => event.ret = Some(0),
-            Some(false) => {}
-            None => event.ret = None,
+        if before.is_none_or(|before| before == after.image) {
+            event.ret = event.ret.filter(|_| before.is_some());
+            return Some(Settled { host_tid, event, renamed: None });
         }
-        let replaced = moved == Some(true);
-        if replaced {
-            self.code.remove(&process);
-        }
-        Some(Settled { host_tid, event, replaced })
+        event.ret = Some(0);
+        self.code.remove(&process);
+        Some(Settled { host_tid, event, renamed: Some(after.comm) })
     }
 
     /// Execs whose process never called again: how they ended is not known.
@@ -85,7 +82,7 @@ impl Images {
         let unknown = |pending: Pending| Settled {
             host_tid: pending.host_tid,
             event: Event { ret: None, ..pending.event },
-            replaced: false,
+            renamed: None,
         };
         self.pending.drain().map(|(_, pending)| unknown(pending)).collect()
     }

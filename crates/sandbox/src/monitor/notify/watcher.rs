@@ -134,14 +134,10 @@ impl<S: Sink> Watcher<S> {
         if let Some(born) = &born {
             self.inherit(born);
         }
-        let mut settled = None;
-        if let Some(known) = self.tasks.get(tid) {
-            settled = self.images.settle(known.process, &known.dir);
-            if settled.as_ref().is_some_and(|settled| settled.replaced) {
-                let process = known.process;
-                self.tasks.outdate(process);
-                self.tasks.look_up(tid)?;
-            }
+        let settled =
+            self.tasks.get(tid).and_then(|known| self.images.settle(known.process, &known.dir));
+        if let Some(name) = settled.as_ref().and_then(|settled| settled.renamed.as_ref()) {
+            self.tasks.rename(tid, name);
         }
         let gone = || io::Error::from_raw_os_error(libc::ESRCH);
         let known = self.tasks.get(tid).ok_or_else(gone)?;
