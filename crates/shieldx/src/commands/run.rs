@@ -98,7 +98,10 @@ fn make_keep(request: &RunRequest) -> Result<bool, Failure> {
 fn refused(error: &RunError) -> Failure {
     match error {
         RunError::Setup { step, .. } if step.starts_with("start the program") => {
-            Failure::of(Exit::NotExecutable, error)
+            Failure::of(Exit::NotExecutable, error).hint(
+                "the command runs as an unprivileged user of its own: the file must be readable \
+                 and executable for others",
+            )
         }
         RunError::Setup { .. } => {
             Failure::of(Exit::Failed, error).hint("`shieldx doctor` shows what this host lacks")

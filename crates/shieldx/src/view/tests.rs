@@ -90,6 +90,24 @@ fn mounts_and_the_working_folder_are_seen() {
 }
 
 #[test]
+fn a_working_folder_above_a_hidden_one_does_not_uncover_it() {
+    let home = home_with(&[".ssh"]);
+    let mut view = view(home.path(), "/usr/bin", &[]);
+    for (cwd, uncovers) in [
+        (home.path().to_path_buf(), true),
+        (home.path().parent().unwrap().to_path_buf(), true),
+        (home.path().join("project"), false),
+        (PathBuf::from("/"), false),
+        (PathBuf::from("/usr"), false),
+    ] {
+        view.cwd = cwd;
+        assert_eq!(view.uncovered_by_cwd().is_some(), uncovers, "{:?}", view.cwd);
+    }
+    view.cwd = PathBuf::from("/tmp");
+    assert!(!view.shows(Path::new("/tmp/x")), "the host's /tmp is never shown");
+}
+
+#[test]
 fn cleaning_never_climbs_above_the_root() {
     assert_eq!(clean(Path::new("/a/../../b/./c")), Path::new("/b/c"));
 }

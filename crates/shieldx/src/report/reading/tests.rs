@@ -2,6 +2,7 @@
 
 use super::super::document::{write_events, write_report};
 use super::super::fixtures::{hostile_names, judged, reverse_shell};
+use super::super::terminal::{self, Style};
 use super::{Unreadable, read};
 
 fn files() -> [Vec<u8>; 2] {
@@ -112,4 +113,22 @@ fn deep_and_endless_input_is_bounded() {
     assert!(refusal(deep.as_bytes()).contains("recursion limit"));
     let spaces = std::io::Read::take(std::io::repeat(b'x'), u64::MAX);
     assert!(read(spaces).is_err());
+}
+
+/// Whatever is in the file, reading ends with an answer. Every answer that is a recording can be
+/// shown without a panic.
+#[test]
+fn no_changed_byte_makes_the_reader_panic() {
+    for file in files() {
+        for at in (0..file.len()).step_by(151) {
+            for byte in [b'"', b'9', b'-', 0xff] {
+                let mut bytes = file.clone();
+                bytes[at] = byte;
+                let Ok(found) = read(bytes.as_slice()) else { continue };
+                let judged = judged(&found.recording, &found.verdict);
+                let style = Style { color: true, width: 80, hint: None };
+                assert!(!terminal::render(&judged, style).is_empty());
+            }
+        }
+    }
 }
