@@ -6,7 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -222,9 +222,12 @@ impl Walk<'_> {
                 histogram[usize::from(byte)] += 1;
             }
             if let Some(copy) = &mut copy {
-                copy.write_all(chunk)?;
+                copy_sparsely(copy, chunk)?;
             }
             left = left.saturating_sub(count as u64);
+        }
+        if let Some(copy) = copy {
+            copy.set_len(meta.len() - left)?;
         }
         if let Some(change) = self.listing.changes.get_mut(index) {
             change.sha256 = Some(hex(&hasher.finalize()));
@@ -266,6 +269,15 @@ fn create_below(keep: &Path, path: &Path) -> io::Result<fs::File> {
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW)
         .open(target)
+}
+
+/// Holes stay holes: a sparse file must not fill the disk it is kept on.
+fn copy_sparsely(copy: &mut fs::File, chunk: &[u8]) -> io::Result<()> {
+    if chunk.iter().all(|&byte| byte == 0) {
+        let len = i64::try_from(chunk.len()).unwrap_or(0);
+        return copy.seek(io::SeekFrom::Current(len)).map(drop);
+    }
+    copy.write_all(chunk)
 }
 
 fn escaped(path: &Path) -> Text {
