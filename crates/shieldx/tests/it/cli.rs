@@ -16,8 +16,9 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("desk-").tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = tempfile::Builder::new().prefix("desk-").tempdir().expect("a folder");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))
+            .expect("its permissions");
         Self { folder }
     }
 
@@ -37,7 +38,7 @@ impl Desk {
     }
 
     pub(crate) fn entries(&self) -> usize {
-        fs::read_dir(self.folder.path()).unwrap().count()
+        fs::read_dir(self.folder.path()).expect("the folder").count()
     }
 }
 

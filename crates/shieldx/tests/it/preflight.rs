@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::cli::{Desk, expect, text};
 
 fn program(desk: &Desk, name: &str, content: &[u8]) {
-    fs::write(desk.path(name), content).unwrap();
-    fs::set_permissions(desk.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(desk.path(name), content).expect("a file");
+    fs::set_permissions(desk.path(name), fs::Permissions::from_mode(0o755))
+        .expect("its permissions");
 }
 
 #[test]

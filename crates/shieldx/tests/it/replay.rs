@@ -13,7 +13,8 @@ const BUSY: &str =
 
 fn record(desk: &Desk) {
     let words = ["run", "-q", "--report", "r.json", "--events", "e.ndjson", "--verdict", "v.json"];
-    let output = desk.command(&words).args(["--", "sh", "-c", BUSY]).output().unwrap();
+    let output =
+        desk.command(&words).args(["--", "sh", "-c", BUSY]).output().expect("shieldx starts");
     expect(&output, 0, "");
 }
 

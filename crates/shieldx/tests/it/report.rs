@@ -8,8 +8,9 @@ use super::cli::{Desk, expect, text};
 
 fn schema(name: &str) -> jsonschema::Validator {
     let path = format!("{}/../../docs/generated/{name}", env!("CARGO_MANIFEST_DIR"));
-    let schema: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    jsonschema::validator_for(&schema).unwrap()
+    let schema = fs::read(path).expect("the generated schema");
+    let schema: Value = serde_json::from_slice(&schema).expect("JSON");
+    jsonschema::validator_for(&schema).expect("a JSON schema")
 }
 
 /// A file with a name that is markup, an invalid byte and a terminal escape.
