@@ -84,8 +84,13 @@ fn now_ns() -> u64 {
     u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap()
 }
 
-fn watch(command: Command) -> Seen {
-    let mut command = command;
+/// A command on its way, and its monitor.
+struct Watched {
+    running: notify::Running<List>,
+    child: std::thread::JoinHandle<Output>,
+}
+
+fn start(mut command: Command) -> Watched {
     let policy = Policy::standard(Net::Loopback);
     let filter = policy.compile(Mode::Notify);
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -103,7 +108,11 @@ fn watch(command: Command) -> Seen {
     let listener = receive(&ours);
     let target =
         Target { listener, start_ns, policy: Arc::new(policy), uid_map: Vec::new(), root_pid: 0 };
-    let running = notify::start(target, List::default()).unwrap();
+    Watched { running: notify::start(target, List::default()).unwrap(), child }
+}
+
+fn watch(command: Command) -> Seen {
+    let Watched { running, child } = start(command);
     let output = child.join().unwrap();
     let (list, summary) = running.finish();
     let mut events = list.0;
@@ -414,6 +423,52 @@ fn a_flood_is_answered_and_counted() {
         .sum();
     assert!(opens >= 3000, "{opens}");
     assert!(seen.summary.counters.aggregated >= 2900);
+}
+
+#[test]
+fn a_storm_of_tasks_is_followed() {
+    let Some(seen) = python(
+        "import os, threading\n\
+         gate = threading.Barrier(300)\n\
+         def body(n):\n\
+         \x20 gate.wait()\n\
+         \x20 try: os.rmdir(f'/nowhere/{n}')\n\
+         \x20 except OSError: pass\n\
+         threads = [threading.Thread(target=body, args=(n,)) for n in range(300)]\n\
+         [t.start() for t in threads]\n\
+         [t.join() for t in threads]\n\
+         for n in range(300):\n\
+         \x20 if os.fork() == 0: os._exit(n % 7)\n\
+         \x20 if n % 3 == 0: os.wait()",
+    ) else {
+        return;
+    };
+    assert!(seen.output.status.success(), "{}", seen.text());
+    let root = &seen.root().task;
+    let removed: std::collections::BTreeSet<u32> = seen
+        .events
+        .iter()
+        .filter(|e| matches!(e.kind, Kind::Unlink { .. }) && e.task.pid == root.pid)
+        .map(|e| e.task.tid)
+        .collect();
+    assert_eq!(removed.len(), 300);
+    let ends = seen.events.iter().filter(|e| {
+        matches!(e.kind, Kind::Exit { code: Some(0..7), .. }) && e.task.ppid == root.pid
+    });
+    assert!(ends.count() >= 300);
+}
+
+#[test]
+fn it_stops_when_told_although_tasks_live() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "sleep 2; : > /dev/null"]);
+    let Watched { running, child } = start(command);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let (list, summary) = running.finish();
+    assert!(!child.is_finished(), "the command still sleeps");
+    assert!(list.0.iter().any(|e| matches!(e.kind, Kind::Exec { .. })));
+    assert!(summary.counters.balanced() && summary.faults.is_empty(), "{summary:?}");
+    child.join().unwrap();
 }
 
 #[test]
