@@ -128,7 +128,9 @@ fn in_child(attempt: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
             sys::exit_now(errno & 0x7f)
         }
         Fork::Parent(pid) => match sys::wait(pid, 0) {
-            Some((_, status)) if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0 => Ok(()),
+            Some((_, status)) if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0 => {
+                Ok(())
+            }
             Some((_, status)) if libc::WIFEXITED(status) => {
                 Err(io::Error::from_raw_os_error(libc::WEXITSTATUS(status)))
             }

@@ -21,15 +21,17 @@ use libc::{c_int, c_long, c_uint};
 
 pub(crate) use messages::{pass_credentials, receive, send, seqpacket_pair};
 pub(crate) use mounts::{
-    MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttr, clone_mount,
-    mknod, mount, mount_setattr, move_mount, pivot_here,
+    MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttr,
+    clone_mount, mknod, mount, mount_setattr, move_mount, pivot_here,
 };
 pub(crate) use processes::{
-    ExecArgs, Fork, become_user, children_left, drop_bounding_set, drop_capabilities, effective_gid, effective_uid,
-    exit_now, fork, kill, loopback_up, pidfd_getfd, pidfd_open, prctl, rename_process, set_hostname, set_name,
-    set_rlimit, setns, setsid, unshare, wait,
+    ExecArgs, Fork, become_user, children_left, drop_bounding_set, drop_capabilities,
+    effective_gid, effective_uid, exit_now, fork, kill, loopback_up, pidfd_getfd, pidfd_open,
+    prctl, rename_process, set_hostname, set_name, set_rlimit, setns, setsid, unshare, wait,
 };
-pub(crate) use signals::{Dispositions, catch_signals, default_signals, ignore_signals, write_signal};
+pub(crate) use signals::{
+    Dispositions, catch_signals, default_signals, ignore_signals, write_signal,
+};
 
 /// Turns a raw return value into a result.
 fn check(ret: c_long) -> io::Result<c_long> {

@@ -54,7 +54,7 @@ pub fn cgroup_mode() -> (&'static str, bool) {
 
 /// The monitor of one run.
 enum Watcher {
-    Ebpf(ebpf::Running<Recorder>),
+    Ebpf(Box<ebpf::Running<Recorder>>),
     Notify(notify::Running<Recorder>),
     Off,
 }
@@ -287,7 +287,7 @@ impl Attach<'_> {
             match self.ebpf(loaded) {
                 Ok(running) => {
                     outer.go(Go::Enforce).map_err(setup("start the command"))?;
-                    return Ok(Watcher::Ebpf(running));
+                    return Ok(Watcher::Ebpf(Box::new(running)));
                 }
                 Err(error) if self.spec.monitor == MonitorChoice::Ebpf => {
                     return Err(RunError::Monitor { reason: error.reason });

@@ -28,6 +28,8 @@ pub(crate) fn seqpacket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// Asks for the sender's credentials with every message (SO_PASSCRED).
 pub(crate) fn pass_credentials(fd: BorrowedFd<'_>) -> io::Result<()> {
     let on: c_int = 1;
+    #[expect(clippy::cast_possible_truncation, reason = "four bytes")]
+    let len = size_of::<c_int>() as libc::socklen_t;
     // SAFETY: the option value is a live c_int of the size passed.
     let ret = unsafe {
         libc::setsockopt(
@@ -35,7 +37,7 @@ pub(crate) fn pass_credentials(fd: BorrowedFd<'_>) -> io::Result<()> {
             libc::SOL_SOCKET,
             libc::SO_PASSCRED,
             std::ptr::from_ref(&on).cast(),
-            size_of::<c_int>() as libc::socklen_t,
+            len,
         )
     };
     check(c_long::from(ret)).map(drop)

@@ -107,9 +107,10 @@ impl Cgroups {
 
     /// Whether this user may create at least one of the groups.
     pub(crate) fn permitted(&self) -> bool {
-        self.v2.iter().chain(self.v1.iter().map(|(_, path)| path)).any(|group| {
-            group.parent().is_some_and(|parent| sys::writable(parent))
-        })
+        self.v2
+            .iter()
+            .chain(self.v1.iter().map(|(_, path)| path))
+            .any(|group| group.parent().is_some_and(sys::writable))
     }
 
     fn set_limits(&self, limits: &Limits) -> Vec<(&'static str, io::Result<()>)> {

@@ -39,7 +39,13 @@ pub(super) fn run_record(
 }
 
 /// Adds what became known after the run as events of its own: changed files, limits reached.
-pub(super) fn append(recording: &mut Recording, changes: Vec<FileChange>, usage: &Usage, spec: &Spec, survivors: bool) {
+pub(super) fn append(
+    recording: &mut Recording,
+    changes: Vec<FileChange>,
+    usage: &Usage,
+    spec: &Spec,
+    survivors: bool,
+) {
     let time_ns = recording
         .events
         .last()
@@ -56,7 +62,10 @@ pub(super) fn append(recording: &mut Recording, changes: Vec<FileChange>, usage:
         limit("pids", format!("{} refused at {}", usage.pids_refused, spec.limits.pids));
     }
     if survivors {
-        limit("survivors", format!("still running {} ms after the command's end", LINGER.as_millis()));
+        limit(
+            "survivors",
+            format!("still running {} ms after the command's end", LINGER.as_millis()),
+        );
     }
     if recording.run.ending == Ending::TimedOut {
         limit("time", format!("killed after {} ms", spec.limits.timeout_ms));

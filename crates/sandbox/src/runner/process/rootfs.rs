@@ -45,6 +45,9 @@ pub(crate) struct Plan {
     pub cwd: PathBuf,
     /// Paths whose parents must exist inside although the host's root lacks or hides them.
     places: Vec<PathBuf>,
+    /// Those of `places` that are files. Asked of the source, and before anything is mounted: the
+    /// target may be elsewhere, and the host's /tmp is out of sight once the staging area is there.
+    files: Vec<PathBuf>,
     /// Symbolic links at the top of the root, with where they point.
     links: Vec<(PathBuf, PathBuf)>,
     submounts: Vec<PathBuf>,
@@ -114,14 +117,24 @@ impl Plan {
             let folder = PathBuf::from(format!("upper/{}", areas.len()));
             areas.push(Area { folder, path: path.clone(), overlay: true });
         }
-        if spec.cwd != Path::new("/") && !areas.iter().any(|area| area.path == spec.cwd) {
+        if !system_folder(&spec.cwd) && !areas.iter().any(|area| area.path == spec.cwd) {
             let folder = "upper/cwd".into();
             areas.push(Area { folder, path: spec.cwd.clone(), overlay: true });
         }
+        // Parents before children, whichever kind they are.
+        areas.sort_by_key(|area| area.path.components().count());
         let mut places: Vec<PathBuf> = vec![spec.cwd.clone()];
         places.extend(spec.tools.iter().cloned());
         places.extend(spec.mounts.iter().map(|mount| mount.target.clone()));
         places.extend(home(spec));
+        let is_file = |path: &Path| fs::metadata(path).is_ok_and(|meta| !meta.is_dir());
+        let tools = spec.tools.iter().map(|tool| (tool, tool));
+        let mounts = spec.mounts.iter().map(|mount| (&mount.source, &mount.target));
+        let files = tools
+            .chain(mounts)
+            .filter(|(source, _)| is_file(source))
+            .map(|(_, target)| target.clone())
+            .collect();
         if ids.is_none() {
             places.extend(["/proc", "/sys", "/dev"].map(PathBuf::from));
             places.extend(areas.iter().map(|area| area.path.clone()));
@@ -131,6 +144,7 @@ impl Plan {
             ids,
             cwd: spec.cwd.clone(),
             places,
+            files,
             links,
             submounts,
             passwd: accounts("/etc/passwd", "sandbox:x:1000:1000:sandbox:", spec),
@@ -183,7 +197,7 @@ impl Plan {
         let what = || format!("open {}", path.display());
         if let Some(ids) = &self.ids {
             let map = match &ids.cwd_owner {
-                Some(owner) if path == self.cwd => owner,
+                Some(owner) if path == self.cwd && !system_folder(path) => owner,
                 _ => &ids.shifted,
             };
             let tree = sys::clone_mount(path, false).map_err(failed(what()))?;
@@ -297,7 +311,7 @@ impl Plan {
             }
             _ => (PathBuf::from("mask"), path.strip_prefix("/").unwrap_or(path).to_owned()),
         };
-        let is_file = fs::metadata(path).is_ok_and(|meta| !meta.is_dir());
+        let is_file = self.files.iter().any(|file| file == path);
         let mut at = Path::new(STAGING).join(top);
         let count = rest.components().count();
         for (index, part) in rest.components().enumerate() {
@@ -358,7 +372,8 @@ impl Plan {
                 }
                 Err(error) => {
                     let shown = sys::clone_mount(&area.path, true).and_then(|tree| {
-                        let set = sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NODEV;
+                        let set =
+                            sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NODEV;
                         let attr = MountAttr { set, ..MountAttr::default() };
                         sys::mount_setattr(tree.as_fd(), true, &attr)?;
                         sys::move_mount(tree.as_fd(), &target)
@@ -459,6 +474,31 @@ fn work_folder(folder: &Path) -> PathBuf {
 
 fn lower_folder(folder: &Path) -> PathBuf {
     Path::new("lower").join(folder)
+}
+
+/// Folders that are never somebody's work: as a working folder they are shown like everywhere
+/// else, not handed to the command's user with whatever only root may read.
+fn system_folder(path: &Path) -> bool {
+    const TREES: [&str; 15] = [
+        "/proc",
+        "/sys",
+        "/dev",
+        "/etc",
+        "/usr",
+        "/boot",
+        "/bin",
+        "/sbin",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/var/lib",
+        "/var/log",
+        "/var/cache",
+        "/var/spool",
+    ];
+    path == Path::new("/")
+        || path == Path::new("/var")
+        || TREES.iter().any(|tree| path.starts_with(tree))
 }
 
 /// `path` (absolute, inside) as seen from outside through `root`.

@@ -11,7 +11,11 @@ use crate::sys;
 
 impl Plan {
     /// /proc, /sys and /dev of the sandbox.
-    pub(super) fn mount_kernel_folders(&self, root: &Path, notes: &mut Notes) -> Result<(), Failed> {
+    pub(super) fn mount_kernel_folders(
+        &self,
+        root: &Path,
+        notes: &mut Notes,
+    ) -> Result<(), Failed> {
         let safe = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
         let proc = root.join("proc");
         sys::mount(Some(OsStr::new("proc")), &proc, Some(c"proc"), safe, None)
