@@ -80,21 +80,9 @@ fn decodes_into_shell(text: &str) -> bool {
         "|rev|",
         "b64decode",
     ];
-    const RUNS: &[&str] = &[
-        "| sh",
-        "|sh",
-        "| bash",
-        "|bash",
-        "| /bin/sh",
-        "| /bin/bash",
-        "|/bin/sh",
-        "|/bin/bash",
-        "| dash",
-        "| zsh",
-        "| python",
-        "|python",
-        "| perl",
-        "|perl",
+    const PIPED: &[&str] =
+        &["sh", "bash", "dash", "zsh", "ksh", "python", "python3", "perl", "xargs"];
+    const WRAPPED: &[&str] = &[
         "eval ",
         "eval\"",
         "source <(",
@@ -102,16 +90,28 @@ fn decodes_into_shell(text: &str) -> bool {
         "bash <(",
         "sh <(",
         "exec $(",
-        "sh -c \"$(",
-        "bash -c \"$(",
-        "sh -c $(",
-        "bash -c $(",
-        "| xargs sh",
+        "-c \"$(",
+        "-c $(",
     ];
-    let decodes = DECODERS.iter().any(|part| text.contains(part));
-    let runs = RUNS.iter().any(|part| text.contains(part))
+    // What is decoded in one statement and what runs in another have nothing to do with each other.
+    let statements = text.split([';', '\n']).flat_map(|part| part.split("&&"));
+    let decoded_runs = statements.clone().any(|statement| {
+        let Some(at) = DECODERS.iter().filter_map(|part| statement.find(part)).min() else {
+            return false;
+        };
+        let (before, after) = statement.split_at(at);
+        let piped = after.split('|').skip(1).any(|part| {
+            let program = part.split_whitespace().find(|word| *word != "sudo" && *word != "exec");
+            program.is_some_and(|word| PIPED.contains(&word.rsplit('/').next().unwrap_or(word)))
+        });
         // `$(echo … | base64 -d)` at the start of a command runs what comes out.
-        || text.trim_start().starts_with("$(") || text.contains("; $(") || text.contains("&& $(");
+        piped
+            || WRAPPED.iter().any(|part| before.contains(part))
+            || before.trim_start().starts_with("$(")
+    });
+    let runs = statements
+        .clone()
+        .any(|part| part.contains("eval ") || part.contains("| sh") || part.contains("| bash"));
     let escapes = text.matches("\\x").count();
     let octal = text.matches("\\1").count() + text.matches("\\0").count();
     let by_bytes = (escapes >= 8 || octal >= 10)
@@ -119,7 +119,7 @@ fn decodes_into_shell(text: &str) -> bool {
     let by_separator = text.matches("${IFS}").count() + text.matches("$IFS").count() >= 3;
     let by_variables = text.matches("${").count() >= 8
         && text.matches(":0:1}").count() + text.matches(":1}").count() >= 4;
-    (decodes && runs) || by_bytes || by_separator || by_variables
+    decoded_runs || by_bytes || by_separator || by_variables
 }
 
 /// A run of letters of base64 or hexadecimal that is longer than any word or path.

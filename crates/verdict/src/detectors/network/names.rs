@@ -127,6 +127,10 @@ pub(super) fn miner_command(image: &Image<'_>) -> (u32, &'static str) {
     {
         return (26, "a pool's address");
     }
+    // What a shell's text names is executed by itself or is only talk.
+    if image.is_shell() {
+        return (0, "");
+    }
     if is_miner(image.exact_name()) {
         return (20, "a miner's program");
     }
