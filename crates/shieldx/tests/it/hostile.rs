@@ -230,7 +230,7 @@ samples! {
         .with(&["steal"]).needs(&["curl", "python3"]);
     metadata: sample("habits.sh", &["T1552"]).with(&["metadata"]).needs(&["curl"]);
     keylogger: sample("habits.sh", &["T1056"]).with(&["keylogger"]);
-    firewall: sample("habits.sh", &["T1686", "T1685"]).with(&["firewall"]);
+    firewall: sample("habits.sh", &["T1686", "T1685"]).with(&["firewall"]).needs(&["iptables"]);
     no_history: sample("habits.sh", &["T1690", "T1070"]).with(&["no-history"]).needs(&["bash"]);
     search_secrets: sample("habits.sh", &["T1552"]).with(&["search-secrets"]);
     sniffer: sample("habits.sh", &["T1040"]).with(&["sniffer"]).needs(&["python3"]);
