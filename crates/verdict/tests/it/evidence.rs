@@ -29,8 +29,10 @@ fn nothing_lost_is_full() {
     assert_eq!(level(&quiet()), (Level::Full, Verdict::Benign));
 }
 
-/// Every way to lose something.
-fn losses() -> Vec<(&'static str, fn(&mut Recording))> {
+/// A way to lose something.
+type Loss = (&'static str, fn(&mut Recording));
+
+fn losses() -> Vec<Loss> {
     vec![
         ("dropped", |r| {
             r.counters.seen += 1;

@@ -1,5 +1,7 @@
 //! The verdict from the outside: synthetic recordings in, assessments out.
 
+#![expect(clippy::unwrap_used, reason = "a builder of test data that fails should fail the test")]
+
 mod benign;
 mod evidence;
 mod hostile;
