@@ -237,7 +237,7 @@ impl Plan {
     /// Mounts the bounded tmpfs and creates the folders of every area.
     fn stage(&self, spec: &Spec) -> Result<OwnedFd, Failed> {
         let inodes = (spec.limits.disk_bytes / 4096).clamp(4096, 1 << 20);
-        let options = format!("size={},nr_inodes={inodes},mode=0755", spec.limits.disk_bytes);
+        let options = format!("size={},nr_inodes={inodes},mode=0755,inode32", spec.limits.disk_bytes);
         let options = CString::new(options).map_err(|e| failed("set disk options")(e.into()))?;
         let flags = libc::MS_NOSUID | libc::MS_NODEV;
         let staging = Path::new(STAGING);
@@ -402,7 +402,7 @@ impl Plan {
             _ => String::new(),
         };
         // An ordinary user's overlay keeps its notes in user.* attributes.
-        let attributes = if self.ids.is_some() { "" } else { ",userxattr" };
+        let attributes = if self.ids.is_some() { ",xino=on" } else { ",userxattr,xino=on" };
         let options = format!(
             "lowerdir={mask}{},upperdir={},workdir={}{attributes}",
             lower.display(),
