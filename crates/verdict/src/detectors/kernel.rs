@@ -177,10 +177,10 @@ fn way_out(event: &Event) -> Option<(&'static str, u32)> {
         let request = args.get(1).map(|arg| arg & 0xffff_ffff)?;
         return TERMINAL_REQUESTS.contains(&request).then_some(("ioctl on the terminal", 22));
     }
-    // Without a namespace flag these two are how every process starts. (The flags of clone3 lie in
-    // memory; a monitor that reports it has read them.)
+    // Without a namespace flag these are how every process and thread starts. (The flags of clone3
+    // lie in memory; monitors put them in the place of the pointer.)
     let asks = args.first().is_none_or(|flags| flags & NEW_NAMESPACES != 0);
-    if matches!(call.as_str(), "clone" | "unshare") && !asks {
+    if matches!(call.as_str(), "clone" | "clone3" | "unshare") && !asks {
         return None;
     }
     WAYS_OUT.iter().find(|(name, _)| name == call).copied()

@@ -458,6 +458,7 @@ const KERNEL: &[Row] = &[
     (&["namespace-escape"], || {
         let mut t = of("python3 x.py");
         t.refused(ROOT, syscall("clone", &[0x0120_0011]));
+        t.failed(ROOT, syscall("clone3", &[0x003d_0f00, 88]), -38);
         t.refused(ROOT, syscall("unshare", &[0x200]));
         t.refused(ROOT, syscall("ioctl", &[0, 0x5401]));
         t
