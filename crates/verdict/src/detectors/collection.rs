@@ -370,7 +370,16 @@ fn text_uploads(text: &str) -> bool {
     let out =
         text.contains("> /dev/tcp/") || text.contains(">/dev/tcp/") || text.contains(">/dev/udp/");
     let netcat = (text.contains("nc ") || text.contains("ncat ")) && text.contains("< ");
-    (out || netcat) && is_sensitive(text)
+    let piped = text.split([';', '\n']).any(|statement| {
+        let mut parts = statement.split('|');
+        let first = parts.next().unwrap_or("");
+        let sender = |part: &str| {
+            let program = part.split_whitespace().next().unwrap_or("");
+            matches!(program, "nc" | "ncat" | "netcat" | "curl" | "telnet" | "socat" | "openssl")
+        };
+        is_sensitive(first) && parts.any(sender)
+    });
+    ((out || netcat) && is_sensitive(text)) || piped
 }
 
 fn read_and_send(timeline: &Timeline<'_>) -> Option<Finding> {

@@ -177,7 +177,7 @@ fn download(timeline: &Timeline<'_>) -> Option<Finding> {
         let weight = if image.happened { 26 } else { 15 };
         let summary = format!(
             "{} was fetched by {} and executed",
-            show(&image.path),
+            show(&image.script_path().unwrap_or_else(|| image.path.clone().into_owned())),
             show(timeline.image(fetch).exact_name())
         );
         if best.as_ref().is_none_or(|known| known.weight < weight) {

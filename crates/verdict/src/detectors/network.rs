@@ -91,7 +91,7 @@ pub(crate) const ALL: &[Detector] = &[
             "beacon",
             "Regular calls to one address",
             WEB_PROTOCOLS,
-            "connections to one outside address at regular intervals by the sample itself",
+            "connections to one outside address at regular intervals",
             &["connect"],
         ),
         find: beacon,
@@ -348,7 +348,7 @@ fn beacon(timeline: &Timeline<'_>) -> Option<Finding> {
     const INTERVAL_MIN_NS: u64 = 500_000_000;
     let mut calls: BTreeMap<(IpAddr, u16), Vec<usize>> = BTreeMap::new();
     for (index, ip, port) in inet(timeline) {
-        if is_outside(ip) && port != 53 && timeline.image(index).is_own_will() {
+        if is_outside(ip) && port != 53 && !timeline.image(index).is_package_tool() {
             calls.entry((ip, port)).or_default().push(index);
         }
     }

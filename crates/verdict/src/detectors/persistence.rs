@@ -334,9 +334,9 @@ fn preload(timeline: &Timeline<'_>) -> Option<Finding> {
     }
     for image in timeline.attempted() {
         for library in preloaded(image) {
-            let written = timeline.touches.iter().any(|touch| {
-                touch.event < image.event && touch.path.ends_with(library.trim_start_matches("./"))
-            });
+            // One shell's text may first build the library and then use it.
+            let name = library.trim_start_matches("./");
+            let written = timeline.touches.iter().any(|touch| touch.path.ends_with(name));
             if written && library.contains(".so") {
                 hits.add(image.event, 15, library);
             }

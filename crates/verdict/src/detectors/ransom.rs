@@ -82,8 +82,10 @@ struct File {
 impl File {
     fn unreadable(&self) -> bool {
         let last = self.contents.last().copied().or(self.left.map(|(content, _)| content));
-        matches!(last, Some(Content::Opaque | Content::Encrypted | Content::Unknown))
-            || matches!(self.left, Some((Content::Opaque, _)))
+        matches!(
+            last,
+            Some(Content::Opaque | Content::Encrypted | Content::Encoded | Content::Unknown)
+        ) || matches!(self.left, Some((Content::Opaque, _)))
     }
 
     /// Overwritten where it stood, by something it was not before.
@@ -94,7 +96,8 @@ impl File {
         let last = self.contents.last();
         rewritten
             && (last.is_some_and(opaque)
-                || (last == Some(&Content::Unknown) && (turned || self.existed))
+                || (matches!(last, Some(Content::Unknown | Content::Encoded))
+                    && (turned || self.existed))
                 || self.left.is_some_and(|(content, _)| content == Content::Opaque))
     }
 }
@@ -132,7 +135,7 @@ fn files(timeline: &Timeline<'_>) -> BTreeMap<String, File> {
                 let path = paths::clean(&change.path);
                 let content = content::of_change(&path, change);
                 let file = files.entry(path.into_owned()).or_default();
-                file.existed |= change.change == "modified";
+                file.existed |= change.change != "created";
                 file.left = content.map(|content| (content, index));
             }
             _ => {}
@@ -181,7 +184,7 @@ fn encryption(timeline: &Timeline<'_>) -> Option<Finding> {
         }
     }
     if best.names.len() < least {
-        return None;
+        return locked_away(timeline, &files);
     }
     // Where contents were seen, most must be unreadable: a plain bulk rename is no harm.
     let seen = files.values().any(|file| !file.contents.is_empty() || file.left.is_some());
@@ -193,6 +196,23 @@ fn encryption(timeline: &Timeline<'_>) -> Option<Finding> {
     let weight = base + if notes.events.is_empty() { 0 } else { 6 };
     let summary = format!("{} files were {how}", best.names.len());
     Some(Finding::new(weight, summary, best.events).with_context(notes.events))
+}
+
+/// Files packed under a password and then deleted.
+fn locked_away(timeline: &Timeline<'_>, files: &BTreeMap<String, File>) -> Option<Finding> {
+    let packer = timeline.attempted().find(|image| {
+        (image.is(&["zip"]) && image.has_arg(&["-P", "-e", "--encrypt", "--password"]))
+            || (image.is(&["7z", "7za", "7zz"])
+                && image.args().any(|arg| arg.starts_with("-p") && arg.len() > 2))
+            || (image.is(&["rar"]) && image.args().any(|arg| arg.starts_with("-hp")))
+    })?;
+    let gone: Vec<usize> =
+        files.values().filter(|file| file.existed).filter_map(|file| file.gone).collect();
+    let after = gone.iter().filter(|event| **event > packer.event).count();
+    (after >= VICTIMS_MIN).then(|| {
+        let summary = format!("{after} files were packed under a password and deleted");
+        Finding::new(ENCRYPTION_UNSEEN_DECIBANS, summary, gone).with_context([packer.event])
+    })
 }
 
 /// Whether, with contents unseen (tier C), the victims or their replacements were at least opened

@@ -243,7 +243,17 @@ fn connects_shell(image: &Image<'_>, text: &str) -> bool {
         let netcat = any(&["nc ", "ncat ", "netcat ", "telnet ", "s_client"])
             && any(&["mkfifo", "mknod "])
             && names_shell(text);
-        return device || netcat;
+        let started = text.split([';', '\n', '|', '&']).any(|command| {
+            let words: Vec<&str> = command.split_whitespace().collect();
+            let at = words.iter().position(|w| matches!(*w, "nc" | "ncat" | "netcat" | "socat"));
+            at.is_some_and(|at| {
+                let flag = |w: &&str| matches!(*w, "-e" | "-c" | "--exec" | "--sh-exec");
+                let runs = |w: &&str| w.to_ascii_uppercase().contains("EXEC:");
+                words[at..].iter().any(|w| flag(w) || runs(w))
+                    && words[at..].iter().any(|w| names_shell(w))
+            })
+        });
+        return device || netcat || started;
     }
     let runs = any(&["/bin/sh", "/bin/bash", "\"sh\"", "'sh'", "bash", "sh -i", "/bin/zsh"]);
     match image.name() {

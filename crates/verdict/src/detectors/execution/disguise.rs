@@ -36,12 +36,14 @@ pub(super) fn hidden(timeline: &Timeline<'_>) -> Option<Finding> {
         }
     }
     // The script itself may be the hidden program.
-    for image in timeline.executed().filter(|image| image.is_shell()) {
-        let script = image.script().map(|script| paths::name(script).to_owned());
-        if let Some(script) =
-            script.filter(|name| name.len() > 2 && name.starts_with('.') && !is_startup(name))
-        {
-            hits.add(image.event, 13, &script);
+    for image in
+        timeline.executed().filter(|image| image.is_interpreter() && !image.is_package_tool())
+    {
+        let Some(script) = image.script_path() else { continue };
+        let name = paths::name(&script);
+        let dotted = name.starts_with('.') && name.len() > 1 && !is_startup(name);
+        if dotted || paths::under_any(&script, &["/dev/shm", "/run/shm"]) {
+            hits.add(image.event, 14, &script);
         }
     }
     hits.finding("executed: ")
@@ -197,6 +199,12 @@ pub(super) fn program_name(timeline: &Timeline<'_>) -> Option<Finding> {
         let built = image.path.contains("/build/") || image.path.contains("/target/");
         if (SERVICES.contains(&name) || is_kernel_thread(name)) && !built {
             hits.add(image.event, 15, &image.path);
+        }
+    }
+    for image in timeline.executed().filter(|image| image.is_interpreter()) {
+        let script = image.script_path().filter(|path| !paths::is_system(path));
+        if let Some(script) = script.filter(|path| SERVICES.contains(&paths::name(path))) {
+            hits.add(image.event, 15, &script);
         }
     }
     hits.finding("executed: ")

@@ -19,6 +19,8 @@ pub(super) enum Content {
     Opaque,
     /// A format that only encryption makes.
     Encrypted,
+    /// Letters of base64 or hexadecimal without a break: text to a machine only.
+    Encoded,
     /// Not text and not known, in a file whose name promises text or a format.
     Unknown,
     /// Anything else, and too little to tell.
@@ -152,7 +154,7 @@ pub(super) fn classify(path: &str, head: &str) -> Content {
         return Content::Filler;
     }
     if is_text(&bytes) {
-        return Content::Readable;
+        return if is_encoded(&bytes) { Content::Encoded } else { Content::Readable };
     }
     // Python's byte code: a version, then CR LF.
     let byte_code = bytes[2..4] == [0x0d, 0x0a];
@@ -246,6 +248,14 @@ fn is_text(bytes: &[u8]) -> bool {
             Ok(_) => true,
             Err(error) => error.error_len().is_none(),
         }
+}
+
+/// A full head without a space or a line's end, in the letters of an encoding.
+fn is_encoded(bytes: &[u8]) -> bool {
+    const HEAD_BYTES: usize = 64;
+    let letter =
+        |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_');
+    bytes.len() >= HEAD_BYTES && bytes.iter().all(letter)
 }
 
 fn is_random(bytes: &[u8]) -> bool {
