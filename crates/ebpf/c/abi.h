@@ -55,6 +55,7 @@
 #define HANDLER_PERSONALITY 12
 #define HANDLER_TRANSFER 13
 #define HANDLER_ACCEPT 14
+#define HANDLER_FILE_MADE 15
 
 /* recipe.flags */
 #define RECIPE_REFUSABLE 1   /* the policy may refuse this call: a refusal is always an event */
@@ -187,6 +188,8 @@ struct control {
 	__u64 cgroup_id;     /* 0: watch nobody */
 	__u32 ranges_active; /* some task has made memory executable */
 	__u32 totals_used;
+	__u64 files_made; /* grows with every call that can make a file */
+	__u64 exits;
 };
 
 _Static_assert(sizeof(struct sock_info) == 48, "");
@@ -203,6 +206,6 @@ _Static_assert(__builtin_offsetof(struct record, data_len) == 216, "");
 _Static_assert(sizeof(struct recipe) == 16, "");
 _Static_assert(sizeof(struct counters) == 48, "");
 _Static_assert(sizeof(struct total) == 16, "");
-_Static_assert(sizeof(struct control) == 16, "");
+_Static_assert(sizeof(struct control) == 32, "");
 
 #endif

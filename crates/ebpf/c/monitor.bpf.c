@@ -142,15 +142,43 @@ APART int tell_write(u64 ret, u32 nr, u64 file)
 	return write_slowly(file, buffer, len);
 }
 
-SEC("raw_tp/sys_exit")
-int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
+/* Whether the current task belongs to the run; what this CPU knew of another task is forgotten. */
+INLINE bool watched_here(struct control *c, struct here *here, struct task_struct *task)
+{
+	if (here->task == (u64)task && here->exits == c->exits)
+		return true;
+	if (!watched(c))
+		return false;
+	here->task = (u64)task;
+	here->exits = c->exits;
+	here->file = 0;
+	return true;
+}
+
+/* A writing call that returned. */
+INLINE int on_write(struct control *c, struct here *here, struct task_struct *task, u64 fd,
+		    u32 nr, long ret)
+{
+	u64 file = ret > 0 ? file_at(task, fd) : 0;
+	if (!file || write_known(c, here, file, ret))
+		return 0;
+	return tell_write(ret, nr, file);
+}
+
+/* The only program with typed arguments: it runs at every system call, and typed arguments save it
+ * the helpers that would fetch them. */
+SEC("tp_btf/sys_exit")
+int on_sys_exit(u64 *ctx)
 {
 	struct control *c = get_control();
-	if (!c || !watched(c))
+	struct here *here = get_here();
+	if (!c || !here)
 		return 0;
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *regs = bpf_task_pt_regs(task);
-	long ret = ctx->args[1];
+	if (!watched_here(c, here, task))
+		return 0;
+	struct pt_regs *regs = (struct pt_regs *)ctx[0];
+	long ret = ctx[1];
 	long number = regs->orig_ax;
 	if (number < 0 || interrupted(ret))
 		return 0;
@@ -172,12 +200,10 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 		u32 error = -ret;
 		refused = (how->flags & RECIPE_REFUSABLE) && error < 128 &&
 			  (refusal_errnos[error / 64] >> (error % 64) & 1);
+	} else if (handler == HANDLER_IGNORE) {
+		return 0;
 	} else if (handler == HANDLER_WRITE || handler == HANDLER_TRANSFER) {
-		u32 fd = how->fd == 2 ? regs->dx : regs->di;
-		u64 file = ret > 0 ? file_at(task, fd) : 0;
-		if (!file || write_known(file, ret))
-			return 0;
-		return tell_write(ret, nr, file);
+		return on_write(c, here, task, how->fd == 2 ? regs->dx : regs->di, nr, ret);
 	}
 	if (handler == HANDLER_CLONE) {
 		if (!refused && !clones_namespace(regs, nr, ret))
@@ -185,6 +211,9 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	} else if (!refused && !of_interest(handler, how->flags, regs, ret)) {
 		return 0;
 	}
+	__sync_fetch_and_add(&c->files_made, 1);
+	if (handler == HANDLER_FILE_MADE && !refused)
+		return 0;
 	return tell(ret, nr, handler, refused);
 }
 
@@ -284,6 +313,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!c || !watched(c))
 		return 0;
 	u64 task = bpf_get_current_task();
+	__sync_fetch_and_add(&c->exits, 1);
 	struct record r;
 	begin(&r, task, KIND_EXIT);
 	u32 tgid = current_tgid();

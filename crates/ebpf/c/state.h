@@ -79,23 +79,26 @@ struct {
 	DECLARE_TYPE(value, struct total);
 } totals SEC(".maps");
 
-/* The last file this CPU saw written, so that a copy loop costs no hash lookup. */
+/* What this CPU knows about the task of the run that it saw last, so that a system call costs no
+ * helper and a copy loop no hash lookup. An address can be used again: a task's after an exit, a
+ * file's after a call that makes one, so either ends what is known here. */
 #define UNINTERESTING 0xfffffffe
 
-struct last_write {
-	u64 file;
-	u64 inode;
-	u64 ino;
-	u32 tgid;
-	u32 total;
+struct here {
+	u64 task;
+	u64 exits;
+	u64 file; /* the last one written to */
+	u64 files_made;
+	u32 total; /* its total, or UNINTERESTING */
+	u32 pad;
 };
 
 struct {
 	DECLARE_INT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	DECLARE_INT(max_entries, 1);
 	DECLARE_TYPE(key, u32);
-	DECLARE_TYPE(value, struct last_write);
-} last_writes SEC(".maps");
+	DECLARE_TYPE(value, struct here);
+} heres SEC(".maps");
 
 /* Executable memory without a file behind it, or writable as well. */
 struct range {
@@ -122,6 +125,12 @@ INLINE struct control *get_control(void)
 {
 	u32 zero = 0;
 	return bpf_map_lookup_elem(&control, &zero);
+}
+
+INLINE struct here *get_here(void)
+{
+	u32 zero = 0;
+	return bpf_map_lookup_elem(&heres, &zero);
 }
 
 INLINE struct scratch *get_scratch(u32 which)

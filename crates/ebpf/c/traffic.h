@@ -117,24 +117,22 @@ APART int send_message(u64 file, u64 buffer, u64 len, u64 address, u32 address_l
 	return 1;
 }
 
-/* A write to a file or socket that the last-write cache did not know. */
+/* A write to a file or socket that is not the one this CPU saw last. */
 APART int write_slowly(u64 file, u64 buffer, u64 len)
 {
 	struct scratch *s = get_scratch(IN_SYSCALL);
-	u32 zero = 0;
-	struct last_write *last = bpf_map_lookup_elem(&last_writes, &zero);
-	if (!s || !last)
+	struct here *here = get_here();
+	struct control *c = get_control();
+	if (!s || !here || !c)
 		return 0;
 	struct record *r = &s->record;
 	u64 inode = (u64)FIELD(struct file, file, f_inode);
 	u32 type = FIELD(struct inode, inode, i_mode) & S_IFMT;
 	if (type == S_IFSOCK)
 		return send_message(file, buffer, len, 0, 0);
-	last->file = file;
-	last->inode = inode;
-	last->ino = FIELD(struct inode, inode, i_ino);
-	last->tgid = current_tgid();
-	last->total = UNINTERESTING;
+	here->file = file;
+	here->files_made = c->files_made;
+	here->total = UNINTERESTING;
 	if (type != S_IFREG && type != S_IFBLK)
 		return 0;
 
@@ -143,9 +141,9 @@ APART int write_slowly(u64 file, u64 buffer, u64 len)
 	r->kind = KIND_WRITE;
 	int told = count_or_open(&key, KIND_WRITE, r->ret > 0 ? r->ret : 0);
 	if (r->total == NO_TOTAL)
-		last->file = 0;
+		here->file = 0;
 	else
-		last->total = r->total;
+		here->total = r->total;
 	if (!told)
 		return 0;
 	add_file(IN_SYSCALL, 0, file);
@@ -159,16 +157,11 @@ APART int write_slowly(u64 file, u64 buffer, u64 len)
 }
 
 /* Whether this write went to the file this CPU saw last, and is thereby counted. */
-INLINE bool write_known(u64 file, long bytes)
+INLINE bool write_known(struct control *c, struct here *here, u64 file, long bytes)
 {
-	u32 zero = 0;
-	struct last_write *last = bpf_map_lookup_elem(&last_writes, &zero);
-	if (!last || last->file != file || last->tgid != current_tgid())
+	if (here->file != file || here->files_made != c->files_made)
 		return false;
-	u64 inode = (u64)FIELD(struct file, file, f_inode);
-	if (inode != last->inode || FIELD(struct inode, inode, i_ino) != last->ino)
-		return false;
-	return last->total == UNINTERESTING || aggregate(last->total, KIND_WRITE, bytes);
+	return here->total == UNINTERESTING || aggregate(here->total, KIND_WRITE, bytes);
 }
 
 #endif

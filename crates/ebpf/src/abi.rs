@@ -61,6 +61,7 @@ constants! {
     HANDLER_PERSONALITY: u8 = 12;
     HANDLER_TRANSFER: u8 = 13;
     HANDLER_ACCEPT: u8 = 14;
+    HANDLER_FILE_MADE: u8 = 15;
     RECIPE_REFUSABLE: u8 = 1;
     RECIPE_FAILED_ONLY: u8 = 2;
     RECIPE_SOCK_RESULT: u8 = 4;
@@ -261,6 +262,8 @@ pub struct Control {
     pub cgroup_id: u64,
     pub ranges_active: u32,
     pub totals_used: u32,
+    pub files_made: u64,
+    pub exits: u64,
 }
 
 /// Takes native-endian numbers from the front of a byte string.
@@ -384,6 +387,8 @@ impl Control {
             cgroup_id: reader.u64()?,
             ranges_active: reader.u32()?,
             totals_used: reader.u32()?,
+            files_made: reader.u64()?,
+            exits: reader.u64()?,
         })
     }
 
@@ -392,7 +397,9 @@ impl Control {
         let mut bytes = [0; size_of::<Self>()];
         bytes[..8].copy_from_slice(&self.cgroup_id.to_ne_bytes());
         bytes[8..12].copy_from_slice(&self.ranges_active.to_ne_bytes());
-        bytes[12..].copy_from_slice(&self.totals_used.to_ne_bytes());
+        bytes[12..16].copy_from_slice(&self.totals_used.to_ne_bytes());
+        bytes[16..24].copy_from_slice(&self.files_made.to_ne_bytes());
+        bytes[24..].copy_from_slice(&self.exits.to_ne_bytes());
         bytes
     }
 }

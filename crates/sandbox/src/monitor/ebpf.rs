@@ -37,8 +37,11 @@ const PROGRAMS: [(&str, &CStr); 4] = [
     ("on_exec", c"sched_process_exec"),
     ("on_fork", c"sched_process_fork"),
     ("on_exit", c"sched_process_exit"),
-    ("on_sys_exit", c"sys_exit"),
+    ("on_sys_exit", TYPED),
 ];
+
+/// The tracepoint whose program has typed arguments.
+const TYPED: &CStr = c"sys_exit";
 
 /// What must be known before the programs are loaded.
 #[derive(Debug, Clone)]
@@ -192,7 +195,7 @@ impl Loaded {
 fn attach_all(kernel: &Rest) -> Result<Vec<OwnedFd>, Unavailable> {
     let pairs = PROGRAMS.iter().zip(&kernel.programs);
     let attach = |((_, tracepoint), program): (&(&str, &CStr), &OwnedFd)| {
-        bpf::attach(tracepoint, program.as_fd()).map_err(|error| {
+        bpf::attach((*tracepoint != TYPED).then_some(*tracepoint), program.as_fd()).map_err(|error| {
             let tracepoint = tracepoint.to_string_lossy();
             unavailable(&format!("the kernel refuses to attach to {tracepoint}"), &error)
         })

@@ -18,6 +18,8 @@ const BTF_LOAD: libc::c_int = 18;
 const MAP_FREEZE: libc::c_int = 22;
 
 const PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
+const PROG_TYPE_TRACING: u32 = 26;
+const TRACE_RAW_TP: u32 = 23;
 /// Statistics and the reason of a refusal.
 const LOG_LEVEL: u32 = 1 | 4;
 const NAME_LEN: usize = 16;
@@ -106,6 +108,8 @@ pub(super) struct Program<'a> {
     pub functions: &'a [u8],
     pub function_len: u32,
     pub function_count: u32,
+    /// For a program with typed arguments: the kernel's type of its tracepoint.
+    pub tracepoint_type: Option<u32>,
 }
 
 /// Loads a raw tracepoint program; `log` takes what the verifier says, where it is not empty.
@@ -138,7 +142,7 @@ pub(super) fn load_program(program: &Program<'_>, log: &mut [u8]) -> io::Result<
         *to = from;
     }
     let attr = Attr {
-        kind: PROG_TYPE_RAW_TRACEPOINT,
+        kind: program.tracepoint_type.map_or(PROG_TYPE_RAW_TRACEPOINT, |_| PROG_TYPE_TRACING),
         instruction_count: length(program.instructions.len())?,
         instructions: address(program.instructions),
         license: address(program.license.as_ptr()),
@@ -149,7 +153,7 @@ pub(super) fn load_program(program: &Program<'_>, log: &mut [u8]) -> io::Result<
         flags: 0,
         name,
         ifindex: 0,
-        expected_attach_type: 0,
+        expected_attach_type: program.tracepoint_type.map_or(0, |_| TRACE_RAW_TP),
         btf: number(program.btf),
         function_len: program.function_len,
         functions: address(program.functions),
@@ -157,7 +161,7 @@ pub(super) fn load_program(program: &Program<'_>, log: &mut [u8]) -> io::Result<
         line_len: 0,
         lines: 0,
         line_count: 0,
-        attach_btf_id: 0,
+        attach_btf_id: program.tracepoint_type.unwrap_or(0),
     };
     // SAFETY: instructions, license (NUL-terminated), function records and the log buffer are all
     // borrowed for the length of the call and have the lengths that stand beside them; the log is
@@ -165,16 +169,18 @@ pub(super) fn load_program(program: &Program<'_>, log: &mut [u8]) -> io::Result<
     owned(unsafe { bpf(PROG_LOAD, &attr) })
 }
 
-/// Attaches a program to a raw tracepoint, for as long as the descriptor is open.
-pub(super) fn attach(tracepoint: &CStr, program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+/// Attaches a program to a raw tracepoint, for as long as the descriptor is open. A program with
+/// typed arguments knows its tracepoint.
+pub(super) fn attach(tracepoint: Option<&CStr>, program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attr {
         name: u64,
         program: u32,
         pad: u32,
     }
-    let attr = Attr { name: address(tracepoint.as_ptr()), program: number(program), pad: 0 };
-    // SAFETY: the name is a NUL-terminated string that outlives the call.
+    let name = tracepoint.map_or(0, |name| address(name.as_ptr()));
+    let attr = Attr { name, program: number(program), pad: 0 };
+    // SAFETY: the name is null or a NUL-terminated string that outlives the call.
     owned(unsafe { bpf(RAW_TRACEPOINT_OPEN, &attr) })
 }
 

@@ -61,14 +61,22 @@ struct Source<'a> {
     offsets: Vec<u32>,
 }
 
-/// A BTF blob that holds only `names` (sorted) and what lies inside them by value.
-pub(super) fn reduce(vmlinux: &[u8], names: &[&str]) -> Result<Vec<u8>, BadBtf> {
-    let (source, wanted) = scan(vmlinux, names)?;
+/// What was asked for.
+pub(super) struct Found {
+    /// A BTF blob that holds only the structures and what lies inside them by value.
+    pub reduced: Vec<u8>,
+    /// The id of the typedef in the whole.
+    pub typedef: Option<u32>,
+}
+
+/// Finds the structures `names` (sorted) and the id of one typedef.
+pub(super) fn reduce(vmlinux: &[u8], names: &[&str], typedef: &str) -> Result<Found, BadBtf> {
+    let (source, wanted, typedef) = scan(vmlinux, names, typedef)?;
     let mut reduced = Reduced::new(&source, names);
     for id in wanted {
         reduced.copy(id, 0)?;
     }
-    reduced.finish()
+    Ok(Found { reduced: reduced.finish()?, typedef })
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
@@ -87,8 +95,13 @@ fn tail_len(kind: u32, vlen: usize) -> Option<usize> {
     })
 }
 
-/// Walks over all types once; returns the index and the ids of the wanted structures.
-fn scan<'a>(vmlinux: &'a [u8], names: &[&str]) -> Result<(Source<'a>, Vec<u32>), BadBtf> {
+/// Walks over all types once; returns the index, the ids of the wanted structures and that of the
+/// typedef.
+fn scan<'a>(
+    vmlinux: &'a [u8],
+    names: &[&str],
+    typedef: &str,
+) -> Result<(Source<'a>, Vec<u32>, Option<u32>), BadBtf> {
     let header = |at| number(vmlinux, at).and_then(|n| usize::try_from(n).ok());
     let (Some(&[low, high, ..]), Some(header_len), Some(type_at), Some(type_len)) =
         (vmlinux.first_chunk::<HEADER_LEN>(), header(4), header(8), header(12))
@@ -109,7 +122,7 @@ fn scan<'a>(vmlinux: &'a [u8], names: &[&str]) -> Result<(Source<'a>, Vec<u32>),
     // Some 28 bytes per type on average; id 0 is void and has no bytes.
     let mut source = Source { types, strings, offsets: Vec::with_capacity(types.len() / 24) };
     source.offsets.push(u32::MAX);
-    let mut wanted = Vec::new();
+    let (mut wanted, mut typedef_id) = (Vec::new(), None);
     let mut at = 0;
     while at < types.len() {
         let Some(info) = number(types, at + 4) else { return bad("a type is cut off") };
@@ -122,10 +135,13 @@ fn scan<'a>(vmlinux: &'a [u8], names: &[&str]) -> Result<(Source<'a>, Vec<u32>),
         {
             wanted.extend(u32::try_from(source.offsets.len()));
         }
+        if kind == KIND_TYPEDEF && source.name_at(types, at) == typedef.as_bytes() {
+            typedef_id = u32::try_from(source.offsets.len()).ok();
+        }
         source.offsets.extend(u32::try_from(at));
         at += 12 + tail;
     }
-    Ok((source, wanted))
+    Ok((source, wanted, typedef_id))
 }
 
 impl<'a> Source<'a> {
@@ -305,7 +321,7 @@ mod tests {
 
     #[test]
     fn only_what_was_asked_for_is_kept() {
-        let reduced = reduce(&blob(), &["outer"]).unwrap();
+        let reduced = reduce(&blob(), &["outer"], "").unwrap().reduced;
         let text = String::from_utf8_lossy(&reduced).into_owned();
         assert!(text.contains("outer") && !text.contains("inner"));
         assert!(Btf::parse(&reduced, Endianness::default()).is_ok());
@@ -315,13 +331,13 @@ mod tests {
     fn no_cut_and_no_flipped_byte_panics() {
         let blob = blob();
         for end in 0..blob.len() {
-            let _ = reduce(&blob[..end], &["inner", "outer"]);
+            let _ = reduce(&blob[..end], &["inner", "outer"], "x");
         }
         for at in 0..blob.len() {
             for value in [0, 1, 0x7f, 0xff] {
                 let mut bent = blob.clone();
                 bent[at] = value;
-                let _ = reduce(&bent, &["inner", "outer"]);
+                let _ = reduce(&bent, &["inner", "outer"], "x");
             }
         }
     }

@@ -4,7 +4,7 @@
 //! paths, descriptors, addresses or buffers. What the values mean is `decode`'s business.
 
 use shieldx_ebpf::abi::{
-    AT_CWD, HANDLER_ACCEPT, HANDLER_CLONE, HANDLER_DUP, HANDLER_IOCTL, HANDLER_KILL, HANDLER_MMAP,
+    AT_CWD, HANDLER_ACCEPT, HANDLER_CLONE, HANDLER_DUP, HANDLER_FILE_MADE, HANDLER_IOCTL, HANDLER_KILL, HANDLER_MMAP,
     HANDLER_MPROTECT, HANDLER_OPEN, HANDLER_PERSONALITY, HANDLER_PLAIN, HANDLER_PRCTL,
     HANDLER_SEND, HANDLER_TRANSFER, HANDLER_WRITE, KIND_ACCEPT, KIND_BIND, KIND_CHMOD, KIND_CHOWN,
     KIND_CONNECT, KIND_EXEC, KIND_KILL, KIND_LINK, KIND_LISTEN, KIND_MEMFD_CREATE, KIND_MEMORY,
@@ -74,6 +74,7 @@ const SEND: Recipe = handled(KIND_SEND, HANDLER_SEND);
 const SYSCALL: Recipe = call(KIND_SYSCALL);
 const ACCEPT: Recipe = flagged(handled(KIND_ACCEPT, HANDLER_ACCEPT), RECIPE_SOCK_RESULT);
 const SYMLINK: Recipe = flagged(two_paths(KIND_LINK), RECIPE_RAW_PATH);
+const FILE_MADE: Recipe = handled(KIND_SYSCALL, HANDLER_FILE_MADE);
 const DUP: Recipe = handled(KIND_STDIO_SOCKET, HANDLER_DUP);
 
 /// Transfers between descriptors; `fd` is the argument that is written to.
@@ -175,6 +176,19 @@ const TABLE: &[(&str, Recipe)] = &[
     ("prctl", handled(KIND_SET_NAME, HANDLER_PRCTL)),
     ("capset", with_bytes(SYSCALL, 1, 24)),
     ("personality", handled(KIND_SYSCALL, HANDLER_PERSONALITY)),
+    // Descriptors that a write can go to without being a file's or a socket's: no events, but what
+    // is known about an address may be over.
+    ("pipe", FILE_MADE),
+    ("pipe2", FILE_MADE),
+    ("socketpair", FILE_MADE),
+    ("eventfd", FILE_MADE),
+    ("eventfd2", FILE_MADE),
+    ("timerfd_create", FILE_MADE),
+    ("inotify_init", FILE_MADE),
+    ("inotify_init1", FILE_MADE),
+    ("epoll_create", FILE_MADE),
+    ("epoll_create1", FILE_MADE),
+    ("mq_open", FILE_MADE),
     // The kernel's own surface.
     ("ioctl", handled(KIND_SYSCALL, HANDLER_IOCTL)),
     ("mount", flagged(two_paths(KIND_SYSCALL), RECIPE_RAW_PATH)),
@@ -251,7 +265,9 @@ pub(super) fn recipes(refusable: &[u32]) -> Vec<u8> {
 /// Whether the call is an event also when the policy did not refuse it.
 pub(super) fn by_itself(nr: u32) -> bool {
     name(nr).is_some_and(|name| {
-        TABLE.iter().any(|(row, recipe)| *row == name && recipe.kind == KIND_SYSCALL)
+        TABLE.iter().any(|(row, recipe)| {
+            *row == name && recipe.kind == KIND_SYSCALL && recipe.handler != HANDLER_FILE_MADE
+        })
     })
 }
 

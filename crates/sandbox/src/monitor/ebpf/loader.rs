@@ -16,10 +16,12 @@ use aya_obj::{EbpfSectionKind, Object};
 use shieldx_ebpf::abi::{Control, Counters, Total};
 use shieldx_ebpf::{KERNEL_TYPES, OBJECT};
 
-use super::{Options, PROGRAMS, bpf, btf, calls, os, unavailable};
+use super::{Options, PROGRAMS, TYPED, bpf, btf, calls, os, unavailable};
 use crate::monitor::Unavailable;
 
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
+/// What the kernel calls the type of `TYPED`.
+const TYPEDEF: &str = "btf_trace_sys_exit";
 /// What the verifier says about a refused program; the end of it is what matters.
 const LOG_LEN: usize = 1 << 20;
 const LOG_SHOWN: usize = 600;
@@ -42,7 +44,7 @@ pub(super) struct Rest {
 }
 
 pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
-    let kernel_types = kernel_types()?;
+    let (kernel_types, typedef) = kernel_types()?;
     let broken = |what: &'static str| {
         move |error: &(dyn std::error::Error + 'static)| unavailable(what, error)
     };
@@ -71,7 +73,10 @@ pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
 
     let programs = PROGRAMS
         .iter()
-        .map(|(name, _)| load_program(&object, name, &own_types))
+        .map(|(name, tracepoint)| {
+            let typed = (*tracepoint == TYPED).then_some(typedef);
+            load_program(&object, name, &own_types, typed)
+        })
         .collect::<Result<_, _>>()?;
     sort_out(maps, programs).map_err(|error| broken("the eBPF maps cannot be used")(&error))
 }
@@ -98,8 +103,9 @@ fn sort_out(
     })
 }
 
-/// The structures of the running kernel that the programs look into.
-fn kernel_types() -> Result<Btf, Unavailable> {
+/// The structures of the running kernel that the programs look into, and the type of the tracepoint
+/// whose arguments are typed.
+fn kernel_types() -> Result<(Btf, u32), Unavailable> {
     let unreadable = |error: std::io::Error| Unavailable {
         reason: format!(
             "the kernel's type information {BTF_PATH} cannot be read ({error}); the kernel needs \
@@ -109,12 +115,17 @@ fn kernel_types() -> Result<Btf, Unavailable> {
     let file = File::open(BTF_PATH).map_err(unreadable)?;
     // Kernels before 6.16 cannot map it.
     let reduced = match os::Mapped::new(&file) {
-        Ok(mapped) => btf::reduce(mapped.bytes(), KERNEL_TYPES),
-        Err(_) => btf::reduce(&std::fs::read(BTF_PATH).map_err(unreadable)?, KERNEL_TYPES),
+        Ok(mapped) => btf::reduce(mapped.bytes(), KERNEL_TYPES, TYPEDEF),
+        Err(_) => btf::reduce(&std::fs::read(BTF_PATH).map_err(unreadable)?, KERNEL_TYPES, TYPEDEF),
     };
     let unusable = "the kernel's type information cannot be used";
-    let reduced = reduced.map_err(|error| unavailable(unusable, &error))?;
-    Btf::parse(&reduced, Endianness::default()).map_err(|error| unavailable(unusable, &error))
+    let found = reduced.map_err(|error| unavailable(unusable, &error))?;
+    let typedef = found.typedef.ok_or_else(|| Unavailable {
+        reason: format!("the kernel has no tracepoint {}", TYPED.to_string_lossy()),
+    })?;
+    let types = Btf::parse(&found.reduced, Endianness::default())
+        .map_err(|error| unavailable(unusable, &error))?;
+    Ok((types, typedef))
 }
 
 fn set_globals(object: &mut Object, options: &Options) -> Result<(), aya_obj::ParseError> {
@@ -164,7 +175,12 @@ fn create_maps(
     Ok(maps)
 }
 
-fn load_program(object: &Object, name: &str, types: &OwnedFd) -> Result<OwnedFd, Unavailable> {
+fn load_program(
+    object: &Object,
+    name: &str,
+    types: &OwnedFd,
+    tracepoint_type: Option<u32>,
+) -> Result<OwnedFd, Unavailable> {
     let found = object
         .programs
         .get(name)
@@ -182,6 +198,7 @@ fn load_program(object: &Object, name: &str, types: &OwnedFd) -> Result<OwnedFd,
         functions: &functions,
         function_len: size(function.func_info_rec_size),
         function_count: size(function.func_info.len()),
+        tracepoint_type,
     };
     bpf::load_program(&request, &mut []).map_err(|error| {
         let refused = unavailable(&format!("the kernel refuses the eBPF program {name}"), &error);

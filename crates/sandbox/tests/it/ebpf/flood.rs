@@ -1,1 +1,122 @@
-//! x
+//! Floods: whatever a job does as fast as it can, nothing is lost and the books balance.
+
+use std::fs;
+use std::process::Command;
+
+use shieldx_types::Kind;
+
+use super::job::{Record, assert_success, compile, folder, run};
+
+/// Argument 1: what to flood with; 2: how often; 3: by how many processes.
+const SOURCE: &str = r#"
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void once(const char *what, int process, int n)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "d-%d-%d", process, n);
+	if (!strcmp(what, "mkdir")) {
+		mkdir(name, 0700);
+		rmdir(name);
+	} else if (!strcmp(what, "connect")) {
+		static int fd = -1;
+		struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(1) };
+		to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		if (fd < 0)
+			fd = socket(AF_INET, SOCK_STREAM, 0);
+		connect(fd, (void *)&to, sizeof(to));
+	} else if (!strcmp(what, "open")) {
+		close(open("/etc/passwd", O_RDONLY));
+	} else if (!strcmp(what, "create")) {
+		int fd = open(name, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+		write(fd, name, strlen(name));
+		close(fd);
+		unlink(name);
+	} else if (!strcmp(what, "fork")) {
+		if (fork() == 0)
+			_exit(7);
+		wait(0);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	int count = atoi(argv[2]), processes = atoi(argv[3]);
+	for (int p = 0; p < processes; p++) {
+		if (fork())
+			continue;
+		for (int n = 0; n < count; n++)
+			once(argv[1], p, n);
+		_exit(0);
+	}
+	while (wait(0) > 0)
+		;
+	return 0;
+}
+"#;
+
+fn flood(what: &str, count: u32, processes: u32) -> Option<Record> {
+    let folder = folder(&format!("flood-{what}-{processes}"));
+    let program = compile(&folder, SOURCE)?;
+    let mut command = Command::new(program);
+    command.args([what, &count.to_string(), &processes.to_string()]).current_dir(&folder);
+    let record = run(&mut command);
+    fs::remove_dir_all(&folder).unwrap();
+    let record = record?;
+    assert_success(&record);
+    eprintln!("{what}: throttled {} times", record.summary.counters.throttled);
+    record.assert_complete();
+    Some(record)
+}
+
+fn count(record: &Record, matches: impl Fn(&Kind) -> bool) -> usize {
+    record.events.iter().filter(|event| matches(&event.kind)).count()
+}
+
+#[test]
+fn four_hundred_thousand_folders_are_all_told() {
+    for (each, processes) in [(200_000, 1), (50_000, 4)] {
+        let Some(record) = flood("mkdir", each, processes) else { return };
+        let all = usize::try_from(each * processes).unwrap();
+        assert_eq!(count(&record, |kind| matches!(kind, Kind::Mkdir { .. })), all);
+        assert_eq!(count(&record, |kind| matches!(kind, Kind::Unlink { .. })), all);
+    }
+}
+
+#[test]
+fn four_hundred_thousand_refused_connections_are_all_told() {
+    let Some(record) = flood("connect", 200_000, 2) else { return };
+    assert_eq!(count(&record, |kind| matches!(kind, Kind::Connect { .. })), 400_000);
+}
+
+#[test]
+fn four_hundred_thousand_reads_are_all_told() {
+    let Some(record) = flood("open", 200_000, 2) else { return };
+    let passwd =
+        |kind: &Kind| matches!(kind, Kind::Open { path, .. } if path.as_bytes() == b"/etc/passwd");
+    assert_eq!(count(&record, passwd), 400_000);
+}
+
+#[test]
+fn more_files_than_there_are_totals_are_all_told() {
+    let Some(record) = flood("create", 20_000, 2) else { return };
+    assert_eq!(count(&record, |kind| matches!(kind, Kind::Write { writes: 1, .. })), 40_000);
+    assert_eq!(count(&record, |kind| matches!(kind, Kind::Unlink { .. })), 40_000);
+}
+
+#[test]
+fn every_child_of_a_fork_loop_is_told() {
+    let Some(record) = flood("fork", 10_000, 2) else { return };
+    assert_eq!(count(&record, |kind| matches!(kind, Kind::Fork { thread: false, .. })), 20_002);
+    let sevens = |kind: &Kind| matches!(kind, Kind::Exit { code: Some(7), .. });
+    assert_eq!(count(&record, sevens), 20_000);
+}

@@ -9,7 +9,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shieldx_sandbox::monitor::ebpf::{Options, Target, load};
 use shieldx_sandbox::monitor::{Refusal, Sink, Summary};
@@ -74,6 +74,7 @@ pub(super) struct Record {
     pub events: Vec<Event>,
     pub summary: Summary,
     pub output: Output,
+    pub elapsed: Duration,
 }
 
 impl Record {
@@ -139,12 +140,14 @@ pub(super) fn run_with(
     let mut procs = cgroup.writable("cgroup.procs");
     // SAFETY: the closure makes one write(2) and allocates nothing.
     let command = unsafe { command.pre_exec(move || procs.write_all(b"0")) };
+    let start = Instant::now();
     let output = command.output().unwrap();
+    let elapsed = start.elapsed();
     cgroup.empty();
     let (events, summary) = running.finish();
     let mut events = events.0;
     events.sort_by_key(|event| event.time_ns);
-    Some(Record { events, summary, output })
+    Some(Record { events, summary, output, elapsed })
 }
 
 #[track_caller]
