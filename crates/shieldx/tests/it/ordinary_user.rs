@@ -6,11 +6,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use shieldx_types::{Level, Tier, Verdict};
 
 use crate::hostile;
-use crate::lab::{Lab, ORDINARY_USER, skip};
+use crate::lab::{Lab, ORDINARY_USER, assert_belongings_vanish, belongings, have, skip};
 
 /// A copy of the binary that anybody may run, when this test may become another user and that
 /// user may make user namespaces.
@@ -94,4 +95,27 @@ fn at_least_ten_detectors_fire_without_root() {
     // most of what runs.
     eprintln!("{} detectors fired; missed {missed:?} of {tried}", fired.len());
     assert!(missed.len() * 3 <= tried, "{} of {tried} missed: {missed:?}", missed.len());
+}
+
+#[test]
+fn killed_without_root_leaves_nothing() {
+    let home = Lab::new();
+    let Some(binary) = binary("ordinary user, kill -9", &home) else { return };
+    if !have("ordinary user, kill -9", &["cc"]) {
+        return;
+    }
+    let before = belongings(0);
+    for moment in 0..15 {
+        let lab = Lab::new();
+        let mut command = lab.program("survivor.c");
+        command.extend(["90".to_owned(), lab.mark().to_owned()]);
+        lab.give_to(ORDINARY_USER);
+        let call = lab.shieldx().by_user(ORDINARY_USER, &binary);
+        let mut child = call.command(&command).spawn().expect("shieldx starts");
+        std::thread::sleep(Duration::from_millis(moment * 20));
+        child.kill().expect("kill -9");
+        child.wait().expect("shieldx ends");
+        lab.assert_no_process();
+        assert_belongings_vanish(child.id(), &before);
+    }
 }
