@@ -168,6 +168,14 @@ impl Walk<'_> {
         let change = if below.is_some() { "modified" } else { "created" };
         let index = self.push(path, change, kind, &meta);
         match kind {
+            "file" if same_content(dir, name, path, &meta, below.as_ref()) => {
+                // Copied up for a link, a mode or a time: the host's bytes are unchanged.
+                if below.is_some_and(|host| host.mode() == meta.mode()) {
+                    self.listing.changes.pop();
+                } else if let Some(change) = self.listing.changes.get_mut(index) {
+                    "metadata".clone_into(&mut change.change);
+                }
+            }
             "file" => self.content(dir, name, path, &meta, index)?,
             "symlink" => {
                 let target = sys::read_link(handle.as_fd()).ok();
@@ -255,6 +263,38 @@ impl Walk<'_> {
             self.listing.notes.push(format!("could not read {}: {error}", escaped(path)));
         }
     }
+}
+
+/// Whether the file in the upper layer still has the bytes of the host's file below it.
+fn same_content(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    path: &Path,
+    meta: &fs::Metadata,
+    below: Option<&fs::Metadata>,
+) -> bool {
+    if !below.is_some_and(|host| host.is_file() && host.len() == meta.len()) {
+        return false;
+    }
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let compare = || -> io::Result<bool> {
+        let mut ours = fs::File::from(sys::open_beneath(dir, name, libc::O_RDONLY | flags)?);
+        let mut host = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let (mut a, mut b) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+        let mut left = meta.len();
+        while left > 0 {
+            let want = usize::try_from(left).unwrap_or(usize::MAX).min(a.len());
+            let (Some(a), Some(b)) = (a.get_mut(..want), b.get_mut(..want)) else { break };
+            ours.read_exact(a)?;
+            host.read_exact(b)?;
+            if a != b {
+                return Ok(false);
+            }
+            left -= want as u64;
+        }
+        Ok(true)
+    };
+    compare().unwrap_or(false)
 }
 
 /// Opens a new file for `path` below `keep`, creating folders; never follows or replaces.
