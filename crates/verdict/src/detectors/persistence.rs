@@ -13,6 +13,7 @@ use crate::attack::{
     SYSTEMD_TIMERS, UDEV_RULES, WEB_SHELL, XDG_AUTOSTART,
 };
 use crate::detector::{Detector, Finding, Hits, Info, TierC};
+use crate::paths;
 use crate::timeline::{Image, Timeline};
 
 /// Package managers put files into every place below.
@@ -334,10 +335,15 @@ fn preload(timeline: &Timeline<'_>) -> Option<Finding> {
     }
     for image in timeline.attempted() {
         for library in preloaded(image) {
-            // One shell's text may first build the library and then use it.
+            // One shell's text may first build the library and then use it. A library in the folder
+            // that the run works in is somebody's project.
+            let work = paths::clean(&timeline.recording.run.cwd);
+            let project = !library.starts_with('/') || paths::under(library, &work);
+            let hidden = paths::name(library).starts_with('.');
+            let suspect = hidden || (paths::is_scratch(library) && !project);
             let name = library.trim_start_matches("./");
-            let written = timeline.touches.iter().any(|touch| touch.path.ends_with(name));
-            if written && library.contains(".so") {
+            let written = || timeline.touches.iter().any(|touch| touch.path.ends_with(name));
+            if suspect && library.contains(".so") && written() {
                 hits.add(image.event, 15, library);
             }
         }

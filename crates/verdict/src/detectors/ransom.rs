@@ -91,7 +91,9 @@ impl File {
     /// Overwritten where it stood, by something it was not before.
     fn spoiled_in_place(&self) -> bool {
         let turned = self.contents.first() == Some(&Content::Readable) && self.contents.len() > 1;
-        let rewritten = self.existed || turned || self.opens.len() > 1;
+        // Noise over noise is a program at work on its own file.
+        let noise = matches!(self.contents.first(), Some(Content::Opaque | Content::Encrypted));
+        let rewritten = self.existed || turned || (self.opens.len() > 1 && !noise);
         let opaque = |content: &Content| matches!(content, Content::Opaque | Content::Encrypted);
         let last = self.contents.last();
         rewritten
@@ -144,7 +146,7 @@ fn files(timeline: &Timeline<'_>) -> BTreeMap<String, File> {
     files
 }
 
-/// The victims of one habit: their names and the events that show it.
+/// The victims of one habit: what now stands in their place, and the events that show it.
 #[derive(Debug, Default)]
 struct Victims {
     names: BTreeSet<String>,
@@ -224,12 +226,9 @@ fn touched(timeline: &Timeline<'_>, victims: &Victims) -> bool {
         .filter(|touch| matches!(touch.how, How::Open { .. }))
         .map(|touch| touch.path.as_ref())
         .collect();
+    // `a.txt` comes right before `a.txt.locked` in order.
     let written = victims.names.iter().filter(|name| {
-        opened.contains(name.as_str())
-            || opened
-                .range(name.as_str()..)
-                .next()
-                .is_some_and(|next| next.starts_with(name.as_str()))
+        opened.range(..=name.as_str()).next_back().is_some_and(|before| name.starts_with(before))
     });
     written.count() * 2 >= victims.names.len()
 }
@@ -243,7 +242,7 @@ fn replaced(files: &BTreeMap<String, File>) -> BTreeMap<String, Victims> {
         {
             let unreadable = file.unreadable() || files.get(to).is_some_and(File::unreadable);
             let events = std::iter::once(*event).chain(file.write_events.first().copied());
-            by_ending.entry(ending.to_owned()).or_default().add(name, events, unreadable);
+            by_ending.entry(ending.to_owned()).or_default().add(to, events, unreadable);
         }
         let Some(gone) = file.gone else { continue };
         // The copies of `name` follow it in order: `name.x` comes after `name`.
@@ -253,14 +252,15 @@ fn replaced(files: &BTreeMap<String, File>) -> BTreeMap<String, Victims> {
             .take(16)
             .take_while(|(other, _)| other.starts_with(stem))
             .filter(|(other, copy)| {
-                *other != name && !(copy.opens.is_empty() && copy.contents.is_empty())
+                let written = !copy.opens.is_empty() || !copy.contents.is_empty();
+                *other != name && written && copy.gone.is_none()
             });
         for (other, copy) in copies {
             if let Some(ending) = content::added_ending(name, other) {
                 let events = std::iter::once(gone)
                     .chain(copy.write_events.first().or(copy.opens.first()).copied());
                 let victims = by_ending.entry(ending.to_owned()).or_default();
-                victims.add(name, events, copy.unreadable());
+                victims.add(other, events, copy.unreadable());
                 break;
             }
         }

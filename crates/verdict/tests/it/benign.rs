@@ -200,7 +200,8 @@ const PLACES: &[Row] = &[
         })
     }),
     (&["library-preload"], || {
-        let mut t = sh("LD_PRELOAD=/usr/lib/libjemalloc.so ls");
+        let mut t = sh("LD_PRELOAD=/usr/lib/libjemalloc.so ls; LD_PRELOAD=./own.so ls");
+        t.writes(ROOT, "/work/own.so", b"\x7fELF");
         let ldconfig = t.command(ROOT, "ldconfig");
         t.event(ldconfig, append("/etc/ld.so.cache"));
         t
@@ -281,6 +282,11 @@ const MANY_FILES: &[Row] = &[
         let mut t = of("split -b 4096 noise part-");
         for n in 0..50 {
             t.writes(ROOT, &format!("/work/part-{n}"), &random(n));
+            let ending = char::from(b'a' + u8::try_from(n % 26).unwrap());
+            t.writes(ROOT, &format!("/work/part.{ending}{ending}"), &random(n));
+        }
+        for ending in 'a'..='y' {
+            t.event(ROOT, unlink(&format!("/work/part.{ending}{ending}")));
         }
         t
     }),

@@ -173,9 +173,9 @@ const PERSISTENCE: &[Row] = &[
     writes!("authorized-keys", "/home/sandbox/.ssh/authorized_keys"),
     ("library-preload", Malicious, |t| t.failed(ROOT, open_new("/etc/ld.so.preload"), EACCES)),
     ("library-preload", Suspicious, |t| {
-        let ld = t.command(ROOT, "ld -o hook.so");
-        t.writes(ld, "/work/hook.so", b"\x7fELF");
-        shell(t, "LD_PRELOAD=./hook.so ls");
+        let ld = t.command(ROOT, "ld -o /tmp/hook.so");
+        t.writes(ld, "/tmp/hook.so", b"\x7fELF");
+        shell(t, "LD_PRELOAD=/tmp/hook.so ls");
     }),
     writes!("desktop-autostart", "/home/sandbox/.config/autostart/update.desktop"),
     writes!("boot-script", "/etc/rc.local"),
