@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-LOAD_MAX = 1.5
+LOAD_MAX = float(os.environ.get("LOAD_MAX", "1.5"))
 START_ROUNDS = int(os.environ.get("START_ROUNDS", "60"))
 WORK_ROUNDS = int(os.environ.get("WORK_ROUNDS", "10"))
 # A read and a write of one byte each: 400,000 calls.
