@@ -20,7 +20,8 @@ pub struct Spec {
     pub cwd: PathBuf,
     /// Folders of the host that the command must not see (the caller's home, /root …).
     pub hidden: Vec<PathBuf>,
-    /// Read-only exceptions inside `hidden`: tool folders that PATH names.
+    /// Exceptions inside `hidden`: tool folders that PATH names (writes to them stay in memory), and
+    /// single programs (read-only).
     pub tools: Vec<PathBuf>,
     pub mounts: Vec<Mount>,
     pub net: Net,

@@ -192,3 +192,13 @@ pub(crate) fn writable(path: &Path) -> bool {
         unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::W_OK, libc::AT_EACCESS) == 0 }
     })
 }
+
+/// Whether the file system behind `fd` has no room or no names left (fstatvfs(3)).
+pub(crate) fn is_full(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: statvfs is plain data for which all-zero is valid; the pointer is to a live struct.
+    unsafe {
+        let mut stat: libc::statvfs = std::mem::zeroed();
+        libc::fstatvfs(fd.as_raw_fd(), &raw mut stat) == 0
+            && (stat.f_bavail == 0 || stat.f_favail == 0)
+    }
+}

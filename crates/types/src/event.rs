@@ -224,7 +224,7 @@ pub enum Kind {
     },
     /// After the run: a file that is different from the host's, or new.
     FileChanged(crate::run::FileChange),
-    /// A limit of the sandbox was reached: `memory`, `pids`, `time`, `output`, or `survivors` (what
+    /// A limit of the sandbox was reached: `memory`, `pids`, `disk`, `time`, `output`, or `survivors` (what
     /// the command left in the background was killed).
     LimitReached { limit: String, detail: String },
 }

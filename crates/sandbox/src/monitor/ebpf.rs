@@ -195,10 +195,12 @@ impl Loaded {
 fn attach_all(kernel: &Rest) -> Result<Vec<OwnedFd>, Unavailable> {
     let pairs = PROGRAMS.iter().zip(&kernel.programs);
     let attach = |((_, tracepoint), program): (&(&str, &CStr), &OwnedFd)| {
-        bpf::attach((*tracepoint != TYPED).then_some(*tracepoint), program.as_fd()).map_err(|error| {
-            let tracepoint = tracepoint.to_string_lossy();
-            unavailable(&format!("the kernel refuses to attach to {tracepoint}"), &error)
-        })
+        bpf::attach((*tracepoint != TYPED).then_some(*tracepoint), program.as_fd()).map_err(
+            |error| {
+                let tracepoint = tracepoint.to_string_lossy();
+                unavailable(&format!("the kernel refuses to attach to {tracepoint}"), &error)
+            },
+        )
     };
     pairs.map(attach).collect()
 }

@@ -17,6 +17,7 @@ mod wire;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use shieldx_types::{Counters, Event, Recording, Tier, run::Wall};
@@ -78,13 +79,15 @@ impl Runner for Process {
     }
 
     fn run(&self, spec: &Spec) -> Result<Recording, RunError> {
-        let start = Start::prepare(spec)?;
-        let Start { signals, outer, keeper, mut cgroups, stdout, stderr, plan, policy } = start;
+        let policy = Policy::standard(spec.net);
+        let loading = start_loading(spec, &policy);
+        let start = Start::prepare(spec, &policy)?;
+        let Start { signals, outer, keeper, mut cgroups, stdout, stderr, plan } = start;
         let mut missing = cgroups.create(&spec.limits);
         let start_ns = monotonic_ns();
         let started = Instant::now();
-        let loaded = load_monitor(spec, &policy, &mut missing)?;
         let built = wait_built(&outer)?;
+        let loaded = finish_loading(spec, loading, &mut missing)?;
         cgroups.add(built.command).map_err(setup("move the command into its control groups"))?;
         let base = plan.base.unwrap_or_else(sys::effective_uid);
         let uid_map =
@@ -121,7 +124,8 @@ impl Runner for Process {
         if watched.lost {
             recording.faults.push("the sandbox's init ended without a report".to_owned());
         }
-        append(&mut recording, listing.changes, &usage, spec, watched.survivors);
+        let full = sys::is_full(built.staging.as_fd());
+        append(&mut recording, listing.changes, &usage, spec, watched.survivors, full);
         recording.run.isolation.walls.extend(listing.notes.into_iter().map(|detail| Wall {
             name: "files".to_owned(),
             on: true,
@@ -159,24 +163,22 @@ struct Start {
     stdout: OwnedFd,
     stderr: OwnedFd,
     plan: Layout,
-    policy: Policy,
 }
 
 impl Start {
     /// Makes everything that must exist before the fork, and forks the keeper.
-    fn prepare(spec: &Spec) -> Result<Self, RunError> {
+    fn prepare(spec: &Spec, policy: &Policy) -> Result<Self, RunError> {
         let signals = Signals::catch().map_err(setup("catch signals"))?;
         let cgroups = Cgroups::plan(&spec.id);
         cgroups.sweep();
         let ids = if sys::effective_uid() == 0 {
-            Some(ids::make(&spec.cwd).map_err(setup("create the run's user namespace"))?)
+            Some(ids::make(spec).map_err(setup("create the run's user namespace"))?)
         } else {
             None
         };
         let base = ids.as_ref().map(|ids| ids.base);
         let plan = Plan::new(spec, ids);
         let layout = Layout { areas: plan.areas.clone(), made: plan.made(), base };
-        let policy = Policy::standard(spec.net);
         let (outer, inner) = sys::seqpacket_pair().map_err(setup("create a socket pair"))?;
         sys::pass_credentials(outer.as_fd()).map_err(setup("ask for credentials"))?;
         let pipe = || sys::pipe().map_err(setup("create a pipe"));
@@ -213,26 +215,40 @@ impl Start {
                 drop(inside);
                 let keeper = Keeper { life: Some(life), pid };
                 let outer = Outer(outer);
-                Ok(Self { signals, outer, keeper, cgroups, stdout, stderr, plan: layout, policy })
+                Ok(Self { signals, outer, keeper, cgroups, stdout, stderr, plan: layout })
             }
         }
     }
 }
 
-/// Loads tier B while the root is being built; `None` for the other tiers.
-fn load_monitor(
+/// Tier B on its way.
+type Loading = JoinHandle<Result<ebpf::Loaded, monitor::Unavailable>>;
+
+/// Starts to load tier B beside the building of the sandbox: the kernel's verifier takes longer
+/// than everything else. `None` for the other tiers.
+fn start_loading(spec: &Spec, policy: &Policy) -> Option<Loading> {
+    let wanted = match spec.monitor {
+        MonitorChoice::Auto => sys::effective_uid() == 0,
+        MonitorChoice::Ebpf => true,
+        MonitorChoice::Notify | MonitorChoice::Off => false,
+    };
+    let options = ebpf::Options { refusable: policy.refusable(), ..ebpf::Options::default() };
+    wanted.then(|| std::thread::spawn(move || ebpf::load(&options)))
+}
+
+fn finish_loading(
     spec: &Spec,
-    policy: &Policy,
+    loading: Option<Loading>,
     missing: &mut Vec<String>,
 ) -> Result<Option<ebpf::Loaded>, RunError> {
-    if !matches!(spec.monitor, MonitorChoice::Auto | MonitorChoice::Ebpf) {
+    let Some(loading) = loading else {
+        if spec.monitor == MonitorChoice::Auto {
+            missing.push("tier B is not available: it needs root (CAP_BPF and CAP_PERFMON)".into());
+        }
         return Ok(None);
-    }
-    if sys::effective_uid() != 0 && spec.monitor == MonitorChoice::Auto {
-        missing.push("tier B is not available: it needs root (CAP_BPF and CAP_PERFMON)".to_owned());
-        return Ok(None);
-    }
-    match ebpf::load(&ebpf::Options { refusable: policy.refusable(), ..ebpf::Options::default() }) {
+    };
+    let crashed = |_| Err(monitor::Unavailable { reason: "its loader crashed".to_owned() });
+    match loading.join().unwrap_or_else(crashed) {
         Ok(loaded) => Ok(Some(loaded)),
         Err(error) if spec.monitor == MonitorChoice::Ebpf => {
             Err(RunError::Monitor { reason: error.reason })

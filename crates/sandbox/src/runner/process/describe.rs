@@ -45,6 +45,7 @@ pub(super) fn append(
     usage: &Usage,
     spec: &Spec,
     survivors: bool,
+    disk_full: bool,
 ) {
     let time_ns = recording
         .events
@@ -60,6 +61,12 @@ pub(super) fn append(
     }
     if usage.pids_refused > 0 {
         limit("pids", format!("{} refused at {}", usage.pids_refused, spec.limits.pids));
+    }
+    if disk_full {
+        limit(
+            "disk",
+            format!("all of {} bytes (or of the names) were used", spec.limits.disk_bytes),
+        );
     }
     if survivors {
         limit(

@@ -7,7 +7,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::rootfs::{INSIDE_IDS, INSIDE_UID, Ids};
+use super::rootfs::{INSIDE_IDS, INSIDE_UID, Ids, Owner};
+use crate::spec::Spec;
 use crate::sys::{self, Fork};
 
 /// Ranges start here and end below 2^31, as systemd-nspawn's do, away from people and services.
@@ -15,15 +16,20 @@ const BASE_FIRST: u32 = 0x1000_0000;
 const RANGES: u32 = 0x6000;
 
 /// Makes the run's ids. The range comes from the supervisor's pid, which no other run has now.
-pub(crate) fn make(cwd: &Path) -> io::Result<Ids> {
+pub(crate) fn make(spec: &Spec) -> io::Result<Ids> {
     let base = BASE_FIRST + (std::process::id() % RANGES) * INSIDE_IDS;
     let shift = format!("0 {base} {INSIDE_IDS}\n");
     let shifted = user_namespace(&shift, &shift)?;
-    let cwd_owner = match fs::metadata(cwd) {
-        Ok(meta) => Some(user_namespace(&swapped(base, meta.uid()), &swapped(base, meta.gid()))?),
-        Err(_) => None,
-    };
-    Ok(Ids { base, shifted, cwd_owner })
+    let mut owners: Vec<Owner> = Vec::new();
+    for path in spec.tools.iter().chain([&spec.cwd]) {
+        let Ok(meta) = fs::metadata(path) else { continue };
+        let (uid, gid) = (meta.uid(), meta.gid());
+        if !owners.iter().any(|owner| owner.uid == uid && owner.gid == gid) {
+            let map = user_namespace(&swapped(base, uid), &swapped(base, gid))?;
+            owners.push(Owner { uid, gid, map });
+        }
+    }
+    Ok(Ids { base, shifted, owners })
 }
 
 /// The map that shifts every id but lets `owner` and the command's user change places.

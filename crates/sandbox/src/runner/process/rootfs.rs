@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     /// User namespaces for id-mapped mounts; absent for an ordinary user.
     pub ids: Option<Ids>,
     pub cwd: PathBuf,
+    /// Tool folders, each with its own overlay.
+    tools: Vec<PathBuf>,
     /// Paths whose parents must exist inside although the host's root lacks or hides them.
     places: Vec<PathBuf>,
     /// Those of `places` that are files. Asked of the source, and before anything is mounted: the
@@ -62,8 +64,27 @@ pub(crate) struct Ids {
     pub base: u32,
     /// Maps host id N to base + N.
     pub shifted: OwnedFd,
-    /// The same, but the owner of the working folder becomes the command's user.
-    pub cwd_owner: Option<OwnedFd>,
+    /// One for each owner of the working folder and of the tools.
+    pub owners: Vec<Owner>,
+}
+
+/// Maps like [`Ids::shifted`], but this owner becomes the command's user.
+#[derive(Debug)]
+pub(crate) struct Owner {
+    pub uid: u32,
+    pub gid: u32,
+    pub map: OwnedFd,
+}
+
+impl Ids {
+    /// The map that gives what lies at `path` to the command's user.
+    fn handed_over(&self, path: &Path) -> &OwnedFd {
+        let meta = fs::metadata(path).ok();
+        let same = |owner: &&Owner| {
+            meta.as_ref().is_some_and(|meta| (meta.uid(), meta.gid()) == (owner.uid, owner.gid))
+        };
+        self.owners.iter().find(same).map_or(&self.shifted, |owner| &owner.map)
+    }
 }
 
 /// What the build could not do as designed, in words.
@@ -121,6 +142,13 @@ impl Plan {
             let folder = "upper/cwd".into();
             areas.push(Area { folder, path: spec.cwd.clone(), overlay: true });
         }
+        let tools: Vec<PathBuf> = spec.tools.iter().filter(|tool| tool.is_dir()).cloned().collect();
+        for path in &tools {
+            if !areas.iter().any(|area| area.path == *path) {
+                let folder = PathBuf::from(format!("upper/{}", areas.len()));
+                areas.push(Area { folder, path: path.clone(), overlay: true });
+            }
+        }
         // Parents before children, whichever kind they are.
         areas.sort_by_key(|area| area.path.components().count());
         let mut places: Vec<PathBuf> = vec![spec.cwd.clone()];
@@ -128,9 +156,9 @@ impl Plan {
         places.extend(spec.mounts.iter().map(|mount| mount.target.clone()));
         places.extend(home(spec));
         let is_file = |path: &Path| fs::metadata(path).is_ok_and(|meta| !meta.is_dir());
-        let tools = spec.tools.iter().map(|tool| (tool, tool));
+        let shown = spec.tools.iter().map(|tool| (tool, tool));
         let mounts = spec.mounts.iter().map(|mount| (&mount.source, &mount.target));
-        let files = tools
+        let files = shown
             .chain(mounts)
             .filter(|(source, _)| is_file(source))
             .map(|(_, target)| target.clone())
@@ -143,6 +171,7 @@ impl Plan {
             areas,
             ids,
             cwd: spec.cwd.clone(),
+            tools,
             places,
             files,
             links,
@@ -178,7 +207,7 @@ impl Plan {
             layers.push(layer);
         }
         let mut extras = Vec::new();
-        for tool in &spec.tools {
+        for tool in spec.tools.iter().filter(|tool| !self.tools.contains(tool)) {
             if let Ok(source) = self.bind_source(tool, false) {
                 extras.push(Extra { source, target: tool.clone(), writable: false });
             }
@@ -196,10 +225,9 @@ impl Plan {
     fn layer(&self, path: &Path, notes: &mut Notes) -> Result<Layer, Failed> {
         let what = || format!("open {}", path.display());
         if let Some(ids) = &self.ids {
-            let map = match &ids.cwd_owner {
-                Some(owner) if path == self.cwd && !system_folder(path) => owner,
-                _ => &ids.shifted,
-            };
+            let own = (path == self.cwd || self.tools.iter().any(|tool| tool == path))
+                && !system_folder(path);
+            let map = if own { ids.handed_over(path) } else { &ids.shifted };
             let tree = sys::clone_mount(path, false).map_err(failed(what()))?;
             let attr = MountAttr {
                 set: sys::MOUNT_ATTR_IDMAP,
@@ -221,8 +249,7 @@ impl Plan {
     fn bind_source(&self, path: &Path, own: bool) -> io::Result<OwnedFd> {
         let tree = sys::clone_mount(path, self.ids.is_none())?;
         if let Some(ids) = &self.ids {
-            let map =
-                if own { ids.cwd_owner.as_ref().unwrap_or(&ids.shifted) } else { &ids.shifted };
+            let map = if own { ids.handed_over(path) } else { &ids.shifted };
             let attr = MountAttr {
                 set: sys::MOUNT_ATTR_IDMAP,
                 userns_fd: u64::try_from(map.as_raw_fd()).unwrap_or(u64::MAX),
@@ -237,7 +264,8 @@ impl Plan {
     /// Mounts the bounded tmpfs and creates the folders of every area.
     fn stage(&self, spec: &Spec) -> Result<OwnedFd, Failed> {
         let inodes = (spec.limits.disk_bytes / 4096).clamp(4096, 1 << 20);
-        let options = format!("size={},nr_inodes={inodes},mode=0755,inode32", spec.limits.disk_bytes);
+        let options =
+            format!("size={},nr_inodes={inodes},mode=0755,inode32", spec.limits.disk_bytes);
         let options = CString::new(options).map_err(|e| failed("set disk options")(e.into()))?;
         let flags = libc::MS_NOSUID | libc::MS_NODEV;
         let staging = Path::new(STAGING);
@@ -259,7 +287,7 @@ impl Plan {
             } else {
                 0o755
             };
-            let owned_by_user = area.path == self.cwd;
+            let owned_by_user = area.path == self.cwd || self.tools.contains(&area.path);
             make(&area.folder, mode).map_err(failed("create a writable area"))?;
             self.give(&staging.join(&area.folder), owned_by_user)
                 .map_err(failed("hand a writable area over"))?;

@@ -4,7 +4,21 @@
 //! else that is only read would bury the rest (a `find` opens every folder of a disk).
 
 /// Anywhere in the path.
-const PARTS: [&str; 31] = [
+const PARTS: [&str; 45] = [
+    "/.terraform.d/",
+    "/.config/rclone/",
+    "/.config/hub",
+    "/.config/discord",
+    "/.config/Slack",
+    "/.config/solana",
+    "/.m2/settings",
+    "/.cargo/credentials",
+    "/.claude/",
+    "/krb5cc_",
+    "/etc/NetworkManager/system-connections/",
+    "/etc/letsencrypt/",
+    "/dev/snd/",
+    "/dev/video",
     "/.ssh/",
     "/.aws/",
     "/.azure/",
@@ -39,7 +53,11 @@ const PARTS: [&str; 31] = [
 ];
 
 /// The last component.
-const NAMES: [&str; 49] = [
+const NAMES: [&str; 53] = [
+    "key4.db",
+    "krb5.keytab",
+    "shadow.bak",
+    ".credentials.json",
     "shadow",
     "shadow-",
     "gshadow",
@@ -122,6 +140,9 @@ pub(crate) fn watched(path: &[u8]) -> bool {
         || text.starts_with("/dev/fb")
         || text.starts_with("/dev/cpu")
         || text.starts_with("/dev/kmsg")
+        || text.starts_with("/dev/port")
+        || text.starts_with("/dev/uinput")
+        || text.starts_with("/dev/hidraw")
         || text.starts_with("/var/log/")
         || text.starts_with("/var/spool/cron")
         || (text.starts_with("/root/.") || text.starts_with("/home/")) && dotfile(&text)

@@ -36,7 +36,7 @@ impl Cgroup {
         let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
         let root = Path::new(mount.split(' ').nth(4)?);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = root.join(format!("shieldx-test-{}-{number}", std::process::id()));
+        let path = root.join(format!("monitor-test-{}-{number}", std::process::id()));
         fs::create_dir(&path).ok()?;
         Some(Self(path))
     }
@@ -146,8 +146,14 @@ pub(super) fn run_with(
     cgroup.empty();
     let (events, summary) = running.finish();
     let mut events = events.0;
+    // How the child got into its cgroup is not what it did.
+    events.retain(|event| !joins(&event.kind));
     events.sort_by_key(|event| event.time_ns);
     Some(Record { events, summary, output, elapsed })
+}
+
+fn joins(kind: &Kind) -> bool {
+    matches!(kind, Kind::Write { path, .. } if path.ends_with("/cgroup.procs"))
 }
 
 #[track_caller]
