@@ -63,6 +63,12 @@ const STREAMS: &[Row] = &[
 
 const SECRETS: &[Row] = &[
     (&["shadow-read"], || with("su -c true", |t| t.failed(ROOT, read("/etc/shadow"), ENOENT))),
+    (&["shadow-read"], || {
+        let mut t = sh("psql --version");
+        let psql = t.command(ROOT, "perl -w /usr/bin/psql --version");
+        t.failed(psql, read("/etc/shadow"), ENOENT);
+        t
+    }),
     (&["shadow-read", "private-key-read"], || {
         with("grep -r colour /etc", |t| {
             t.failed(ROOT, read("/etc/shadow"), ENOENT);

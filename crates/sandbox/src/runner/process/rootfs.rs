@@ -114,22 +114,7 @@ impl Plan {
             // may not uncover, and "/" always has: each folder of the top gets its own.
             areas.push(Area { folder: "bare/root".into(), path: "/".into(), overlay: false });
         }
-        let private = ["/tmp", "/var/tmp", "/run", "/dev/shm"].map(PathBuf::from);
-        let mut bare: Vec<PathBuf> = private.to_vec();
-        bare.extend(spec.hidden.iter().cloned());
-        bare.sort();
-        for path in bare {
-            let covers = |area: &Area| area.path != Path::new("/") && path.starts_with(&area.path);
-            let nested = areas.iter().any(|area| !area.overlay && covers(area));
-            if nested || !path.is_absolute() || path == Path::new("/") {
-                continue;
-            }
-            let is_folder = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
-            if is_folder || path == Path::new("/dev/shm") {
-                let folder = PathBuf::from(format!("bare/{}", areas.len()));
-                areas.push(Area { folder, path, overlay: false });
-            }
-        }
+        add_bare(&mut areas, spec);
         let submounts = submounts(&areas);
         if ids.is_none() {
             links = top_level(&mut areas);
@@ -502,6 +487,26 @@ fn work_folder(folder: &Path) -> PathBuf {
 
 fn lower_folder(folder: &Path) -> PathBuf {
     Path::new("lower").join(folder)
+}
+
+/// Adds what starts empty: shared temporary folders, sockets of services, hidden folders.
+fn add_bare(areas: &mut Vec<Area>, spec: &Spec) {
+    let private = ["/tmp", "/var/tmp", "/run", "/dev/shm"].map(PathBuf::from);
+    let mut bare: Vec<PathBuf> = private.to_vec();
+    bare.extend(spec.hidden.iter().cloned());
+    bare.sort();
+    for path in bare {
+        let covers = |area: &Area| area.path != Path::new("/") && path.starts_with(&area.path);
+        let nested = areas.iter().any(|area| !area.overlay && covers(area));
+        if nested || !path.is_absolute() || path == Path::new("/") {
+            continue;
+        }
+        let is_folder = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
+        if is_folder || path == Path::new("/dev/shm") {
+            let folder = PathBuf::from(format!("bare/{}", areas.len()));
+            areas.push(Area { folder, path, overlay: false });
+        }
+    }
 }
 
 /// Folders that are never somebody's work: as a working folder they are shown like everywhere
