@@ -162,8 +162,7 @@ impl Loaded {
         sink: S,
     ) -> Result<Running<S>, Unavailable> {
         let Kernel { critical, bulk, rest: mut kernel } = self.kernel;
-        let control = Control { cgroup_id: target.cgroup_id, ..Control::default() };
-        set_control(&mut kernel, control)?;
+        set_control(&mut kernel, Control::watching(target.cgroup_id))?;
         let links = attach_all(&kernel)?;
         let pump = Pump {
             rings: [
@@ -253,8 +252,8 @@ impl<S: Sink> Running<S> {
     }
 
     fn control(&self) -> Control {
-        let bytes = self.kernel.control.get(&0, 0).unwrap_or_default();
-        Control::parse(&bytes).unwrap_or_default()
+        let bytes = self.kernel.control.get(&0, 0).ok();
+        bytes.and_then(|bytes| Control::parse(&bytes)).unwrap_or_default()
     }
 
     fn totals(&self, used: u32) -> HashMap<u32, Total> {

@@ -86,9 +86,8 @@ impl Runner for Process {
         let mut missing = cgroups.create(&spec.limits);
         let start_ns = monotonic_ns();
         let started = Instant::now();
-        let built = wait_built(&outer)?;
+        let built = wait_built(&outer, &cgroups)?;
         let loaded = finish_loading(spec, loading, &mut missing)?;
-        cgroups.add(built.command).map_err(setup("move the command into its control groups"))?;
         let base = plan.base.unwrap_or_else(sys::effective_uid);
         let uid_map =
             vec![if plan.base.is_some() { (0, base, INSIDE_IDS) } else { (INSIDE_UID, base, 1) }];
@@ -260,12 +259,17 @@ fn finish_loading(
     }
 }
 
-fn wait_built(outer: &Outer) -> Result<Built, RunError> {
+/// Follows the building of the sandbox, and puts its init into the control groups meanwhile.
+fn wait_built(outer: &Outer, cgroups: &Cgroups) -> Result<Built, RunError> {
     let gone = || io::Error::from_raw_os_error(libc::ECHILD);
     let (mut init, mut root) = (None, None);
     loop {
         match outer.next().map_err(setup("hear from the sandbox"))? {
-            Some(Message::InitPid(pid)) => init = Some(pid),
+            Some(Message::InitPid(pid)) => {
+                cgroups.add(pid).map_err(setup("move the sandbox into its control groups"))?;
+                outer.go(Go::Enforce).map_err(setup("let the sandbox go on"))?;
+                init = Some(pid);
+            }
             Some(Message::Built { staging, notes }) => root = Some((staging, notes)),
             Some(Message::Ready { pid }) => {
                 let (Some(init), Some((staging, notes))) = (init, root) else {

@@ -71,14 +71,24 @@ pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
     object.relocate_maps(known, &text).map_err(|error| linking(&error))?;
     object.relocate_calls(&text).map_err(|error| linking(&error))?;
 
-    let programs = PROGRAMS
-        .iter()
-        .map(|(name, tracepoint)| {
-            let typed = (*tracepoint == TYPED).then_some(typedef);
-            load_program(&object, name, &own_types, typed)
-        })
-        .collect::<Result<_, _>>()?;
+    let programs = load_programs(&object, &own_types, typedef)?;
     sort_out(maps, programs).map_err(|error| broken("the eBPF maps cannot be used")(&error))
+}
+
+/// Loads all programs side by side: nearly all of the time is the verifier's, one CPU each.
+fn load_programs(
+    object: &Object,
+    types: &OwnedFd,
+    typedef: u32,
+) -> Result<Vec<OwnedFd>, Unavailable> {
+    std::thread::scope(|scope| {
+        let loads = PROGRAMS.map(|(name, tracepoint)| {
+            let typed = (tracepoint == TYPED).then_some(typedef);
+            scope.spawn(move || load_program(object, name, types, typed))
+        });
+        let crashed = |_| Err(Unavailable { reason: "a program's loader crashed".to_owned() });
+        loads.into_iter().map(|load| load.join().unwrap_or_else(crashed)).collect()
+    })
 }
 
 /// Gives every map its type.

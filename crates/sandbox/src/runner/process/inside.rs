@@ -168,6 +168,9 @@ impl Inside<'_> {
         notes.insert(0, format!("submounts={}", self.plan.submounts().len()));
         self.inner.built(staging.as_raw_fd(), &notes).map_err(named("report the root"))?;
         drop(staging);
+        // The control groups are entered here, not in the command: moving a task waits for every
+        // CPU, and here that wait runs beside the building of the root.
+        self.inner.wait_go().map_err(named("wait to enter the control groups"))?;
         let command = match sys::fork().map_err(named("start the command's process"))? {
             Fork::Child => self.command(&ruleset),
             Fork::Parent(pid) => pid,
@@ -218,7 +221,7 @@ impl Inside<'_> {
         }
         self.inner.ready().map_err(|error| ("report to the supervisor", error))?;
         let go = self.inner.wait_go().map_err(|error| ("wait for the supervisor", error))?;
-        // Only now in the run's control groups, which become the root of what is seen of them.
+        // The run's control groups become the root of what is seen of them.
         let _ = sys::unshare(libc::CLONE_NEWCGROUP);
         self.limit().map_err(|error| ("set resource limits", error))?;
         sys::drop_bounding_set().map_err(|error| ("drop the bounding set", error))?;

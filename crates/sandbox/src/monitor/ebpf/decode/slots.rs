@@ -20,10 +20,10 @@ impl<'a> Slots<'a> {
     pub(super) fn new(record: &Record, data: &'a [u8]) -> Self {
         let mut all = [(SLOT_EMPTY, &[][..]); SLOTS];
         let mut rest = data;
-        for index in 0..SLOTS {
-            let len = usize::from(record.slot_len[index]);
-            let Some((bytes, tail)) = rest.split_at_checked(len) else { break };
-            all[index] = (record.slot_what[index], bytes);
+        let slots = record.slot_len.iter().zip(record.slot_what);
+        for (slot, (len, what)) in all.iter_mut().zip(slots) {
+            let Some((bytes, tail)) = rest.split_at_checked(usize::from(*len)) else { break };
+            *slot = (what, bytes);
             rest = tail;
         }
         Self { all }
