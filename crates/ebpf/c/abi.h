@@ -190,6 +190,8 @@ struct control {
 	__u32 totals_used;
 	__u64 files_made; /* grows with every call that can make a file */
 	__u64 exits;
+	__u32 pid_level; /* depth of the run's pid namespace: the outermost that was seen */
+	__u32 pad;
 };
 
 _Static_assert(sizeof(struct sock_info) == 48, "");
@@ -206,6 +208,6 @@ _Static_assert(__builtin_offsetof(struct record, data_len) == 216, "");
 _Static_assert(sizeof(struct recipe) == 16, "");
 _Static_assert(sizeof(struct counters) == 48, "");
 _Static_assert(sizeof(struct total) == 16, "");
-_Static_assert(sizeof(struct control) == 32, "");
+_Static_assert(sizeof(struct control) == 40, "");
 
 #endif

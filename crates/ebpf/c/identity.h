@@ -21,10 +21,16 @@ INLINE u32 number_of_task(u64 task, u32 level)
 	return number_of_pid((u64)FIELD(struct task_struct, task, thread_pid), level);
 }
 
-/* How deep the task's own pid namespace lies. */
+/* How deep the run's pid namespace lies: a task that makes a deeper one keeps its number here. */
 INLINE u32 level_of(u64 task)
 {
-	return FIELD(struct pid, FIELD(struct task_struct, task, thread_pid), level);
+	u32 level = FIELD(struct pid, FIELD(struct task_struct, task, thread_pid), level);
+	struct control *c = get_control();
+	if (!c)
+		return level;
+	if (level < c->pid_level)
+		c->pid_level = level;
+	return c->pid_level;
 }
 
 INLINE void identify(struct record *r, u64 task)

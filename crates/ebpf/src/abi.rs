@@ -264,6 +264,9 @@ pub struct Control {
     pub totals_used: u32,
     pub files_made: u64,
     pub exits: u64,
+    /// Depth of the run's pid namespace: the outermost that was seen.
+    pub pid_level: u32,
+    pub pad: u32,
 }
 
 /// Takes native-endian numbers from the front of a byte string.
@@ -389,7 +392,15 @@ impl Control {
             totals_used: reader.u32()?,
             files_made: reader.u64()?,
             exits: reader.u64()?,
+            pid_level: reader.u32()?,
+            pad: reader.u32()?,
         })
+    }
+
+    /// What to start with: an empty slate that watches this cgroup.
+    #[must_use]
+    pub fn watching(cgroup_id: u64) -> Self {
+        Self { cgroup_id, pid_level: u32::MAX, ..Self::default() }
     }
 
     #[must_use]
@@ -399,7 +410,8 @@ impl Control {
         bytes[8..12].copy_from_slice(&self.ranges_active.to_ne_bytes());
         bytes[12..16].copy_from_slice(&self.totals_used.to_ne_bytes());
         bytes[16..24].copy_from_slice(&self.files_made.to_ne_bytes());
-        bytes[24..].copy_from_slice(&self.exits.to_ne_bytes());
+        bytes[24..32].copy_from_slice(&self.exits.to_ne_bytes());
+        bytes[32..36].copy_from_slice(&self.pid_level.to_ne_bytes());
         bytes
     }
 }

@@ -1,6 +1,6 @@
 //! The few system calls that neither the standard library nor the loader offers.
 
-#![expect(unsafe_code, reason = "poll, clock_gettime, setpriority and mmap are raw calls")]
+#![expect(unsafe_code, reason = "polling, clocks, priorities and mappings are raw calls")]
 
 use std::fs::File;
 use std::io;
@@ -34,6 +34,18 @@ pub(super) fn realtime_offset_ns() -> i64 {
 pub(super) fn raise_priority() {
     // SAFETY: no pointers are passed; 0 is the calling thread. A refusal changes nothing.
     let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -10) };
+}
+
+/// Lets the calling thread run before all ordinary ones, or be an ordinary one again, where that
+/// is permitted.
+pub(super) fn set_urgent(urgent: bool) {
+    let (policy, priority) = if urgent { (libc::SCHED_RR, 1) } else { (libc::SCHED_OTHER, 0) };
+    let parameters = libc::sched_param { sched_priority: priority };
+    // SAFETY: the pointer is to a structure on this stack frame; 0 is the calling thread. A refusal
+    // changes nothing.
+    let _ = unsafe {
+        libc::sched_setscheduler(0, policy | libc::SCHED_RESET_ON_FORK, &raw const parameters)
+    };
 }
 
 /// A file mapped into memory, read-only.

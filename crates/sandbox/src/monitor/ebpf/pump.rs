@@ -2,7 +2,9 @@
 //!
 //! Nothing may be lost: when the job fills a ring faster than this thread empties it, the job's
 //! cgroup is frozen until both rings are empty. The kernel side waits as well, but it can only do
-//! so for moments. What the events mean, or which are kept, is not known here.
+//! so for moments. While the job runs, this thread runs before ordinary ones, because the time it
+//! waits for a processor is time in which a ring fills; while the job is frozen there is no hurry,
+//! so a flood cannot take the processor from anyone else. What the events mean, or which are kept, is not known here.
 
 use std::fs::File;
 use std::io::{PipeReader, Write as _};
@@ -40,11 +42,13 @@ impl Freezer {
         if !self.frozen && self.write(b"1") {
             self.frozen = true;
             self.count += 1;
+            os::set_urgent(false);
         }
     }
 
     fn thaw(&mut self) {
         if self.frozen {
+            os::set_urgent(true);
             self.write(b"0");
             self.frozen = false;
         }
@@ -79,6 +83,7 @@ impl<S: Sink> Pump<S> {
     /// Runs until the other end of `stop` is closed, then takes what is left.
     pub(super) fn run(mut self, stop: &PipeReader) -> Self {
         os::raise_priority();
+        os::set_urgent(self.freezer.file.is_some());
         loop {
             self.drain();
             let [critical, bulk] = &self.rings;
@@ -108,7 +113,7 @@ impl<S: Sink> Pump<S> {
 
     fn drain_one(&mut self, index: usize) -> usize {
         let Some(ring) = self.rings.get_mut(index) else { return 0 };
-        let too_much = usize::try_from(ring.len / 2).unwrap_or(usize::MAX);
+        let too_much = usize::try_from(ring.len / 4).unwrap_or(usize::MAX);
         let mut taken = 0;
         while let Some(item) = ring.buffer.next() {
             taken += item.len();

@@ -7,7 +7,7 @@ use std::process::Command;
 use shieldx_sandbox::monitor::ebpf::Options;
 use shieldx_types::{Access, Endpoint, Event, Kind, StdioKind, Text};
 
-use super::job::{Record, assert_success, compile, folder, run, run_with, sh};
+use super::job::{Record, Setup, assert_success, compile, folder, run, run_with, sh};
 
 /// Runs C statements in a folder of their own.
 fn run_c(name: &str, statements: &str) -> Option<(Record, String)> {
@@ -100,11 +100,7 @@ fn failed_programs_threads_and_deaths_by_signal_are_told() {
     assert_eq!(kill.ret, Some(-3));
 }
 
-#[test]
-fn file_calls_are_told_with_absolute_paths() {
-    let Some((record, folder)) = run_c(
-        "files",
-        r#"
+const FILE_CALLS: &str = r#"
 	int fd = open("new", O_CREAT | O_TRUNC | O_WRONLY, 0600);
 	write(fd, "first\n", 6);
 	write(fd, "second\n", 7);
@@ -135,8 +131,11 @@ fn file_calls_are_told_with_absolute_paths() {
 	fd = open("mapped", O_CREAT | O_RDWR, 0600);
 	ftruncate(fd, 4096);
 	shared = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-"#,
-    ) else {
+"#;
+
+#[test]
+fn file_calls_are_told_with_absolute_paths() {
+    let Some((record, folder)) = run_c("files", FILE_CALLS) else {
         return;
     };
     let path = |name: &str| text(&folder, name);
@@ -391,9 +390,8 @@ fn a_refused_call_is_told_as_blocked_and_a_failed_one_is_not() {
         nr if nr == mkdir => Some(libc::EEXIST),
         _ => None,
     };
-    let Some(record) = run_with(&mut Command::new(&program), &options, Box::new(refusal)) else {
-        return;
-    };
+    let setup = Setup { options, refusal: Box::new(refusal), ..Setup::default() };
+    let Some(record) = run_with(&mut Command::new(&program), setup) else { return };
     fs::remove_dir_all(&folder).unwrap();
     record.assert_complete();
     let get =
@@ -429,4 +427,23 @@ fn python_and_a_compiler_leave_nothing_unaccounted() {
         assert!(!record.any(|kind| matches!(kind, Kind::MemoryExecuted { .. })));
     }
     fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_is_too_long_is_cut_and_says_so() {
+    let long = "x".repeat(40_000);
+    let Some(record) = run(&mut sh(&format!("/bin/true {long}; : > {}", "y".repeat(5000)))) else {
+        return;
+    };
+    assert!(record.summary.counters.balanced());
+    assert_eq!(record.summary.counters.truncated, 3, "{}", record.list());
+    let exec = record.events.iter().filter(|event| event.truncated);
+    let lens: Vec<usize> = exec
+        .map(|event| match &event.kind {
+            Kind::Exec { argv, .. } => argv.iter().map(|arg| arg.as_bytes().len()).sum(),
+            Kind::Open { path, .. } => path.as_bytes().len(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(lens.iter().all(|len| (4000..=16_384).contains(len)), "{lens:?}");
 }

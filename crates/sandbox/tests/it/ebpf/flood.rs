@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
+use shieldx_sandbox::monitor::ebpf::Options;
 use shieldx_types::Kind;
 
-use super::job::{Record, assert_success, compile, folder, run};
+use super::job::{Record, Setup, assert_success, compile, folder, run_with};
 
 /// Argument 1: what to flood with; 2: how often; 3: by how many processes.
 const SOURCE: &str = r#"
@@ -65,11 +67,15 @@ int main(int argc, char **argv)
 "#;
 
 fn flood(what: &str, count: u32, processes: u32) -> Option<Record> {
+    flood_with(what, count, processes, Setup::default())
+}
+
+fn flood_with(what: &str, count: u32, processes: u32, setup: Setup) -> Option<Record> {
     let folder = folder(&format!("flood-{what}-{processes}"));
     let program = compile(&folder, SOURCE)?;
     let mut command = Command::new(program);
     command.args([what, &count.to_string(), &processes.to_string()]).current_dir(&folder);
-    let record = run(&mut command);
+    let record = run_with(&mut command, setup);
     fs::remove_dir_all(&folder).unwrap();
     let record = record?;
     assert_success(&record);
@@ -109,8 +115,49 @@ fn four_hundred_thousand_reads_are_all_told() {
 #[test]
 fn more_files_than_there_are_totals_are_all_told() {
     let Some(record) = flood("create", 20_000, 2) else { return };
-    assert_eq!(count(&record, |kind| matches!(kind, Kind::Write { writes: 1, .. })), 40_000);
+    let ours = |path: &shieldx_types::Text| path.file_name().starts_with("d-");
+    let write = |kind: &Kind| matches!(kind, Kind::Write { path, writes: 1, .. } if ours(path));
+    assert_eq!(count(&record, write), 40_000);
     assert_eq!(count(&record, |kind| matches!(kind, Kind::Unlink { .. })), 40_000);
+}
+
+/// Rings that hold some two hundred events, and a reader slower than the writers: only holding the
+/// job back helps.
+#[test]
+fn a_slow_reader_holds_the_job_back_and_loses_nothing() {
+    let setup = Setup {
+        options: Options { critical_len: 64 << 10, bulk_len: 64 << 10, ..Options::default() },
+        pause: Duration::from_micros(20),
+        ..Setup::default()
+    };
+    let Some(record) = flood_with("connect", 20_000, 3, setup) else { return };
+    assert_eq!(count(&record, |kind| matches!(kind, Kind::Connect { .. })), 60_000);
+    assert!(record.summary.counters.throttled > 0);
+}
+
+/// Without a freezer the programs can only wait for moments. Whatever is lost is in the books.
+#[test]
+fn what_a_slow_reader_loses_without_a_freezer_is_counted() {
+    let folder = folder("flood-lossy");
+    let Some(program) = compile(&folder, SOURCE) else { return };
+    let setup = Setup {
+        options: Options { critical_len: 64 << 10, bulk_len: 64 << 10, ..Options::default() },
+        pause: Duration::from_micros(200),
+        freezer: false,
+        ..Setup::default()
+    };
+    let mut command = Command::new(program);
+    command.args(["connect", "3000", "3"]).current_dir(&folder);
+    let Some(record) = run_with(&mut command, setup) else { return };
+    fs::remove_dir_all(&folder).unwrap();
+    assert_success(&record);
+    let counters = &record.summary.counters;
+    assert!(counters.balanced(), "{counters:#?}");
+    let told = count(&record, |kind| matches!(kind, Kind::Connect { .. }));
+    let lost = usize::try_from(counters.by_type["connect"].dropped).unwrap();
+    assert_eq!(told + lost, 9000);
+    assert_eq!(lost > 0, !record.summary.faults.is_empty());
+    eprintln!("lost {lost}: {:?}", record.summary.faults);
 }
 
 #[test]

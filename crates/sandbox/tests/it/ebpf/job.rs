@@ -15,13 +15,41 @@ use shieldx_sandbox::monitor::ebpf::{Options, Target, load};
 use shieldx_sandbox::monitor::{Refusal, Sink, Summary};
 use shieldx_types::{Event, Kind};
 
-/// Keeps every event.
+/// Keeps every event, taking its time where it is told to.
 #[derive(Default)]
-pub(super) struct Events(pub Vec<Event>);
+pub(super) struct Events {
+    all: Vec<Event>,
+    pause: Duration,
+}
 
 impl Sink for Events {
     fn event(&mut self, event: Event) {
-        self.0.push(event);
+        self.all.push(event);
+        let start = Instant::now();
+        while start.elapsed() < self.pause {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// How a run is watched.
+pub(super) struct Setup {
+    pub options: Options,
+    pub refusal: Refusal,
+    /// How long the sink takes for each event.
+    pub pause: Duration,
+    /// Whether the monitor may freeze the job.
+    pub freezer: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            options: Options::default(),
+            refusal: Box::new(|_, _| None),
+            pause: Duration::ZERO,
+            freezer: true,
+        }
     }
 }
 
@@ -110,15 +138,11 @@ impl Record {
 
 /// Runs the command under the monitor. None, and SKIP on standard error, where that cannot be.
 pub(super) fn run(command: &mut Command) -> Option<Record> {
-    run_with(command, &Options::default(), Box::new(|_, _| None))
+    run_with(command, Setup::default())
 }
 
-pub(super) fn run_with(
-    command: &mut Command,
-    options: &Options,
-    refusal: Refusal,
-) -> Option<Record> {
-    let loaded = match load(options) {
+pub(super) fn run_with(command: &mut Command, setup: Setup) -> Option<Record> {
+    let loaded = match load(&setup.options) {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("SKIP eBPF: {error}");
@@ -132,11 +156,12 @@ pub(super) fn run_with(
     let target = Target {
         cgroup_id: cgroup.id(),
         start_ns: monotonic_ns(),
-        freezer: Some(cgroup.writable("cgroup.freeze")),
-        refusal,
+        freezer: setup.freezer.then(|| cgroup.writable("cgroup.freeze")),
+        refusal: setup.refusal,
         uid_map: Vec::new(),
     };
-    let running = loaded.attach(target, Events::default()).unwrap();
+    let sink = Events { all: Vec::new(), pause: setup.pause };
+    let running = loaded.attach(target, sink).unwrap();
     let mut procs = cgroup.writable("cgroup.procs");
     // SAFETY: the closure makes one write(2) and allocates nothing.
     let command = unsafe { command.pre_exec(move || procs.write_all(b"0")) };
@@ -145,7 +170,7 @@ pub(super) fn run_with(
     let elapsed = start.elapsed();
     cgroup.empty();
     let (events, summary) = running.finish();
-    let mut events = events.0;
+    let mut events = events.all;
     // How the child got into its cgroup is not what it did.
     events.retain(|event| !joins(&event.kind));
     events.sort_by_key(|event| event.time_ns);
