@@ -166,9 +166,14 @@ pub(crate) fn become_user(uid: u32, gid: u32, clear_groups: bool) -> io::Result<
     check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
 }
 
+/// Lowers a resource limit, soft and hard; a lower one of the caller stays.
 pub(crate) fn set_rlimit(resource: libc::__rlimit_resource_t, limit: u64) -> io::Result<()> {
-    let value = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+    let mut value = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the pointer is to a live struct.
+    check(c_long::from(unsafe { libc::getrlimit(resource, &raw mut value) }))?;
+    value.rlim_max = limit.min(value.rlim_max);
+    value.rlim_cur = value.rlim_max;
+    // SAFETY: as above.
     check(c_long::from(unsafe { libc::setrlimit(resource, &raw const value) })).map(drop)
 }
 
