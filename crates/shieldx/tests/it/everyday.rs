@@ -65,6 +65,8 @@ fn bare(lab: &Lab, words: &[String], user: Option<u32>) -> i32 {
     }
     let mut child = command
         .args(&words[1..])
+        // Of the cargo that runs this test, not of the one that is tried.
+        .env_remove("CARGO_TARGET_DIR")
         .current_dir(lab.work())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
