@@ -58,11 +58,33 @@ struct climb {
 	u64 mnt;
 	u64 root_dentry;
 	u64 root_mnt;
+	u64 mnt_root; /* of `mnt` */
 	u32 which;
 	u32 start;
 	u32 end;
 	u32 cut;
 };
+
+/* A dentry's parent and name: one read where the kernel has them side by side. */
+struct link {
+	u64 parent;
+	u64 hash_len;
+	u64 name;
+};
+
+INLINE struct link link_of(u64 dentry)
+{
+	struct link link = {};
+	if (FIELD_OFFSET(struct dentry, d_name.name) ==
+	    FIELD_OFFSET(struct dentry, d_parent) + 16) {
+		bpf_probe_read_kernel(&link, sizeof(link),
+				      (void *)dentry + FIELD_OFFSET(struct dentry, d_parent));
+	} else {
+		link.parent = (u64)FIELD(struct dentry, dentry, d_parent);
+		link.name = (u64)FIELD(struct dentry, dentry, d_name.name);
+	}
+	return link;
+}
 
 /* One step from a file towards the root: up to the parent, or out of a mount. */
 static long climb_step(u32 index, struct climb *c)
@@ -72,13 +94,14 @@ static long climb_step(u32 index, struct climb *c)
 		return 1;
 	if (c->dentry == c->root_dentry && c->mnt == c->root_mnt)
 		return 1;
-	if (c->dentry == (u64)FIELD(struct vfsmount, c->mnt, mnt_root)) {
+	if (c->dentry == c->mnt_root) {
 		u64 mount = c->mnt - FIELD_OFFSET(struct mount, mnt);
 		u64 parent = (u64)FIELD(struct mount, mount, mnt_parent);
 		if (!parent || parent == mount)
 			return 1;
 		c->dentry = (u64)FIELD(struct mount, mount, mnt_mountpoint);
 		c->mnt = parent + FIELD_OFFSET(struct mount, mnt);
+		c->mnt_root = (u64)FIELD(struct vfsmount, c->mnt, mnt_root);
 		return 0;
 	}
 	u32 end = c->end;
@@ -86,17 +109,16 @@ static long climb_step(u32 index, struct climb *c)
 		c->cut = 1;
 		return 1;
 	}
-	const void *name = FIELD(struct dentry, c->dentry, d_name.name);
-	long len = bpf_probe_read_kernel_str(&s->data[end], NAME_LEN_MAX, name);
+	struct link link = link_of(c->dentry);
+	long len = bpf_probe_read_kernel_str(&s->data[end], NAME_LEN_MAX, (void *)link.name);
 	if (len <= 0) {
 		c->cut = 1;
 		return 1;
 	}
 	c->end = end + len;
-	u64 parent = (u64)FIELD(struct dentry, c->dentry, d_parent);
-	if (parent == c->dentry)
+	if (link.parent == c->dentry)
 		return 1;
-	c->dentry = parent;
+	c->dentry = link.parent;
 	return 0;
 }
 
@@ -113,6 +135,7 @@ APART int add_path(u32 which, u32 slot, u64 dentry, u64 mnt)
 		.mnt = mnt,
 		.root_dentry = (u64)root.dentry,
 		.root_mnt = (u64)root.mnt,
+		.mnt_root = (u64)FIELD(struct vfsmount, mnt, mnt_root),
 		.which = which,
 		.start = s->record.data_len,
 		.end = s->record.data_len,

@@ -33,16 +33,34 @@ INLINE u32 level_of(u64 task)
 	return c->pid_level;
 }
 
-INLINE void identify(struct record *r, u64 task)
+/* Numbers and start of a task, which stay the same until some task exits. */
+INLINE void number(struct here *h, u64 task)
 {
 	u64 leader = (u64)FIELD(struct task_struct, task, group_leader);
 	u64 parent = (u64)FIELD(struct task_struct, task, real_parent);
 	u32 level = level_of(task);
+	h->start_ns = FIELD(struct task_struct, leader, start_time);
+	h->tid = number_of_task(task, level);
+	h->pid = leader == task ? h->tid : number_of_task(leader, level);
+	h->ppid = number_of_task((u64)FIELD(struct task_struct, parent, group_leader), level);
+	h->identified = 1;
+}
+
+INLINE void identify(struct record *r, u64 task)
+{
+	struct here *h = get_here();
+	struct control *c = get_control();
+	if (!h || !c)
+		return;
+	if (h->task != task || h->exits != c->exits)
+		meet(c, h, task);
+	if (!h->identified)
+		number(h, task);
 	r->time_ns = bpf_ktime_get_ns();
-	r->start_ns = FIELD(struct task_struct, leader, start_time);
-	r->tid = number_of_task(task, level);
-	r->pid = leader == task ? r->tid : number_of_task(leader, level);
-	r->ppid = number_of_task((u64)FIELD(struct task_struct, parent, group_leader), level);
+	r->start_ns = h->start_ns;
+	r->tid = h->tid;
+	r->pid = h->pid;
+	r->ppid = h->ppid;
 	r->euid = FIELD(struct cred, FIELD(struct task_struct, task, cred), euid.val);
 	bpf_get_current_comm(r->comm, sizeof(r->comm));
 }

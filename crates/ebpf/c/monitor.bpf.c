@@ -149,9 +149,7 @@ INLINE bool watched_here(struct control *c, struct here *here, struct task_struc
 		return true;
 	if (!watched(c))
 		return false;
-	here->task = (u64)task;
-	here->exits = c->exits;
-	here->file = 0;
+	meet(c, here, (u64)task);
 	return true;
 }
 
@@ -229,6 +227,9 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	u32 tgid = current_tgid();
 	if (c->ranges_active)
 		bpf_map_delete_elem(&ranges, &tgid);
+	struct here *here = get_here();
+	if (here)
+		here->task = 0; /* a thread that execs takes its leader's number */
 	struct record *r = &s->record;
 	begin(r, task, KIND_EXEC);
 

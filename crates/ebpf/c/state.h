@@ -90,6 +90,11 @@ struct here {
 	u64 file; /* the last one written to */
 	u64 files_made;
 	u32 total; /* its total, or UNINTERESTING */
+	u32 identified; /* what follows is known */
+	u64 start_ns;
+	u32 pid;
+	u32 tid;
+	u32 ppid;
 	u32 pad;
 };
 
@@ -131,6 +136,15 @@ INLINE struct here *get_here(void)
 {
 	u32 zero = 0;
 	return bpf_map_lookup_elem(&heres, &zero);
+}
+
+/* Forgets what this CPU knew of another task. */
+INLINE void meet(struct control *c, struct here *here, u64 task)
+{
+	here->task = task;
+	here->exits = c->exits;
+	here->file = 0;
+	here->identified = 0;
 }
 
 INLINE struct scratch *get_scratch(u32 which)

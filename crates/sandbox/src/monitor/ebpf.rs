@@ -219,8 +219,10 @@ impl<S: Sink> Running<S> {
     /// When the sink panicked, with the sink's panic.
     pub fn finish(mut self) -> (S, Summary) {
         let control = self.control();
-        // Tasks that should not be there any more must not unbalance the books.
-        let silent = set_control(&mut self.kernel, Control { cgroup_id: 0, ..control });
+        // Tasks that should not be there any more must not unbalance the books: nobody is watched,
+        // and as after many exits no CPU knows the task it saw last.
+        let exits = control.exits.wrapping_add(1 << 32);
+        let silent = set_control(&mut self.kernel, Control { cgroup_id: 0, exits, ..control });
         drop(self.stop.take());
         let mut pump = match self.thread.take().map(JoinHandle::join) {
             Some(Ok(pump)) => pump,
