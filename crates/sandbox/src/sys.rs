@@ -179,10 +179,22 @@ pub(crate) fn read_link(fd: BorrowedFd<'_>) -> io::Result<std::ffi::OsString> {
     Ok(std::ffi::OsString::from_vec(buffer))
 }
 
-/// Writes all of `data` to one of our own standard streams.
-pub(crate) fn write_stream(fd: c_int, data: &[u8]) -> io::Result<()> {
-    // SAFETY: standard streams stay open for the life of the process.
-    write_all(unsafe { BorrowedFd::borrow_raw(fd) }, data)
+/// Writes all of `data` to one of our own standard streams. Whoever gave it to us may have made it
+/// non-blocking; a reader that is only slow is waited for all the same.
+pub(crate) fn write_stream(fd: c_int, mut data: &[u8]) -> io::Result<()> {
+    while !data.is_empty() {
+        // SAFETY: pointer and length describe a live slice.
+        let ret = unsafe { libc::write(fd, data.as_ptr().cast(), data.len()) };
+        match check(ret as c_long) {
+            Ok(count) => data = data.get(usize::try_from(count).unwrap_or(0)..).unwrap_or(&[]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll(&mut [libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }], -1)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Whether this process may create entries in `path` (access(2), effective ids).

@@ -28,6 +28,15 @@ pub fn assess(recording: &Recording, options: AssessOptions) -> Assessment {
     shieldx_verdict::assess(recording, &options)
 }
 
+/// Whether a refused call says nothing by itself: `clone3` without a namespace flag is refused only
+/// so that the C library asks again with `clone`. Monitors put its flags where the pointer to them
+/// was, in the first argument; without them nothing is known and the refusal stands as an attempt.
+#[must_use]
+pub fn is_fallback(call: &str, args: &[u64]) -> bool {
+    let asks = |flags: &u64| flags & shieldx_sandbox::seccomp::NAMESPACE_FLAGS != 0;
+    call == "clone3" && args.first().is_some_and(|flags| !asks(flags))
+}
+
 /// One thing this host can or cannot do.
 #[derive(Debug, Serialize)]
 pub struct Capability {

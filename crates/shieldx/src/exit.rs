@@ -14,7 +14,7 @@ Exit codes of `run`:
   124      the time limit was reached
   10/20/30 with --fail-on: suspicious / malicious / inconclusive
   64       the command line of shieldx is wrong
-  125      shieldx itself failed: no sandbox, or a report could not be written
+  125      shieldx itself failed: no sandbox, or output or a report could not be written
   126      the command was found but cannot be run
   127      the command was not found
 Exit codes of `replay`:

@@ -97,10 +97,13 @@ impl Destination {
         };
         if !self.replaces {
             let file = OpenOptions::new().append(true).open(&self.path).map_err(failed)?;
-            return fill(file, content).map_err(failed);
+            return fill(file, content).map(drop).map_err(failed);
         }
         let (temporary, file) = self.create_beside().map_err(failed)?;
-        let result = fill(file, content).and_then(|()| fs::rename(&temporary, &self.path));
+        let result = fill(file, content)
+            // A name must never lead to bytes that a power cut can still take away.
+            .and_then(|file| file.sync_all())
+            .and_then(|()| fs::rename(&temporary, &self.path));
         result.map_err(|source| {
             // The first error is the one worth telling.
             let _ = fs::remove_file(&temporary);
@@ -119,10 +122,10 @@ impl Destination {
     }
 }
 
-fn fill(file: File, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn fill(file: File, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<File> {
     let mut writer = BufWriter::new(file);
     content(&mut writer)?;
-    writer.flush()
+    writer.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
 /// The path with its folder resolved; the folder must exist and the name be a name.

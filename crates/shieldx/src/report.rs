@@ -7,6 +7,7 @@ pub mod digest;
 pub mod document;
 #[cfg(test)]
 mod fixtures;
+pub mod folders;
 pub mod html;
 pub mod reading;
 pub mod terminal;

@@ -115,4 +115,8 @@ pub struct Output {
     pub stdout_bytes: u64,
     pub stderr_bytes: u64,
     pub truncated: bool,
+    /// Why the caller did not get all of it, where passing it on failed. A reader that went away is
+    /// no failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_passed_on: Option<String>,
 }

@@ -50,12 +50,22 @@ pub fn run(request: &RunRequest, environment: &Environment) -> Result<Exit, Fail
     let written = write_files(request, &judged);
     show(request, environment, &judged).map_err(|error| Failure::of(Exit::Failed, &error))?;
     written?;
+    passed_on(&recording)?;
     Ok(exit(request, &recording, &assessment))
 }
 
 fn exit(request: &RunRequest, recording: &Recording, assessment: &Assessment) -> Exit {
     let by_verdict = request.fail_on.and_then(|threshold| Exit::of_verdict(assessment, threshold));
     by_verdict.unwrap_or_else(|| Exit::of_ending(&recording.run.ending))
+}
+
+/// Output that did not arrive must not look like a command that printed nothing.
+fn passed_on(recording: &Recording) -> Result<(), Failure> {
+    match recording.output.as_ref().and_then(|output| output.not_passed_on.as_ref()) {
+        None => Ok(()),
+        Some(reason) => Err(Failure::new(Exit::Failed, reason)
+            .hint("the command did run, but not all that it printed has arrived")),
+    }
 }
 
 fn spec(request: &RunRequest, program: Program) -> Spec {

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use shieldx_types::{Event, FileChange, Kind};
+use shieldx_types::{Event, FileChange, Kind, Text};
 
 use super::{Judged, words};
+use crate::engine;
 
 /// Events by what they are about; everything borrows from the recording.
 #[derive(Debug)]
@@ -16,8 +17,8 @@ pub struct Digest<'a> {
     pub network: Vec<Group<'a>>,
     pub blocked: Vec<Group<'a>>,
     pub limits: Vec<(&'a str, &'a str)>,
-    /// How many calls the policy refused.
-    pub blocked_calls: u64,
+    /// Files that a detection points at, by path.
+    named: HashSet<&'a Text>,
 }
 
 /// Events that read the same.
@@ -35,12 +36,14 @@ impl<'a> Digest<'a> {
         let events = &judged.recording.events;
         let detections = judged.assessment.detections.iter().flat_map(|d| &d.events);
         let contributions = judged.assessment.contributions.iter().flat_map(|c| &c.events);
-        let blocked = || events.iter().filter(|event| event.blocked);
+        let evidence: HashSet<u64> = detections.chain(contributions).copied().collect();
+        let pointed = events.iter().filter(|event| evidence.contains(&event.id));
         Self {
-            evidence: detections.chain(contributions).copied().collect(),
+            named: pointed.flat_map(|event| changes(&event.kind)).collect(),
+            evidence,
             files: files(events),
             network: grouped(events.iter().filter(goes_out), words::event),
-            blocked: grouped(blocked(), call_name),
+            blocked: grouped(events.iter().filter(|event| refused(event)), call_name),
             limits: events
                 .iter()
                 .filter_map(|event| match &event.kind {
@@ -48,14 +51,58 @@ impl<'a> Digest<'a> {
                     _ => None,
                 })
                 .collect(),
-            blocked_calls: blocked().map(|event| event.count.max(1)).fold(0, u64::saturating_add),
         }
     }
 
     /// Whether an event is worth showing at its process.
     #[must_use]
     pub fn interesting(&self, event: &Event) -> bool {
-        self.evidence.contains(&event.id) || event.blocked || is_network(&event.kind)
+        let hidden =
+            |kind: &Kind| matches!(kind, Kind::Exec { memfd, deleted, .. } if *memfd || *deleted);
+        self.evidence.contains(&event.id)
+            || refused(event)
+            || is_network(&event.kind)
+            || hidden(&event.kind)
+    }
+
+    /// Whether a changed file must not disappear in a sum: a detection points at it, or it gives
+    /// its owner's rights to whoever runs it.
+    #[must_use]
+    pub fn notable(&self, change: &FileChange) -> bool {
+        self.named.contains(&change.path) || sets_id(change)
+    }
+}
+
+/// Whether the policy kept the sample from something it tried.
+#[must_use]
+pub fn refused(event: &Event) -> bool {
+    let fallback = match &event.kind {
+        Kind::Syscall { call, args, .. } => engine::is_fallback(call, args),
+        _ => false,
+    };
+    event.blocked && !fallback
+}
+
+/// Whether the file is setuid or setgid.
+#[must_use]
+pub fn sets_id(change: &FileChange) -> bool {
+    change.mode & 0o6000 != 0 && change.file_type == "file"
+}
+
+/// Paths that an event changes or leaves behind.
+fn changes(kind: &Kind) -> Vec<&Text> {
+    match kind {
+        Kind::FileChanged(change) => vec![&change.path],
+        Kind::Open { path, .. }
+        | Kind::Write { path, .. }
+        | Kind::Unlink { path, .. }
+        | Kind::Chmod { path, .. }
+        | Kind::Chown { path, .. }
+        | Kind::SetXattr { path, .. }
+        | Kind::SetTimes { path, .. }
+        | Kind::Truncate { path, .. } => vec![path],
+        Kind::Rename { from, to } | Kind::Link { from, to, .. } => vec![from, to],
+        _ => vec![],
     }
 }
 
@@ -82,7 +129,7 @@ fn is_network(kind: &Kind) -> bool {
 
 /// The last change of every path, in the order of the recording.
 fn files(events: &[Event]) -> Vec<&FileChange> {
-    let mut place: HashMap<&shieldx_types::Text, usize> = HashMap::new();
+    let mut place: HashMap<&Text, usize> = HashMap::new();
     let mut files: Vec<&FileChange> = Vec::new();
     for event in events {
         let Kind::FileChanged(change) = &event.kind else { continue };

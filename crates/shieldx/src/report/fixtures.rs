@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use shieldx_types::evidence::TypeCounters;
 use shieldx_types::run::Wall;
 use shieldx_types::{
-    Assessment, Contribution, Counters, Detection, Ending, Endpoint, Event, Evidence, FileChange,
-    Isolation, Kind, Level, Limits, Recording, Run, Task, Technique, Text, Tier, Verdict,
+    Access, Assessment, Contribution, Counters, Detection, Ending, Endpoint, Event, Evidence,
+    FileChange, Isolation, Kind, Level, Limits, Recording, Run, Task, Technique, Text, Tier,
+    Verdict,
 };
 
 use super::Judged;
@@ -164,7 +165,7 @@ fn detect(assessment: &mut Assessment, id: &str, title: &str, points: u32, event
     });
 }
 
-fn changed(path: &str, change: &str) -> Kind {
+pub(crate) fn changed(path: &str, change: &str) -> Kind {
     Kind::FileChanged(FileChange {
         path: Text::from(path),
         change: change.into(),
@@ -204,6 +205,53 @@ pub(crate) fn reverse_shell() -> (Recording, Assessment) {
         assessment(Verdict::Malicious, "Interactive shell on a socket and 1 more", &recording);
     detect(&mut assessment, "shell-on-socket", "Interactive shell on a socket", 62, &[6, 7]);
     detect(&mut assessment, "injection", "Process injection", 20, &[8, 9, 10]);
+    (recording, assessment)
+}
+
+/// A refused clone3 with these flags.
+pub(crate) fn clone3(script: &mut Script, pid: u32, flags: Vec<u64>) {
+    let kind = Kind::Syscall { call: "clone3".into(), args: flags, target: None };
+    let event = script.event(pid, 0, "node", kind);
+    (event.ret, event.blocked) = (Some(-38), true);
+}
+
+/// Two processes that do something among many that do not.
+pub(crate) fn busy_tree() -> (Recording, Assessment) {
+    let mut script = Script::new();
+    script.process(2, 0, &["make", "-j4"], 0);
+    script.process(3, 2, &["sh", "./configure"], 0);
+    for pid in 10..30 {
+        script.process(pid, if pid % 2 == 0 { 3 } else { pid - 1 }, &["bash", "./probe"], 0);
+    }
+    for pid in 30..40 {
+        script.process(pid, 2, &["/usr/bin/cc", "-c", &format!("{pid}.c")], 0);
+        script.process(pid + 10, pid, &["as"], 0);
+    }
+    script.process(50, 3, &["sh", "-c", "cat /etc/shadow"], 1);
+    script.process(51, 50, &["cat", "/etc/shadow"], 1);
+    for n in 1..=50 {
+        let ip = std::net::IpAddr::from([10, 0, 0, n]);
+        let peer = Endpoint::Inet { ip, port: 80 };
+        script.event(51, 50, "cat", Kind::Connect { peer }).ret = Some(-111);
+    }
+    let open = |path: &str, access| Kind::Open {
+        path: Text::from(path),
+        access,
+        create: access == Access::Write,
+        truncate: false,
+    };
+    let read = script.event(51, 50, "cat", open("/etc/shadow", Access::Read)).id;
+    let dropped = "/root/.local/share/a/rather/deep/place/below/the/home/of/someone/payload.bin";
+    let written = script.event(3, 2, "sh", open(dropped, Access::Write)).id;
+    clone3(&mut script, 3, vec![0x3d_0f00]);
+    clone3(&mut script, 3, vec![0x1000_0000]);
+    for n in 0..40 {
+        script.event(0, 0, "shieldx", changed(&format!("/work/build/{n}.o"), "created"));
+    }
+    script.event(0, 0, "shieldx", changed(dropped, "created"));
+    let recording = script.recording(&["make", "-j4"]);
+    let mut assessment = assessment(Verdict::Suspicious, "Password hashes read", &recording);
+    detect(&mut assessment, "shadow-read", "Password hashes read", 40, &[read, written]);
     (recording, assessment)
 }
 

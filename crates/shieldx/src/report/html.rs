@@ -2,20 +2,21 @@
 //! dark. The template escapes markup; everything a sample controls went through `Text` before.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use shieldx_types::{Detection, Event, FileChange, Level, Verdict};
+use shieldx_types::{Detection, Event, Level, Verdict};
 
-use super::digest::{Digest, Group};
-use super::tree::{self, End, Node};
+use super::digest::{self, Digest};
 use super::{Judged, terminal, words};
 
+mod files;
+mod processes;
 mod tables;
 
 const STYLE: &str = include_str!("html/style.css");
 
-/// Rows of the timeline.
-const TIMELINE_MAX: usize = 5_000;
-/// Processes of the tree.
-const PROCESSES_MAX: u64 = 2_000;
+/// Events from the start that are in the timeline.
+const TIMELINE_MAX: u64 = 5_000;
+/// Rows of the timeline with the evidence that came later.
+const ROWS_ALL_MAX: usize = 6_000;
 /// Rows of every other list.
 const ROWS_MAX: usize = 1_000;
 /// Characters of one value.
@@ -44,14 +45,16 @@ pub fn render(judged: &Judged<'_>) -> String {
             }
             body {
                 (banner(judged))
+                (contents(judged, &digest))
                 main {
-                    (reasons(judged))
-                    (processes(judged, &digest))
-                    (tables::files(&digest.files))
+                    (reasons(judged, &digest))
+                    (tables::limits(&digest))
+                    (processes::section(judged, &digest))
+                    (files::section(&digest))
                     (tables::groups("Network", "network", &digest.network))
                     (tables::groups("Blocked", "blocked", &digest.blocked))
                     (tables::output(judged))
-                    (tables::attack(judged))
+                    (tables::attack(judged, &digest))
                     (tables::isolation(judged))
                     (tables::counters(judged))
                     (timeline(judged, &digest))
@@ -79,8 +82,10 @@ fn banner(judged: &Judged<'_>) -> Markup {
     };
     html! {
         header class=(class) {
-            h1 { (assessment.verdict) }
-            p.reason { (words::safe(&assessment.reason)) }
+            div.headline {
+                h1 { (assessment.verdict) }
+                p.reason { (words::safe(&assessment.reason)) }
+            }
             p.command { code { (clip(&words::command(&run.command))) } }
             dl.facts {
                 div { dt { "Score" } dd { (assessment.score) "/100" } }
@@ -93,7 +98,7 @@ fn banner(judged: &Judged<'_>) -> Markup {
                 @if let Some(bytes) = run.memory_peak_bytes {
                     div { dt { "Memory" } dd { (words::size(bytes)) } }
                 }
-                div { dt { "Started" } dd { (words::safe(&run.started_at)) } }
+                div { dt { "Started" } dd { (clock(&run.started_at)) } }
             }
             @if assessment.evidence.level != Level::Full {
                 ul.evidence {
@@ -112,7 +117,32 @@ fn banner(judged: &Judged<'_>) -> Markup {
     }
 }
 
-fn reasons(judged: &Judged<'_>) -> Markup {
+/// Where everything is and how much of it there is.
+fn contents(judged: &Judged<'_>, digest: &Digest<'_>) -> Markup {
+    let count = |n: usize| Some(n as u64);
+    let sections = [
+        ("reasons", "Why", count(judged.assessment.detections.len())),
+        ("processes", "Processes", None),
+        ("files", "Files", count(digest.files.len())),
+        ("network", "Network", count(digest.network.len())),
+        ("blocked", "Blocked", count(digest.blocked.len())),
+        ("isolation", "Isolation", None),
+        ("completeness", "Completeness", None),
+        ("timeline", "Timeline", count(judged.recording.events.len())),
+    ];
+    html! {
+        nav {
+            @for (id, name, count) in sections {
+                a href=(format!("#{id}")) {
+                    (name)
+                    @if let Some(count) = count { " " span.count { (words::grouped(count)) } }
+                }
+            }
+        }
+    }
+}
+
+fn reasons(judged: &Judged<'_>, digest: &Digest<'_>) -> Markup {
     let assessment = judged.assessment;
     html! {
         section id="reasons" {
@@ -134,14 +164,16 @@ fn reasons(judged: &Judged<'_>) -> Markup {
                         (detection.weight_decibans) " dB · events "
                         @for (index, id) in detection.events.iter().enumerate() {
                             @if index > 0 { ", " }
-                            (event_link(judged, *id))
+                            (event_link(judged, digest, *id))
                         }
                         @let more = detection.event_count.saturating_sub(detection.events.len() as u64);
                         @if more > 0 { " and " (words::grouped(more)) " more" }
                     }
                 }
             }
-            p.meta { "The points of all detections sum to the score, " (assessment.score) "." }
+            @if !assessment.detections.is_empty() {
+                p.meta { "The points of all detections sum to the score, " (assessment.score) "." }
+            }
         }
     }
 }
@@ -154,78 +186,20 @@ fn points(judged: &Judged<'_>, detection: &Detection) -> u32 {
 }
 
 /// A link into the timeline, where that event has a row.
-fn event_link(judged: &Judged<'_>, id: u64) -> Markup {
-    let shown = id >= 1 && id <= judged.recording.events.len().min(TIMELINE_MAX) as u64;
+fn event_link(judged: &Judged<'_>, digest: &Digest<'_>, id: u64) -> Markup {
+    let exists = id >= 1 && id <= judged.recording.events.len() as u64;
     html! {
-        @if shown { a href=(format!("#e{id}")) { (id) } } @else { (id) }
+        @if exists && has_row(digest, id) { a href=(format!("#e{id}")) { (id) } } @else { (id) }
     }
 }
 
-fn processes(judged: &Judged<'_>, digest: &Digest<'_>) -> Markup {
-    let nodes = tree::build(&judged.recording.events, digest);
-    let total = tree::count(&nodes);
-    let mut budget = PROCESSES_MAX;
-    html! {
-        section id="processes" {
-            h2 { "Processes " span.count { (words::grouped(total)) } }
-            @if total == 0 { p.none { "None were recorded." } }
-            div.tree { (branch(judged, &nodes, &mut budget)) }
-            @if total > PROCESSES_MAX {
-                p.none { (words::grouped(total - PROCESSES_MAX)) " more are not shown." }
-            }
-        }
-    }
-}
-
-fn branch(judged: &Judged<'_>, nodes: &[Node<'_>], budget: &mut u64) -> Markup {
-    let mut items = Vec::new();
-    for node in nodes {
-        if *budget == 0 {
-            break;
-        }
-        *budget -= 1;
-        items.push(process(judged, node, budget));
-    }
-    html! {
-        @if !items.is_empty() { ul { @for item in items { li { (item) } } } }
-    }
-}
-
-fn process(judged: &Judged<'_>, node: &Node<'_>, budget: &mut u64) -> Markup {
-    let end = match node.end {
-        None => "running at the end".to_owned(),
-        Some(End::Code(code)) => format!("exit {code}"),
-        Some(End::Signal(signal)) => format!("killed by {}", words::signal(signal)),
-    };
-    html! {
-        code { (clip(&node.label)) }
-        span.meta {
-            " pid " (node.pid) " · uid " (node.uid) " · from "
-            (words::seconds(node.start_ns)) " s · " (end)
-            @if !node.earlier.is_empty() {
-                " · before: " (clip(&node.earlier.join(" → ")))
-            }
-        }
-        @if !node.events.is_empty() {
-            ul.events {
-                @for event in &node.events { li class=(row_class(event)) { (event_line(judged, event)) } }
-                @if node.more_events > 0 { li { "… " (words::grouped(node.more_events)) " more" } }
-            }
-        }
-        (branch(judged, &node.children, budget))
-    }
-}
-
-fn event_line(judged: &Judged<'_>, event: &Event) -> Markup {
-    html! {
-        (event_link(judged, event.id)) " " (clip(&words::event(event)))
-        @if event.count > 1 { " × " (words::grouped(event.count)) }
-        @if let Some(outcome) = words::outcome(event) { " " span.outcome { (outcome) } }
-    }
+/// The beginning of the run has rows, and all evidence however late it is.
+fn has_row(digest: &Digest<'_>, id: u64) -> bool {
+    id <= TIMELINE_MAX || digest.evidence.contains(&id)
 }
 
 fn row_class(event: &Event) -> &'static str {
-    if event.blocked { "blocked" } else { "" }
+    if digest::refused(event) { "blocked" } else { "" }
 }
 
 fn timeline(judged: &Judged<'_>, digest: &Digest<'_>) -> Markup {
@@ -233,26 +207,27 @@ fn timeline(judged: &Judged<'_>, digest: &Digest<'_>) -> Markup {
     html! {
         section id="timeline" {
             h2 { "Timeline " span.count { (words::grouped(events.len() as u64)) } }
-            @if events.len() > TIMELINE_MAX {
+            @if events.len() as u64 > TIMELINE_MAX {
                 p.none {
-                    "The first " (words::grouped(TIMELINE_MAX as u64)) " events are shown; "
-                    code { "--events FILE" } " writes all of them."
+                    "The first " (words::grouped(TIMELINE_MAX)) " events are shown, and evidence "
+                    "that came later; " code { "--events FILE" } " writes all of them."
                 }
             }
-            table {
+            table.timeline {
                 thead { tr {
-                    th { "id" } th { "seconds" } th { "pid" } th { "process" } th { "what" }
-                    th { "result" }
+                    th.number { "id" } th.number { "seconds" } th.number { "pid" }
+                    th { "process" } th { "what" } th { "result" }
                 } }
                 tbody {
-                    @for event in events.iter().take(TIMELINE_MAX) {
+                    @let rows = events.iter().filter(|event| has_row(digest, event.id));
+                    @for event in rows.take(ROWS_ALL_MAX) {
                         @let class = if digest.evidence.contains(&event.id) { "evidence" } else { row_class(event) };
                         tr id=(format!("e{}", event.id)) class=(class) {
-                            td { (event.id) }
-                            td { (words::seconds(event.time_ns)) }
-                            td { (event.task.pid) }
+                            td.number { (event.id) }
+                            td.number { (words::seconds(event.time_ns)) }
+                            td.number { (event.task.pid) }
                             td { (event.task.comm) }
-                            td {
+                            td.long {
                                 (clip(&words::event(event)))
                                 @if event.count > 1 { " × " (words::grouped(event.count)) }
                                 @if event.advisory {
@@ -260,12 +235,21 @@ fn timeline(judged: &Judged<'_>, digest: &Digest<'_>) -> Markup {
                                 }
                                 @if event.truncated { span.tag { "cut" } }
                             }
-                            td { (words::outcome(event).unwrap_or_default()) }
+                            td.short { (words::outcome(event).unwrap_or_default()) }
                         }
                     }
                 }
             }
         }
+    }
+}
+
+/// Seconds are enough for a reader; the report has the rest.
+fn clock(time: &str) -> String {
+    let time = words::safe(time);
+    match (time.split_once('.'), time.ends_with('Z')) {
+        (Some((seconds, _)), true) => format!("{}Z", clip(seconds)),
+        _ => clip(&time),
     }
 }
 

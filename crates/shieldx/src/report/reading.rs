@@ -1,10 +1,13 @@
 //! Reads a report or an event file back into a recording. The bytes are from outside: every size
 //! is bounded, and what is wrong is said with the line it is on.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, BufRead, Read};
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use shieldx_types::{Assessment, Recording};
 
 use super::document::{AssessOptions, Document, EVENTS_SCHEMA, Header, REPORT_SCHEMA, Trailer};
@@ -119,17 +122,54 @@ fn later(schema: &str, known: &str) -> bool {
 
 /// The `schema` member of the first JSON value, whatever else stands in it.
 fn schema_of(bytes: &[u8]) -> Result<String, Unreadable> {
-    #[derive(Deserialize)]
-    struct Named {
-        schema: Option<serde_json::Value>,
+    let mut found = None;
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let read = SchemaOnly { found: &mut found }.deserialize(&mut json);
+    let known = |schema: &String| [REPORT_SCHEMA, EVENTS_SCHEMA].contains(&schema.as_str());
+    match (read, found) {
+        (Ok(()), Some(schema)) => Ok(schema),
+        (Ok(()), None) => Err(Unreadable::NoSchema),
+        // Whatever is wrong with the rest: the rules it would have to follow are not known here.
+        (Err(_), Some(schema)) if !known(&schema) => Ok(schema),
+        (Err(error), _) if error.is_eof() => {
+            let blank = bytes.iter().all(u8::is_ascii_whitespace);
+            Err(if blank { Unreadable::Empty } else { Unreadable::CutOff { line: error.line() } })
+        }
+        (Err(error), _) => Err(not_json(&error)),
     }
-    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Named>();
-    match values.next() {
-        None => Err(Unreadable::Empty),
-        Some(Ok(Named { schema: Some(serde_json::Value::String(schema)) })) => Ok(schema),
-        Some(Ok(_)) => Err(Unreadable::NoSchema),
-        Some(Err(error)) if error.is_eof() => Err(Unreadable::CutOff { line: error.line() }),
-        Some(Err(error)) => Err(not_json(&error)),
+}
+
+/// Reads an object for its `schema` and keeps what it found when the object is broken further on.
+struct SchemaOnly<'a> {
+    found: &'a mut Option<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for SchemaOnly<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for SchemaOnly<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            if name != "schema" {
+                map.next_value::<IgnoredAny>()?;
+            } else if self.found.is_some() {
+                return Err(A::Error::custom("there are two schemas"));
+            } else if let Value::String(schema) = map.next_value()? {
+                *self.found = Some(schema);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -6,13 +6,14 @@ use std::fmt::Write as _;
 
 use shieldx_types::{Ending, FileChange, Level, Tier, Verdict};
 
-use super::digest::{Digest, Group};
+use super::digest::{self, Digest, Group};
+use super::folders::{self, Folder, Row};
 use super::tree;
 use super::{Judged, words};
 
 mod branches;
 
-use branches::Tree;
+use branches::{Extent, Tree};
 
 /// How to draw.
 #[derive(Debug, Clone, Copy)]
@@ -24,12 +25,34 @@ pub struct Style {
     pub hint: Option<&'static str>,
 }
 
-const TREE_LINES_MAX: usize = 40;
-/// When nothing is worth pointing at.
-const TREE_LINES_PLAIN_MAX: usize = 6;
-const FILES_MAX: usize = 15;
-const NETWORK_MAX: usize = 10;
-const BLOCKED_MAX: usize = 10;
+/// How long the parts of a report may be.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    tree: Extent,
+    files: usize,
+    network: usize,
+    blocked: usize,
+}
+
+/// When there is something to point at.
+const TELLING: Bounds = Bounds {
+    tree: Extent { lines_max: 40, whole_max: 16, events: true },
+    files: 15,
+    network: 10,
+    blocked: 10,
+};
+/// When there is not.
+const PLAIN: Bounds = Bounds {
+    tree: Extent { lines_max: 5, whole_max: 5, events: false },
+    files: 3,
+    network: 2,
+    blocked: 3,
+};
+const LIMITS_MAX: usize = 10;
+/// Files that are shown by themselves because something points at them.
+const NOTABLE_FILES_MAX: usize = 8;
+/// A path is not shortened below this for the sake of a hash.
+const PATH_CHARS_MIN: usize = 40;
 const REASONS_MAX: usize = 20;
 const PARAGRAPH_LINES_MAX: usize = 6;
 const SUMMARY_INDENT: usize = 17;
@@ -40,15 +63,17 @@ const LABEL: usize = 11;
 #[must_use]
 pub fn render(judged: &Judged<'_>, style: Style) -> String {
     let digest = Digest::new(judged);
+    let bounds = if judged.assessment.detections.is_empty() { PLAIN } else { TELLING };
     let mut page = Page { out: String::new(), style };
     page.verdict(judged);
     page.reasons(judged);
-    page.processes(judged, &digest);
-    page.files(&digest.files);
-    page.groups("network", &digest.network, NETWORK_MAX);
-    page.blocked(&digest);
-    for (limit, detail) in digest.limits.iter().take(BLOCKED_MAX) {
-        page.row("limit", &format!("{} reached: {}", words::safe(limit), words::safe(detail)));
+    page.processes(judged, &digest, bounds.tree);
+    page.files(&digest, bounds.files);
+    page.network(&digest.network, bounds.network);
+    page.blocked(&digest.blocked, bounds.blocked);
+    for (limit, detail) in digest.limits.iter().take(LIMITS_MAX) {
+        let (label, text) = words::limit(limit, detail);
+        page.paragraph(label, &text);
     }
     page.evidence(judged);
     if let Some(hint) = style.hint.filter(|_| judged.assessment.verdict != Verdict::Benign) {
@@ -101,14 +126,19 @@ impl Page {
 
     /// A section's name on the left and one line of it on the right.
     fn row(&mut self, label: &str, text: &str) {
-        let text = words::cut(text, self.style.width.saturating_sub(LABEL + 2));
+        let text = words::cut_middle(text, self.room());
         let label = self.paint("2", &format!("{label:<LABEL$}"));
         self.line(&format!("  {label}{text}"));
     }
 
+    /// Characters beside the label.
+    fn room(&self) -> usize {
+        self.style.width.saturating_sub(LABEL + 2)
+    }
+
     /// A sentence that is worth reading to its end, over as many lines as it needs.
     fn paragraph(&mut self, label: &str, text: &str) {
-        let lines = words::wrap(text, self.style.width.saturating_sub(LABEL + 2));
+        let lines = words::wrap(text, self.room());
         for (index, line) in lines.iter().take(PARAGRAPH_LINES_MAX).enumerate() {
             self.row(if index == 0 { label } else { "" }, line);
         }
@@ -207,26 +237,21 @@ impl Page {
         }
     }
 
-    fn processes(&mut self, judged: &Judged<'_>, digest: &Digest<'_>) {
+    fn processes(&mut self, judged: &Judged<'_>, digest: &Digest<'_>, extent: Extent) {
         let nodes = tree::build(&judged.recording.events, digest);
         let count = tree::count(&nodes);
         if count == 0 {
             return;
         }
-        let plain = judged.assessment.detections.is_empty() && digest.blocked.is_empty();
         if let [node] = nodes.as_slice()
-            && plain
             && count == 1
-            && node.events.is_empty()
+            && (!extent.events || node.events.is_empty())
         {
-            self.row("process", &node.label);
+            self.row("process", &words::cut(&node.label, self.room()));
             return;
         }
         self.line("");
-        let budget = if plain { TREE_LINES_PLAIN_MAX } else { TREE_LINES_MAX };
-        let evidence = &digest.evidence;
-        let mut tree = Tree { lines: Vec::new(), budget, left_out: 0, page: self, evidence };
-        tree.list(&nodes, "", true);
+        let tree = Tree::draw(&nodes, self, &digest.evidence, extent);
         let (lines, left_out) = (tree.lines, tree.left_out);
         for line in lines {
             self.line(&line);
@@ -237,40 +262,64 @@ impl Page {
         self.line("");
     }
 
-    fn files(&mut self, files: &[&FileChange]) {
-        if files.is_empty() {
-            return;
-        }
+    /// Those that something points at by themselves, the others summed up by folder.
+    fn files(&mut self, digest: &Digest<'_>, max: usize) {
+        let (notable, rest): (Vec<&FileChange>, Vec<&FileChange>) =
+            digest.files.iter().partition(|change| digest.notable(change));
+        let (notable, unnamed) =
+            notable.split_at_checked(NOTABLE_FILES_MAX).unwrap_or((&notable, &[]));
+        let rest: Vec<&FileChange> = unnamed.iter().copied().chain(rest).collect();
+        let rows = folders::rows(&rest, max.saturating_sub(notable.len()).max(2));
         let mut label = "files";
-        for change in files.iter().take(FILES_MAX) {
-            let size = if change.file_type == "file" {
-                words::size(change.size_bytes)
-            } else {
-                words::safe(&change.file_type)
+        let notable = notable.iter().map(|change| Row::File(change));
+        for row in notable.chain(rows).take(2 * max) {
+            let text = match row {
+                Row::File(change) => self.file(change),
+                Row::Folder(folder) => self.folder(&folder),
             };
-            let hash = change.sha256.as_deref().map_or_else(String::new, |hash| {
-                let short: String = words::safe(hash).chars().take(12).collect();
-                format!("  sha256 {short}…")
-            });
-            let target =
-                change.link_target.as_ref().map_or_else(String::new, |to| format!(" → {to}"));
-            let special = if change.mode & 0o6000 != 0 && change.file_type == "file" {
-                "  SETUID/SETGID"
-            } else {
-                ""
-            };
-            let what = words::safe(&change.change);
-            self.row(label, &format!("{what:<9} {}{target}  {size}{hash}{special}", change.path));
+            self.row(label, &text);
             label = "";
-        }
-        let more = files.len().saturating_sub(FILES_MAX);
-        if more > 0 {
-            self.row("", &format!("… {} more, see --html", words::grouped(more as u64)));
         }
     }
 
-    fn groups(&mut self, label: &str, groups: &[Group<'_>], max: usize) {
-        let mut label = label;
+    fn file(&self, change: &FileChange) -> String {
+        let size = if change.file_type == "file" {
+            words::size(change.size_bytes)
+        } else {
+            words::safe(&change.file_type)
+        };
+        let special = if digest::sets_id(change) { "  SETUID/SETGID" } else { "" };
+        let what = format!("{:<9}", words::safe(&change.change));
+        let path = change.path.to_string();
+        let room =
+            self.room().saturating_sub(what.chars().count() + size.len() + special.len() + 3);
+        if let Some(target) = &change.link_target {
+            let (half, target) = (room.saturating_sub(3) / 2, target.to_string());
+            let (path, target) = (words::path(&path, half), words::path(&target, half));
+            return format!("{what} {path} → {target}  {size}");
+        }
+        let mut facts = format!("{size}{special}");
+        let mut room = room;
+        if let Some(hash) = change.sha256.as_deref() {
+            let short: String = words::safe(hash).chars().take(12).collect();
+            let hash = format!("  sha256 {short}…");
+            let beside = room.saturating_sub(hash.chars().count());
+            if beside >= path.chars().count().min(PATH_CHARS_MIN) {
+                (facts, room) = (format!("{size}{hash}{special}"), beside);
+            }
+        }
+        format!("{what} {}  {facts}", words::path(&path, room))
+    }
+
+    fn folder(&self, folder: &Folder<'_>) -> String {
+        let (what, sum) = (format!("{:<9}", folder.change()), folder.sum());
+        let room = self.room().saturating_sub(what.chars().count() + sum.chars().count() + 3);
+        let path = if folder.path.is_empty() { "here".to_owned() } else { folder.path.to_string() };
+        format!("{what} {}  {sum}", words::path(&path, room.max(16)))
+    }
+
+    fn network(&mut self, groups: &[Group<'_>], max: usize) {
+        let mut label = "network";
         for group in groups.iter().take(max) {
             let times = if group.calls > 1 {
                 format!("{} × ", words::grouped(group.calls))
@@ -278,39 +327,30 @@ impl Page {
                 String::new()
             };
             let outcome = group.outcome.as_ref().map_or_else(String::new, |o| format!("  {o}"));
-            self.row(label, &format!("{times}{}{outcome}", group.words));
+            let task = &group.first.task;
+            let first = if group.calls > 1 { "first by" } else { "by" };
+            let by = format!("  {first} {} (pid {})", task.comm, task.pid);
+            self.row(label, &format!("{times}{}{outcome}{by}", group.words));
             label = "";
         }
-        let more = groups.len().saturating_sub(max);
-        if more > 0 {
-            self.row("", &format!("… {} more, see --html", words::grouped(more as u64)));
-        }
+        self.more(groups.len().saturating_sub(max));
     }
 
-    fn blocked(&mut self, digest: &Digest<'_>) {
-        if digest.blocked.is_empty() {
-            return;
-        }
-        let mut kinds: Vec<String> = digest
-            .blocked
-            .iter()
-            .take(BLOCKED_MAX)
-            .map(|group| {
-                let outcome = group.outcome.as_deref().unwrap_or("");
-                let errno = outcome.strip_prefix("blocked, ").unwrap_or("");
-                format!("{} × {} {errno}", words::grouped(group.calls), group.words)
-                    .trim_end()
-                    .to_owned()
-            })
-            .collect();
-        let more = digest.blocked.len().saturating_sub(BLOCKED_MAX);
-        if more > 0 {
-            kinds.push(format!("{} more kinds", words::grouped(more as u64)));
-        }
+    fn blocked(&mut self, groups: &[Group<'_>], max: usize) {
         let mut label = "blocked";
-        for kind in kinds {
-            self.row(label, &kind);
+        for group in groups.iter().take(max) {
+            let outcome = group.outcome.as_deref().unwrap_or("");
+            let errno = outcome.strip_prefix("blocked, ").unwrap_or("");
+            let kind = format!("{} × {} {errno}", words::grouped(group.calls), group.words);
+            self.row(label, kind.trim_end());
             label = "";
+        }
+        self.more(groups.len().saturating_sub(max));
+    }
+
+    fn more(&mut self, left_out: usize) {
+        if left_out > 0 {
+            self.row("", &format!("… {} more, see --html", words::grouped(left_out as u64)));
         }
     }
 

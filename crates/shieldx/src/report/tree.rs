@@ -28,6 +28,10 @@ pub struct Node<'a> {
     pub events: Vec<&'a Event>,
     /// How many more there were.
     pub more_events: u64,
+    /// Execs that the label already tells and that a detection rests on.
+    pub marks: Vec<u64>,
+    /// Whether something worth pointing at happened here or below.
+    pub busy: bool,
     pub children: Vec<Node<'a>>,
 }
 
@@ -40,6 +44,10 @@ pub enum End {
 
 /// Events kept per process.
 pub const EVENTS_MAX: usize = 40;
+/// Evidence still finds room among as much of everything else.
+const EVENTS_WITH_EVIDENCE_MAX: usize = 2 * EVENTS_MAX;
+/// Program names told of processes that are only counted.
+const PROGRAMS_MAX: usize = 5;
 /// Deeper descendants are shown at this depth; a tree can be as deep as the pid limit.
 const DEPTH_MAX: usize = 32;
 
@@ -54,6 +62,7 @@ struct Draft<'a> {
     end: Option<End>,
     events: Vec<&'a Event>,
     more_events: u64,
+    marks: Vec<u64>,
 }
 
 /// All processes, as the trees of those without a known parent.
@@ -82,6 +91,48 @@ pub fn build<'a>(events: &'a [Event], digest: &Digest<'_>) -> Vec<Node<'a>> {
 #[must_use]
 pub fn count(nodes: &[Node<'_>]) -> u64 {
     nodes.iter().map(|node| 1 + count(&node.children)).sum()
+}
+
+/// Trees without anything to note, in one sentence: `56 more processes, nothing to note: bash × 50,
+/// readlink × 6`.
+#[must_use]
+pub fn quiet(nodes: &[&Node<'_>]) -> String {
+    let mut programs: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut open = nodes.to_vec();
+    let mut total = 0_u64;
+    while let Some(node) = open.pop() {
+        total += 1;
+        *programs.entry(node.program()).or_default() += 1;
+        open.extend(&node.children);
+    }
+    let mut programs: Vec<(&str, u64)> = programs.into_iter().collect();
+    programs.sort_by_key(|&(name, times)| (std::cmp::Reverse(times), name));
+    let more = programs.len() > PROGRAMS_MAX;
+    let names: Vec<String> = programs
+        .iter()
+        .take(PROGRAMS_MAX)
+        .map(|&(name, times)| match times {
+            1 => name.to_owned(),
+            _ => format!("{name} × {}", words::grouped(times)),
+        })
+        .collect();
+    let total = words::plural(total, "more process", "more processes");
+    let rest = if more { " …" } else { "" };
+    format!("{total}, nothing to note: {}{rest}", names.join(", "))
+}
+
+impl Node<'_> {
+    #[must_use]
+    pub fn key(&self) -> (u32, u64) {
+        (self.pid, self.start_ns)
+    }
+
+    /// The name of its program, without folder and arguments.
+    #[must_use]
+    pub fn program(&self) -> &str {
+        let word = self.label.split(' ').next().unwrap_or_default();
+        word.rsplit('/').next().unwrap_or(word)
+    }
 }
 
 fn drafts<'a>(events: &'a [Event], digest: &Digest<'_>) -> HashMap<Key, Draft<'a>> {
@@ -124,8 +175,12 @@ fn drafts<'a>(events: &'a [Event], digest: &Digest<'_>) -> HashMap<Key, Draft<'a
         }
         let shown_by_label = matches!(event.kind, Kind::Exec { memfd: false, deleted: false, .. })
             && event.happened();
-        if digest.interesting(event) && !shown_by_label {
-            if draft.events.len() < EVENTS_MAX {
+        let evidence = digest.evidence.contains(&event.id);
+        let room = if evidence { EVENTS_WITH_EVIDENCE_MAX } else { EVENTS_MAX };
+        if shown_by_label {
+            draft.marks.extend(evidence.then_some(event.id));
+        } else if digest.interesting(event) {
+            if draft.events.len() < room {
                 draft.events.push(event);
             } else {
                 draft.more_events += 1;
@@ -161,9 +216,14 @@ fn grow<'a>(
     if depth >= DEPTH_MAX {
         below = flatten(below, children);
     }
-    let children =
+    let children: Vec<Node<'a>> =
         below.into_iter().filter_map(|child| grow(child, drafts, children, depth + 1)).collect();
     Some(Node {
+        busy: draft.end.is_some_and(crashed)
+            || !draft.events.is_empty()
+            || !draft.marks.is_empty()
+            || children.iter().any(|child| child.busy),
+        marks: draft.marks,
         pid: key.0,
         uid: draft.uid,
         start_ns: key.1,
@@ -174,6 +234,20 @@ fn grow<'a>(
         more_events: draft.more_events,
         children,
     })
+}
+
+/// Ends that are the process's own fault, and not that of a pipe, a limit or a time-out.
+fn crashed(end: End) -> bool {
+    const FAULTS: [i32; 7] = [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGILL,
+        libc::SIGFPE,
+        libc::SIGABRT,
+        libc::SIGSYS,
+        libc::SIGTRAP,
+    ];
+    matches!(end, End::Signal(signal) if FAULTS.contains(&signal))
 }
 
 /// All descendants in one list, so that recursion stays bounded.

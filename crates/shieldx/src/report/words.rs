@@ -9,7 +9,7 @@ mod numbers;
 
 use names::dns;
 pub use names::{errno, signal};
-pub use numbers::{cut, grouped, plural, seconds, size, time, wrap};
+pub use numbers::{cut, cut_middle, grouped, path, plural, seconds, size, time, wrap};
 
 /// What an event says, in one line without its result.
 #[must_use]
@@ -168,6 +168,16 @@ fn process(kind: &Kind) -> String {
         },
         Kind::LimitReached { limit, detail } => format!("limit {}: {}", safe(limit), safe(detail)),
         other => other.name().to_owned(),
+    }
+}
+
+/// A limit that was reached, as a label and a sentence.
+#[must_use]
+pub fn limit(limit: &str, detail: &str) -> (&'static str, String) {
+    match limit {
+        // Nothing was asked for too much: the runner's detail tells what happened.
+        "survivors" => ("survivors", safe(detail)),
+        _ => ("limit", format!("{} reached: {}", safe(limit), safe(detail))),
     }
 }
 

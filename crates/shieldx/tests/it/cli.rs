@@ -247,6 +247,24 @@ fn a_full_disk_leaves_no_partial_report() {
     assert_eq!(left, 0, "half a report stayed");
 }
 
+/// `echo x >/dev/full` fails in a shell; under `shieldx` it must not look like an empty output.
+#[test]
+fn output_that_cannot_be_passed_on_is_told() {
+    let desk = Desk::new();
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for words in [&["run", "--", "echo", "x"][..], &["run", "--quiet", "--", "echo", "x"]] {
+        let output = desk.command(words).stdout(full()).output().unwrap();
+        expect(&output, 125, "standard output could not be written: No space left on device");
+    }
+    let quiet = ["run", "-q", "--", "sh", "-c", "echo x >&2; exit 3"];
+    let output = desk.command(&quiet).stderr(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(125), "standard error counts as well");
+    let output = desk.command(&["run", "--", "true"]).stdout(full()).output().unwrap();
+    expect(&output, 0, "exit 0");
+    let output = desk.command(&["run", "--json", "--", "true"]).stdout(full()).output().unwrap();
+    expect(&output, 125, "standard output was not written: No space left on device");
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_crash() {
     let desk = Desk::new();

@@ -71,7 +71,10 @@ pub(super) fn append(
     if survivors {
         limit(
             "survivors",
-            format!("still running {} ms after the command's end", LINGER.as_millis()),
+            format!(
+                "the command left processes running; they were watched {} s and killed",
+                LINGER.as_secs_f32()
+            ),
         );
     }
     if recording.run.ending == Ending::TimedOut {

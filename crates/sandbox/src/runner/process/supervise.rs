@@ -62,11 +62,13 @@ pub(crate) struct Capture {
     kept: Vec<u8>,
     total: u64,
     limit: u64,
+    /// Why nothing more could be passed on.
+    failed: Option<io::Error>,
 }
 
 impl Capture {
     pub(crate) fn new(fd: OwnedFd, pass: Option<libc::c_int>, limit: u64) -> Self {
-        Self { fd: Some(fd), pass, kept: Vec::new(), total: 0, limit }
+        Self { fd: Some(fd), pass, kept: Vec::new(), total: 0, limit, failed: None }
     }
 
     fn pump(&mut self) {
@@ -85,11 +87,16 @@ impl Capture {
         self.kept.extend_from_slice(chunk.get(..kept).unwrap_or(&[]));
         self.total += count as u64;
         if let Some(pass) = self.pass
-            && sys::write_stream(pass, &chunk).is_err()
+            && let Err(error) = sys::write_stream(pass, &chunk)
         {
             // The reader of our output is gone: so is the reader of the command's.
             self.fd = None;
+            self.failed = (error.kind() != io::ErrorKind::BrokenPipe).then_some(error);
         }
+    }
+
+    fn failure(&self, name: &str) -> Option<String> {
+        self.failed.as_ref().map(|error| format!("{name} could not be written: {error}"))
     }
 }
 
@@ -204,7 +211,9 @@ impl Loop<'_> {
             (None, false, None) => Ending::Signaled { signal: libc::SIGKILL },
         };
         let lost = !state.killed && state.status.is_none();
+        let failure = self.stdout.failure("standard output");
         let output = Output {
+            not_passed_on: failure.or_else(|| self.stderr.failure("standard error")),
             truncated: self.stdout.total > self.stdout.kept.len() as u64
                 || self.stderr.total > self.stderr.kept.len() as u64,
             stdout_bytes: self.stdout.total,

@@ -1,49 +1,26 @@
-//! The page's tables: files, network, refusals, output, techniques, walls and counters.
+//! The page's tables: limits, network, refusals, output, techniques, walls and counters.
 
+use super::super::digest::Group;
 use super::{
-    Detection, FileChange, Group, Judged, Markup, PreEscaped, ROWS_MAX, clip, event_link, html,
-    points, rest, words,
+    Detection, Digest, Judged, Markup, PreEscaped, ROWS_MAX, clip, event_link, html, points, rest,
+    words,
 };
 
 /// Characters of a captured stream that are shown.
 const OUTPUT_CHARS_MAX: usize = 20_000;
 
-pub(super) fn files(files: &[&FileChange]) -> Markup {
+/// Limits that were reached: they say how far the rest can be trusted.
+pub(super) fn limits(digest: &Digest<'_>) -> Markup {
     html! {
-        section id="files" {
-            h2 { "Files changed " span.count { (words::grouped(files.len() as u64)) } }
-            @if files.is_empty() { p.none { "Nothing was changed." } } @else {
-                table {
-                    thead { tr {
-                        th { "change" } th { "path" } th { "type" } th { "size" } th { "mode" }
-                        th { "entropy" } th { "sha256" }
-                    } }
-                    tbody { @for change in files.iter().take(ROWS_MAX) { (file(change)) } }
-                }
-                (rest(files.len()))
-            }
-        }
-    }
-}
-
-fn file(change: &FileChange) -> Markup {
-    let special = change.mode & 0o6000 != 0 && change.file_type == "file";
-    html! {
-        tr class=(if special { "evidence" } else { "" }) {
-            td { (words::safe(&change.change)) }
-            td {
-                code { (clip(&change.path.to_string())) }
-                @if let Some(target) = &change.link_target { " → " code { (clip(&target.to_string())) } }
-            }
-            td { (words::safe(&change.file_type)) }
-            td.number { (words::size(change.size_bytes)) }
-            td.number { (format!("{:04o}", change.mode & 0o7777)) }
-            td.number {
-                @if let Some(millibits) = change.entropy_millibits {
-                    (format!("{}.{:03}", millibits / 1000, millibits % 1000))
+        @if !digest.limits.is_empty() {
+            section id="limits" {
+                h2 { "Limits" }
+                ul {
+                    @for (limit, detail) in digest.limits.iter().take(ROWS_MAX) {
+                        li { (clip(&words::limit(limit, detail).1)) }
+                    }
                 }
             }
-            td { @if let Some(hash) = &change.sha256 { code.hash { (clip(&words::safe(hash))) } } }
         }
     }
 }
@@ -54,14 +31,14 @@ pub(super) fn groups(title: &str, id: &str, groups: &[Group<'_>]) -> Markup {
             h2 { (title) " " span.count { (words::grouped(groups.len() as u64)) } }
             @if groups.is_empty() { p.none { "Nothing." } } @else {
                 table {
-                    thead { tr { th { "times" } th { "what" } th { "result" } th { "first by" } } }
+                    thead { tr { th.number { "times" } th { "what" } th { "result" } th { "first by" } } }
                     tbody {
                         @for group in groups.iter().take(ROWS_MAX) {
                             tr {
                                 td.number { (words::grouped(group.calls)) }
-                                td { (clip(&group.words)) }
-                                td { (group.outcome.as_deref().unwrap_or("")) }
-                                td { (group.first.task.comm) " (" (group.first.task.pid) ")" }
+                                td.long { (clip(&group.words)) }
+                                td.short { (group.outcome.as_deref().unwrap_or("")) }
+                                td.short { (group.first.task.comm) " (" (group.first.task.pid) ")" }
                             }
                         }
                     }
@@ -82,11 +59,14 @@ pub(super) fn output(judged: &Judged<'_>) -> Markup {
         section id="output" {
             h2 { "Output" }
             @for (name, text, bytes) in streams {
-                details {
-                    summary { (name) " · " (words::size(bytes)) }
-                    pre { (lines(text)) }
+                @if bytes == 0 { p.none { (name) ": nothing." } } @else {
+                    details {
+                        summary { (name) " · " (words::size(bytes)) }
+                        pre { (lines(text)) }
+                    }
                 }
             }
+            @if let Some(reason) = &output.not_passed_on { p.none { (clip(&words::safe(reason))) } }
             @if output.truncated { p.none { "The output was longer than its limit and was cut." } }
         }
     }
@@ -105,7 +85,7 @@ fn lines(text: &shieldx_types::Text) -> String {
     words::cut(out.trim_end(), OUTPUT_CHARS_MAX).into_owned()
 }
 
-pub(super) fn attack(judged: &Judged<'_>) -> Markup {
+pub(super) fn attack(judged: &Judged<'_>, digest: &Digest<'_>) -> Markup {
     let mut detections: Vec<&Detection> = judged.assessment.detections.iter().collect();
     detections.sort_by(|a, b| a.technique.id.cmp(&b.technique.id));
     html! {
@@ -115,17 +95,17 @@ pub(super) fn attack(judged: &Judged<'_>) -> Markup {
                 table {
                     thead { tr {
                         th { "technique" } th { "name" } th { "tactic" } th { "detector" }
-                        th { "points" } th { "first event" }
+                        th.number { "points" } th.number { "first event" }
                     } }
                     tbody {
                         @for detection in detections {
                             tr {
-                                td { code { (words::safe(&detection.technique.id)) } }
-                                td { (words::safe(&detection.technique.name)) }
-                                td { (words::safe(&detection.technique.tactic)) }
-                                td { (words::safe(&detection.detector)) }
+                                td.short { (words::safe(&detection.technique.id)) }
+                                td.long { (words::safe(&detection.technique.name)) }
+                                td.short { (words::safe(&detection.technique.tactic)) }
+                                td.short { (words::safe(&detection.detector)) }
                                 td.number { (points(judged, detection)) }
-                                td { @if let Some(id) = detection.events.first() { (event_link(judged, *id)) } }
+                                td.number { @if let Some(id) = detection.events.first() { (event_link(judged, digest, *id)) } }
                             }
                         }
                     }
@@ -152,7 +132,7 @@ pub(super) fn isolation(judged: &Judged<'_>) -> Markup {
                         tr class=(if wall.on { "" } else { "blocked" }) {
                             td { (words::safe(&wall.name)) }
                             td { (if wall.on { "yes" } else { "no" }) }
-                            td { (clip(&words::safe(&wall.detail))) }
+                            td.long { (clip(&words::safe(&wall.detail))) }
                         }
                     }
                 }
@@ -181,15 +161,15 @@ pub(super) fn counters(judged: &Judged<'_>) -> Markup {
                 "seen = received + dropped + aggregated, for every type"
                 @if !counters.balanced() { strong { " – does not add up" } }
             }
-            table {
+            table.narrow {
                 thead { tr {
-                    th { "type" } th { "seen" } th { "sent" } th { "received" } th { "dropped" }
-                    th { "aggregated" } th { "truncated" }
+                    th { "type" } th.number { "seen" } th.number { "sent" } th.number { "received" }
+                    th.number { "dropped" } th.number { "aggregated" } th.number { "truncated" }
                 } }
                 tbody {
                     @for (name, c) in counters.by_type.iter().take(ROWS_MAX) {
                         tr {
-                            td { (words::safe(name)) }
+                            td { (clip(&words::safe(name))) }
                             (number(c.seen)) (number(c.sent)) (number(c.received)) (number(c.dropped))
                             (number(c.aggregated)) (number(c.truncated))
                         }

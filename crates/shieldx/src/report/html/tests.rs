@@ -1,6 +1,6 @@
 //! The page holds what the sample wrote only as text.
 
-use super::super::fixtures::{hostile_names, judged, reverse_shell};
+use super::super::fixtures::{busy_tree, hostile_names, judged, reverse_shell};
 use super::render;
 
 #[test]
@@ -29,6 +29,32 @@ fn the_page_stands_alone() {
 }
 
 #[test]
+fn quiet_branches_are_closed_and_evidence_is_open() {
+    let (recording, assessment) = busy_tree();
+    let page = render(&judged(&recording, &assessment));
+    let closed = page.find("20 more processes, nothing to note: bash × 20").expect("a sum");
+    let evidence = page.find("open /etc/shadow").expect("the evidence");
+    assert!(evidence < closed, "what matters is above");
+    assert!(page.contains("href=\"#e"), "and leads into the timeline");
+    assert_eq!(page.matches("<details").count(), page.matches("</details>").count());
+    // A thread that the C library asks for in two ways is in the timeline and nowhere else.
+    assert!(page.contains("Blocked <span class=\"count\">1</span>"));
+    assert_eq!(page.matches("clone3").count(), 4, "two events, one tree line, one blocked row");
+}
+
+#[test]
+fn late_evidence_still_has_a_row() {
+    let (mut recording, mut assessment) = reverse_shell();
+    let event = recording.events.last().unwrap().clone();
+    for id in recording.events.len() as u64 + 1..=20_000 {
+        recording.events.push(shieldx_types::Event { id, ..event.clone() });
+    }
+    assessment.detections[0].events = vec![19_999];
+    let page = render(&judged(&recording, &assessment));
+    assert!(page.contains("href=\"#e19999\"") && page.contains("<tr id=\"e19999\""));
+}
+
+#[test]
 fn a_long_recording_makes_a_bounded_page() {
     let (mut recording, assessment) = reverse_shell();
     let event = recording.events.last().unwrap().clone();
@@ -36,6 +62,6 @@ fn a_long_recording_makes_a_bounded_page() {
         recording.events.push(shieldx_types::Event { id, ..event.clone() });
     }
     let page = render(&judged(&recording, &assessment));
-    assert_eq!(page.matches("<tr id=\"e").count(), super::TIMELINE_MAX);
+    assert_eq!(page.matches("<tr id=\"e").count() as u64, super::TIMELINE_MAX);
     assert!(page.contains("The first 5,000 events are shown"));
 }

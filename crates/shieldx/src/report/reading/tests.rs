@@ -79,6 +79,24 @@ fn another_version_is_refused_by_name() {
         );
         assert!(error.hint().unwrap().contains("newer shieldx"));
     }
+    // Half a file of another version is still of another version.
+    let [report, events] = files().map(|file| String::from_utf8(file).unwrap());
+    for (file, from, to) in [
+        (&report, "shieldx.report/1", "shieldx.report/2"),
+        (&events, "shieldx.events/1", "shieldx.events/3"),
+    ] {
+        let newer = file.replacen(from, to, 1);
+        let schema_end = newer.find(to).unwrap() + to.len() + 1;
+        for end in [schema_end, schema_end + 1, schema_end + 40, newer.len() / 2] {
+            let error = read(&newer.as_bytes()[..end]).unwrap_err();
+            assert!(
+                matches!(&error, Unreadable::UnknownSchema { newer: true, found } if found == to),
+                "cut at {end}: {error}"
+            );
+        }
+        let error = read(&newer.as_bytes()[..schema_end - 3]).unwrap_err();
+        assert!(matches!(error, Unreadable::CutOff { line: 1 }), "{error}");
+    }
     let strange = br#"{"schema":"other/9","x":1}"#;
     assert!(matches!(read(&strange[..]), Err(Unreadable::UnknownSchema { newer: false, .. })));
     let unknown_shape = br#"{"schema":"shieldx.report/2","verdict":7,"events":"elsewhere"}"#;

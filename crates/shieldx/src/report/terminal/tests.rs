@@ -2,7 +2,9 @@
 
 use shieldx_types::{Assessment, Ending, Kind, Level, Recording, Tier, Verdict};
 
-use super::super::fixtures::{Script, assessment, hostile_names, judged, reverse_shell};
+use super::super::fixtures::{
+    Script, assessment, busy_tree, changed, clone3, hostile_names, judged, reverse_shell,
+};
 use super::{Style, render};
 
 fn check(name: &str, recording: &Recording, assessment: &Assessment) -> String {
@@ -40,6 +42,61 @@ fn a_quiet_run_is_told_in_a_few_lines() {
     let assessment = assessment(Verdict::Benign, reason, &recording);
     let text = check("quiet", &recording, &assessment);
     assert!(text.lines().count() <= 12);
+}
+
+#[test]
+fn a_quiet_run_of_many_processes_and_files_is_told_in_a_few_lines() {
+    let mut script = Script::new();
+    script.process(2, 0, &["pip", "install", "./pk.whl"], 0);
+    for pid in 3..45 {
+        script.process(pid, pid - 1, &["bash", "/opt/env/bin/hook"], 0);
+    }
+    for n in 0..300 {
+        let path = format!("/opt/environment/lib/python3.11/site-packages/pk/module{n}.py");
+        script.event(0, 0, "shieldx", changed(&path, "created"));
+    }
+    script.event(0, 0, "shieldx", changed("/opt/environment/bin/pk", "created"));
+    let mut recording = script.recording(&["pip", "install", "./pk.whl"]);
+    recording.run.isolation.walls.pop();
+    let reason = "nothing was detected and nothing was lost";
+    let assessment = assessment(Verdict::Benign, reason, &recording);
+    let text = check("quiet-install", &recording, &assessment);
+    assert!(text.lines().count() <= 12);
+}
+
+#[test]
+fn evidence_is_shown_with_its_path_and_the_rest_is_summed_up() {
+    let (recording, assessment) = busy_tree();
+    check("busy", &recording, &assessment);
+}
+
+/// What is refused only so that the C library asks in an older way is no attempt.
+#[test]
+fn a_thread_is_no_attempt_and_a_namespace_is() {
+    for (flags, attempt) in [(vec![0x3d_0f00], false), (vec![0x1000_0000], true), (vec![], true)] {
+        let mut script = Script::new();
+        script.process(2, 0, &["node"], 0);
+        clone3(&mut script, 2, flags.clone());
+        let recording = script.recording(&["node"]);
+        let assessment = assessment(Verdict::Benign, "", &recording);
+        let style = Style { color: false, width: 100, hint: None };
+        let text = render(&judged(&recording, &assessment), style);
+        assert_eq!(text.contains("clone3"), attempt, "{flags:x?}: {text}");
+    }
+}
+
+#[test]
+fn survivors_are_told_in_a_sentence() {
+    let mut script = Script::new();
+    script.process(2, 0, &["sh"], 0);
+    let detail = "the command left processes running; they were watched 1.5 s and killed";
+    let limit = Kind::LimitReached { limit: "survivors".into(), detail: detail.into() };
+    script.event(0, 0, "shieldx", limit).ret = None;
+    let recording = script.recording(&["sh"]);
+    let assessment = assessment(Verdict::Benign, "", &recording);
+    let style = Style { color: false, width: 100, hint: None };
+    let text = render(&judged(&recording, &assessment), style);
+    assert!(text.contains(&format!("  survivors  {detail}\n")), "{text}");
 }
 
 #[test]

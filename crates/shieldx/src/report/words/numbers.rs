@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Numbers as people read them, and lines cut to where they must fit.
 
 use std::borrow::Cow;
 
@@ -71,6 +71,63 @@ pub fn cut(line: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
+/// The same with the gap in the middle, for lines whose end says how something went.
+#[must_use]
+pub fn cut_middle(line: &str, width: usize) -> Cow<'_, str> {
+    let count = line.chars().count();
+    if count <= width {
+        return Cow::Borrowed(line);
+    }
+    let end = width.saturating_sub(1) / 2;
+    let head: String = line.chars().take(width.saturating_sub(1 + end)).collect();
+    let tail: String = line.chars().skip(count - end).collect();
+    Cow::Owned(format!("{head}…{tail}"))
+}
+
+/// A path in at most `width` characters: whole folders in the middle give way, never the end of the
+/// name.
+#[must_use]
+pub fn path(path: &str, width: usize) -> Cow<'_, str> {
+    if path.chars().count() <= width {
+        return Cow::Borrowed(path);
+    }
+    let name_at = path.trim_end_matches('/').rfind('/').unwrap_or(0);
+    let (folders, name) = path.split_at(name_at);
+    // What is left beside the name and the gap.
+    let Some(mut room) = width.checked_sub(name.chars().count() + 1) else {
+        return cut_start(path, width);
+    };
+    let (mut head, mut tail) = (0, folders.len());
+    // Folders are kept from both ends in turn, the outermost first.
+    loop {
+        let between = folders.get(head..tail).unwrap_or_default();
+        let from_start = between.char_indices().skip(1).find(|&(_, c)| c == '/');
+        let Some((length, _)) = from_start else { break };
+        let cost = between.get(..=length).unwrap_or_default().chars().count();
+        if cost > room {
+            break;
+        }
+        (head, room) = (head + length + 1, room - cost);
+        let between = folders.get(head..tail).unwrap_or_default();
+        let Some(at) = between.rfind('/') else { break };
+        let cost = between.get(at..).unwrap_or_default().chars().count();
+        if cost > room {
+            break;
+        }
+        (tail, room) = (head + at, room - cost);
+    }
+    let (start, end) =
+        (folders.get(..head).unwrap_or_default(), folders.get(tail..).unwrap_or_default());
+    Cow::Owned(format!("{start}…{end}{name}"))
+}
+
+/// Keeps the end.
+fn cut_start(line: &str, width: usize) -> Cow<'_, str> {
+    let count = line.chars().count();
+    let tail: String = line.chars().skip(count - width.saturating_sub(1).min(count)).collect();
+    Cow::Owned(format!("…{tail}"))
+}
+
 /// Breaks text at spaces into lines of at most `width` characters; a longer word is cut.
 #[must_use]
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
@@ -90,7 +147,7 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, grouped, size, time, wrap};
+    use super::{cut, cut_middle, grouped, path, size, time, wrap};
 
     #[test]
     fn numbers() {
@@ -103,7 +160,25 @@ mod tests {
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(12), "12");
         assert_eq!(cut("abcdef", 4), "abc…");
+        assert_eq!(cut_middle("abcdefgh", 5), "ab…gh");
+        assert_eq!(cut_middle("abcdefgh", 8), "abcdefgh");
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("unbreakable x", 5), ["unbr…", "x"]);
+    }
+    #[test]
+    fn a_path_gives_way_in_the_middle() {
+        let long = "/root/.pyenv/versions/3.11.7/lib/python3.11/site-packages/pk/name.py";
+        assert_eq!(path(long, 100), long);
+        assert_eq!(path(long, 36), "/root/.pyenv/…/pk/name.py");
+        assert_eq!(path(long, 17), "/root/…/name.py");
+        assert_eq!(path(long, 12), "…/name.py");
+        assert_eq!(path(long, 6), "…me.py");
+        assert_eq!(path("/a/b/c/d/folder/", 14), "/a/…/d/folder/");
+        for width in 0..80 {
+            let shown = path(long, width);
+            assert!(shown.chars().count() <= width.max(1), "{shown} at {width}");
+            let name = &long[long.len() - width.saturating_sub(1).min(7)..];
+            assert!(shown.ends_with(name), "{shown} at {width}");
+        }
     }
 }
