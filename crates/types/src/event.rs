@@ -10,7 +10,9 @@ use crate::text::Text;
 
 /// The task that caused an event. `(pid, start_ns)` names a process for the length of a run, also
 /// when its pid is used again.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Task {
     /// Process id (thread group) as the sandbox sees it.
     pub pid: u32,
@@ -54,7 +56,10 @@ pub struct Event {
     pub count: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's skip_serializing_if passes a reference"
+)]
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -63,7 +68,10 @@ fn one() -> u64 {
     1
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's skip_serializing_if passes a reference"
+)]
 fn is_one(value: &u64) -> bool {
     *value == 1
 }
@@ -90,7 +98,10 @@ pub enum Access {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "family", rename_all = "snake_case")]
 pub enum Endpoint {
-    Inet { ip: std::net::IpAddr, port: u16 },
+    Inet {
+        ip: std::net::IpAddr,
+        port: u16,
+    },
     /// A path name, or an abstract name when `abstract_name` is set.
     Unix {
         path: Text,
@@ -98,7 +109,9 @@ pub enum Endpoint {
         abstract_name: bool,
     },
     /// Any other address family, by its number (`AF_*`).
-    Other { number: u16 },
+    Other {
+        number: u16,
+    },
 }
 
 /// What one of a new program's standard streams is.
@@ -137,7 +150,12 @@ pub enum Kind {
         stdio: Vec<StdioKind>,
     },
     /// A new process (`thread` false) or thread; `ret` is absent.
-    Fork { child_pid: u32, child_tid: u32, child_start_ns: u64, thread: bool },
+    Fork {
+        child_pid: u32,
+        child_tid: u32,
+        child_start_ns: u64,
+        thread: bool,
+    },
     /// A process or thread ended. Exactly one of `code`, `signal` is set for a process.
     Exit {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,7 +166,12 @@ pub enum Kind {
     },
     /// open, openat, openat2, creat. Plain successful reads are only recorded when the path is
     /// sensitive; all writes, creates and failures on sensitive paths are.
-    Open { path: Text, access: Access, create: bool, truncate: bool },
+    Open {
+        path: Text,
+        access: Access,
+        create: bool,
+        truncate: bool,
+    },
     /// First write of a task to a file, with the beginning of what it wrote; later writes of the
     /// same task to the same file are aggregated into `writes` and `bytes`.
     Write {
@@ -158,32 +181,85 @@ pub enum Kind {
         /// The first bytes written, at most 64, as lowercase hexadecimal.
         head: String,
     },
-    Unlink { path: Text, directory: bool },
-    Rename { from: Text, to: Text },
-    Mkdir { path: Text },
+    Unlink {
+        path: Text,
+        directory: bool,
+    },
+    Rename {
+        from: Text,
+        to: Text,
+    },
+    Mkdir {
+        path: Text,
+    },
     /// `mode` is the new permission bits, as a number (0o4755 is 2541).
-    Chmod { path: Text, mode: u32 },
-    Chown { path: Text, uid: u32, gid: u32 },
+    Chmod {
+        path: Text,
+        mode: u32,
+    },
+    Chown {
+        path: Text,
+        uid: u32,
+        gid: u32,
+    },
     /// link, symlink: `to` is the new name.
-    Link { from: Text, to: Text, symbolic: bool },
+    Link {
+        from: Text,
+        to: Text,
+        symbolic: bool,
+    },
     /// mknod of anything but a regular file; `mode` with its type bits.
-    Mknod { path: Text, mode: u32 },
-    Truncate { path: Text, length: u64 },
+    Mknod {
+        path: Text,
+        mode: u32,
+    },
+    Truncate {
+        path: Text,
+        length: u64,
+    },
     /// An extended attribute was set (`security.capability` grants file capabilities).
-    SetXattr { path: Text, name: Text },
+    SetXattr {
+        path: Text,
+        name: Text,
+    },
     /// Times of a file were set: timestamp forging when they lie in the past.
-    SetTimes { path: Text, seconds: i64 },
-    Socket { family: u32, socket_type: u32, protocol: u32 },
-    Connect { peer: Endpoint },
-    Bind { address: Endpoint },
-    Listen { address: Option<Endpoint> },
-    Accept { peer: Option<Endpoint> },
+    SetTimes {
+        path: Text,
+        seconds: i64,
+    },
+    Socket {
+        family: u32,
+        socket_type: u32,
+        protocol: u32,
+    },
+    Connect {
+        peer: Endpoint,
+    },
+    Bind {
+        address: Endpoint,
+    },
+    Listen {
+        address: Option<Endpoint>,
+    },
+    Accept {
+        peer: Option<Endpoint>,
+    },
     /// sendto, sendmsg with an address, or the first send on a connected socket.
-    Send { peer: Option<Endpoint>, bytes: u64 },
+    Send {
+        peer: Option<Endpoint>,
+        bytes: u64,
+    },
     /// A DNS question seen on the way out; `record` is the QTYPE number.
-    Dns { question: Text, record: u16, server: Option<Endpoint> },
+    Dns {
+        question: Text,
+        record: u16,
+        server: Option<Endpoint>,
+    },
     /// A socket was put in the place of standard stream `stream` (0, 1 or 2).
-    StdioSocket { stream: u32, peer: Option<Endpoint> },
+    StdioSocket {
+        stream: u32,
+        peer: Option<Endpoint>,
+    },
     /// mmap or mprotect: memory that is writable and executable at once, or anonymous memory that
     /// was made executable.
     Memory {
@@ -201,17 +277,36 @@ pub enum Kind {
         file: Option<Text>,
     },
     /// A system call was made by code inside memory that an earlier `memory` event named.
-    MemoryExecuted { address: u64, call: String },
-    MemfdCreate { name: Text },
-    Ptrace { request: u64, target_pid: u32 },
+    MemoryExecuted {
+        address: u64,
+        call: String,
+    },
+    MemfdCreate {
+        name: Text,
+    },
+    Ptrace {
+        request: u64,
+        target_pid: u32,
+    },
     /// process_vm_readv (`write` false) or process_vm_writev.
-    ProcessMemory { write: bool, target_pid: u32 },
+    ProcessMemory {
+        write: bool,
+        target_pid: u32,
+    },
     /// kill, tkill, tgkill, pidfd_send_signal to another process.
-    Kill { target_pid: i64, signal: i32 },
+    Kill {
+        target_pid: i64,
+        signal: i32,
+    },
     /// setuid family: `ids` as passed, 4294967295 for "unchanged".
-    SetIds { call: String, ids: Vec<u32> },
+    SetIds {
+        call: String,
+        ids: Vec<u32>,
+    },
     /// A thread renamed itself (`prctl(PR_SET_NAME)`).
-    SetName { name: Text },
+    SetName {
+        name: Text,
+    },
     /// A call that reaches for the kernel's own surface: capset, mount family, unshare, setns,
     /// clone with namespace flags, bpf, perf_event_open, io_uring, keyctl, module load, kexec …
     /// Also any other call the policy refused.
@@ -226,7 +321,10 @@ pub enum Kind {
     FileChanged(crate::run::FileChange),
     /// A limit of the sandbox was reached: `memory`, `pids`, `disk`, `time`, `output`, or `survivors` (what
     /// the command left in the background was killed).
-    LimitReached { limit: String, detail: String },
+    LimitReached {
+        limit: String,
+        detail: String,
+    },
 }
 
 impl Kind {

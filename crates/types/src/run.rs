@@ -63,12 +63,18 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "how", rename_all = "snake_case")]
 pub enum Ending {
-    Exited { code: i32 },
-    Signaled { signal: i32 },
+    Exited {
+        code: i32,
+    },
+    Signaled {
+        signal: i32,
+    },
     /// The wall-clock limit was reached and everything was killed.
     TimedOut,
     /// A signal to shieldx itself (Ctrl-C, SIGTERM) ended the run.
-    Interrupted { signal: i32 },
+    Interrupted {
+        signal: i32,
+    },
 }
 
 /// A file that differs from the host's, or is new, when the run is over.

@@ -121,13 +121,13 @@ fn more_files_than_there_are_totals_are_all_told() {
     assert_eq!(count(&record, |kind| matches!(kind, Kind::Unlink { .. })), 40_000);
 }
 
-/// Rings that hold some two hundred events, and a reader slower than the writers: only holding the
-/// job back helps.
+/// Rings that hold some eight hundred events, and a reader much slower than the writers: only
+/// holding the job back helps.
 #[test]
 fn a_slow_reader_holds_the_job_back_and_loses_nothing() {
     let setup = Setup {
-        options: Options { critical_len: 64 << 10, bulk_len: 64 << 10, ..Options::default() },
-        pause: Duration::from_micros(20),
+        options: Options { critical_len: 256 << 10, bulk_len: 64 << 10, ..Options::default() },
+        pause: Duration::from_micros(50),
         ..Setup::default()
     };
     let Some(record) = flood_with("connect", 20_000, 3, setup) else { return };
