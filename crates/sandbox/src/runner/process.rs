@@ -3,6 +3,7 @@
 //! Works for root (own id range, id-mapped root, eBPF) and for an ordinary user (user namespace,
 //! seccomp notification). Each wall that could not be built as designed is named in the recording.
 
+mod areas;
 mod cgroup;
 mod changes;
 mod describe;
@@ -136,8 +137,8 @@ impl Runner for Process {
 
 /// What is left of the plan in the supervisor after the keeper took the rest.
 struct Layout {
-    areas: Vec<rootfs::Area>,
-    made: changes::Made,
+    areas: Vec<areas::Area>,
+    made: areas::Made,
     base: Option<u32>,
 }
 

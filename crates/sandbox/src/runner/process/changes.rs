@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use shieldx_types::{FileChange, Text};
 
-use super::rootfs::Area;
+use super::areas::{Area, Made};
 use crate::sys;
 
 /// Entries listed, at most; a sample can create more names than anybody reads.
@@ -25,15 +25,6 @@ const DEPTH_MAX: usize = 64;
 const HASH_BYTES_MAX: u64 = 4 << 30;
 /// A kept file's size, at most.
 const KEEP_FILE_MAX: u64 = 1 << 30;
-
-/// What the sandbox put into the areas before the command started.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Made {
-    /// Folders, with their parents.
-    pub places: Vec<PathBuf>,
-    /// Symbolic links.
-    pub links: Vec<PathBuf>,
-}
 
 /// The list and what it leaves out, in words.
 #[derive(Debug, Default)]

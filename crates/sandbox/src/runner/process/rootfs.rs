@@ -16,6 +16,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Component, Path, PathBuf};
 
 use self::host::{accounts, home, submounts, top_level};
+use super::areas::{Area, Made, add_bare, system_folder};
 use crate::spec::Spec;
 use crate::sys::{self, MountAttr};
 
@@ -24,17 +25,6 @@ const STAGING: &str = "/tmp";
 /// Ids inside: the command's user, and how many are mapped.
 pub(crate) const INSIDE_UID: u32 = 1000;
 pub(crate) const INSIDE_IDS: u32 = 65_536;
-
-/// One writable place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Area {
-    /// Folder on the staging tmpfs, relative to its top.
-    pub folder: PathBuf,
-    /// Where it shows inside.
-    pub path: PathBuf,
-    /// It is the upper layer over the host's folder of the same path (else it started empty).
-    pub overlay: bool,
-}
 
 /// Everything the build needs that was made outside.
 #[derive(Debug)]
@@ -452,9 +442,9 @@ impl Plan {
     }
 
     /// What the build puts into the areas.
-    pub(crate) fn made(&self) -> super::changes::Made {
+    pub(crate) fn made(&self) -> Made {
         let links = self.links.iter().map(|(link, _)| link.clone()).collect();
-        super::changes::Made { places: self.places.clone(), links }
+        Made { places: self.places.clone(), links }
     }
 
     /// The submounts, for the report.
@@ -487,51 +477,6 @@ fn work_folder(folder: &Path) -> PathBuf {
 
 fn lower_folder(folder: &Path) -> PathBuf {
     Path::new("lower").join(folder)
-}
-
-/// Adds what starts empty: shared temporary folders, sockets of services, hidden folders.
-fn add_bare(areas: &mut Vec<Area>, spec: &Spec) {
-    let private = ["/tmp", "/var/tmp", "/run", "/dev/shm"].map(PathBuf::from);
-    let mut bare: Vec<PathBuf> = private.to_vec();
-    bare.extend(spec.hidden.iter().cloned());
-    bare.sort();
-    for path in bare {
-        let covers = |area: &Area| area.path != Path::new("/") && path.starts_with(&area.path);
-        let nested = areas.iter().any(|area| !area.overlay && covers(area));
-        if nested || !path.is_absolute() || path == Path::new("/") {
-            continue;
-        }
-        let is_folder = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
-        if is_folder || path == Path::new("/dev/shm") {
-            let folder = PathBuf::from(format!("bare/{}", areas.len()));
-            areas.push(Area { folder, path, overlay: false });
-        }
-    }
-}
-
-/// Folders that are never somebody's work: as a working folder they are shown like everywhere
-/// else, not handed to the command's user with whatever only root may read.
-fn system_folder(path: &Path) -> bool {
-    const TREES: [&str; 15] = [
-        "/proc",
-        "/sys",
-        "/dev",
-        "/etc",
-        "/usr",
-        "/boot",
-        "/bin",
-        "/sbin",
-        "/lib",
-        "/lib32",
-        "/lib64",
-        "/var/lib",
-        "/var/log",
-        "/var/cache",
-        "/var/spool",
-    ];
-    path == Path::new("/")
-        || path == Path::new("/var")
-        || TREES.iter().any(|tree| path.starts_with(tree))
 }
 
 /// `path` (absolute, inside) as seen from outside through `root`.

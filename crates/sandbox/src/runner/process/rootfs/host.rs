@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Area, INSIDE_UID};
+use super::INSIDE_UID;
+use crate::runner::process::areas::Area;
 use crate::spec::Spec;
 
 /// Mounts of the host that are carried over, at most.

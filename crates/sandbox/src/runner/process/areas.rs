@@ -1,0 +1,72 @@
+//! The places of a sandbox that can be written: which there are, and what was in them before the
+//! command. Plans only; mounts and lists nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::spec::Spec;
+
+/// One writable place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Area {
+    /// Folder on the staging tmpfs, relative to its top.
+    pub folder: PathBuf,
+    /// Where it shows inside.
+    pub path: PathBuf,
+    /// It is the upper layer over the host's folder of the same path (else it started empty).
+    pub overlay: bool,
+}
+
+/// What the sandbox put into the areas before the command started.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Made {
+    /// Folders, with their parents.
+    pub places: Vec<PathBuf>,
+    /// Symbolic links.
+    pub links: Vec<PathBuf>,
+}
+
+/// Adds what starts empty: shared temporary folders, sockets of services, hidden folders.
+pub(super) fn add_bare(areas: &mut Vec<Area>, spec: &Spec) {
+    let private = ["/tmp", "/var/tmp", "/run", "/dev/shm"].map(PathBuf::from);
+    let mut bare: Vec<PathBuf> = private.to_vec();
+    bare.extend(spec.hidden.iter().cloned());
+    bare.sort();
+    for path in bare {
+        let covers = |area: &Area| area.path != Path::new("/") && path.starts_with(&area.path);
+        let nested = areas.iter().any(|area| !area.overlay && covers(area));
+        if nested || !path.is_absolute() || path == Path::new("/") {
+            continue;
+        }
+        let is_folder = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
+        if is_folder || path == Path::new("/dev/shm") {
+            let folder = PathBuf::from(format!("bare/{}", areas.len()));
+            areas.push(Area { folder, path, overlay: false });
+        }
+    }
+}
+
+/// Folders that are never somebody's work: as a working folder they are shown like everywhere
+/// else, not handed to the command's user with whatever only root may read.
+pub(super) fn system_folder(path: &Path) -> bool {
+    const TREES: [&str; 15] = [
+        "/proc",
+        "/sys",
+        "/dev",
+        "/etc",
+        "/usr",
+        "/boot",
+        "/bin",
+        "/sbin",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/var/lib",
+        "/var/log",
+        "/var/cache",
+        "/var/spool",
+    ];
+    path == Path::new("/")
+        || path == Path::new("/var")
+        || TREES.iter().any(|tree| path.starts_with(tree))
+}
