@@ -83,12 +83,22 @@ fn clang() -> anyhow::Result<Clang> {
     )
 }
 
-/// Compiles from inside the source folder, so that no absolute path gets into the object.
+/// Compiles from inside the source folder and says so, so that no absolute path gets into the
+/// object: it must come out the same in every clone.
 fn build(clang: &Clang, folder: &Path, object: &Path) -> anyhow::Result<()> {
     let mut compile = Command::new(&clang.compiler);
     compile
         .current_dir(folder.join("c"))
-        .args(["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-fno-addrsig", "-std=gnu11"])
+        .args([
+            "-fdebug-compilation-dir=.",
+            "-target",
+            "bpf",
+            "-mcpu=v3",
+            "-O2",
+            "-g",
+            "-fno-addrsig",
+            "-std=gnu11",
+        ])
         .args(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"])
         .args(["-c", SOURCE, "-o"])
         .arg(object);

@@ -314,7 +314,6 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!c || !watched(c))
 		return 0;
 	u64 task = bpf_get_current_task();
-	__sync_fetch_and_add(&c->exits, 1);
 	struct record r;
 	begin(&r, task, KIND_EXIT);
 	u32 tgid = current_tgid();
@@ -331,6 +330,9 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 		r.extra[0] = FIELD(struct task_struct, task, exit_code);
 	}
 	emit_bytes(&r, sizeof(r), 0);
+	/* Last: beginning the record has just made this CPU know a task that is about to be freed, and
+	 * its address may next belong to a task outside the run. */
+	__sync_fetch_and_add(&c->exits, 1);
 	return 0;
 }
 

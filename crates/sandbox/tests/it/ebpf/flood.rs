@@ -11,9 +11,11 @@ use super::job::{Record, Setup, assert_success, compile, folder, run_with};
 
 /// Argument 1: what to flood with; 2: how often; 3: by how many processes.
 const SOURCE: &str = r#"
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,14 @@ const SOURCE: &str = r#"
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+static void stay_on(int cpu)
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
 
 static void once(const char *what, int process, int n)
 {
@@ -46,6 +56,21 @@ static void once(const char *what, int process, int n)
 	} else if (!strcmp(what, "fork")) {
 		if (fork() == 0)
 			_exit(7);
+		wait(0);
+	} else if (!strcmp(what, "nap")) {
+		stay_on(1);
+		if (fork() == 0) {
+			stay_on(0);
+			_exit(7);
+		}
+		wait(0);
+		usleep(300000);
+	} else if (!strcmp(what, "stranger")) {
+		stay_on(0);
+		if (fork() == 0) {
+			mkdir("stranger", 0700);
+			_exit(8);
+		}
 		wait(0);
 	}
 }
@@ -158,6 +183,28 @@ fn what_a_slow_reader_loses_without_a_freezer_is_counted() {
     assert_eq!(told + lost, 9000);
     assert_eq!(lost > 0, !record.summary.faults.is_empty());
     eprintln!("lost {lost}: {:?}", record.summary.faults);
+}
+
+/// The monitor remembers, per CPU, the task it saw last. An exited task's address soon belongs to
+/// another task, and once such a stranger's calls were taken for the run's own.
+#[test]
+fn a_stranger_at_a_dead_tasks_address_is_not_taken_for_one_of_ours() {
+    let folder = folder("strangers");
+    let Some(program) = compile(&folder, SOURCE) else { return };
+    let mut strangers = Command::new(&program)
+        .args(["stranger", "5000", "3"])
+        .current_dir(&folder)
+        .spawn()
+        .unwrap();
+    let mut command = Command::new(&program);
+    // Between naps nothing of the run refreshes what a CPU remembers.
+    command.args(["nap", "6", "1"]).current_dir(&folder);
+    let record = run_with(&mut command, Setup::default());
+    strangers.wait().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    let Some(record) = record else { return };
+    assert_eq!(count(&record, |kind| matches!(kind, Kind::Mkdir { .. })), 0);
+    assert_eq!(count(&record, |kind| matches!(kind, Kind::Exit { code: Some(8), .. })), 0);
 }
 
 #[test]

@@ -42,7 +42,8 @@ fn a_storm_of_tasks_is_followed() {
          [t.join() for t in threads]\n\
          for n in range(300):\n\
          \x20 if os.fork() == 0: os._exit(n % 7)\n\
-         \x20 if n % 3 == 0: os.wait()",
+         \x20 if n % 3 == 0: os.wait()\n\
+         for n in range(200): os.wait()",
     ) else {
         return;
     };
