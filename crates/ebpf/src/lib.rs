@@ -1,7 +1,7 @@
 //! The kernel side of the tier-B monitor: its C sources (`c/`), the object built from them
 //! (`object/`, rebuilt by `cargo xtask ebpf`), and the one ABI both sides share.
 //!
-//! Nothing here loads or interprets anything; that is the business of `shieldx-sandbox`.
+//! Nothing here loads or interprets anything; that is the business of `sandbox`.
 
 pub mod abi;
 

@@ -4,7 +4,7 @@ pub mod dns;
 pub mod ebpf;
 pub mod notify;
 
-use shieldx_types::{Counters, Event};
+use types::{Counters, Event};
 
 /// Where a monitor puts what it sees. Events arrive in any order with `id` 0; whoever records them
 /// sorts by time and numbers them.

@@ -2,7 +2,7 @@
 
 pub mod process;
 
-use shieldx_types::Recording;
+use types::Recording;
 
 use crate::spec::Spec;
 

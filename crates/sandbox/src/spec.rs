@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use shieldx_types::Limits;
+use types::Limits;
 
 /// One command and the walls around it.
 #[derive(Debug, Clone)]

@@ -2,11 +2,11 @@
 //!
 //! Everything the program asks of `sandbox` and `verdict` passes through here.
 
+use sandbox::runner::process::Process;
+use sandbox::{RunError, Runner, Spec};
 use serde::Serialize;
-use shieldx_sandbox::runner::process::Process;
-use shieldx_sandbox::{RunError, Runner, Spec};
-use shieldx_types::{Assessment, Recording};
-use shieldx_verdict::TierC;
+use types::{Assessment, Recording};
+use verdict::TierC;
 
 use crate::report::document::AssessOptions;
 use crate::request::RunnerName;
@@ -24,8 +24,8 @@ pub fn execute(runner: RunnerName, spec: &Spec) -> Result<Recording, RunError> {
 /// The verdict on a recording. A pure function: the same recording gives the same bytes.
 #[must_use]
 pub fn assess(recording: &Recording, options: AssessOptions) -> Assessment {
-    let options = shieldx_verdict::Options { require_full: options.require_full };
-    shieldx_verdict::assess(recording, &options)
+    let options = verdict::Options { require_full: options.require_full };
+    verdict::assess(recording, &options)
 }
 
 /// Whether a refused call says nothing by itself: `clone3` without a namespace flag is refused only
@@ -33,7 +33,7 @@ pub fn assess(recording: &Recording, options: AssessOptions) -> Assessment {
 /// was, in the first argument; without them nothing is known and the refusal stands as an attempt.
 #[must_use]
 pub fn is_fallback(call: &str, args: &[u64]) -> bool {
-    let asks = |flags: &u64| flags & shieldx_sandbox::seccomp::NAMESPACE_FLAGS != 0;
+    let asks = |flags: &u64| flags & sandbox::seccomp::NAMESPACE_FLAGS != 0;
     call == "clone3" && args.first().is_some_and(|flags| !asks(flags))
 }
 
@@ -50,7 +50,7 @@ pub struct Capability {
 /// Everything `doctor` shows.
 #[must_use]
 pub fn capabilities() -> Vec<Capability> {
-    shieldx_sandbox::probe::all()
+    sandbox::probe::all()
         .into_iter()
         .map(|found| Capability {
             name: found.name,
@@ -79,7 +79,7 @@ pub struct Detector {
 /// Everything `detectors` shows.
 #[must_use]
 pub fn detectors() -> Vec<Detector> {
-    shieldx_verdict::detectors()
+    verdict::detectors()
         .iter()
         .map(|info| Detector {
             id: info.id,
@@ -101,5 +101,5 @@ pub fn detectors() -> Vec<Detector> {
 /// The ATT&CK version of the detectors' techniques.
 #[must_use]
 pub fn attack_version() -> &'static str {
-    shieldx_verdict::ATTACK_VERSION
+    verdict::ATTACK_VERSION
 }

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use shieldx_types::{Assessment, Ending, Verdict};
+use types::{Assessment, Ending, Verdict};
 
 /// What `--help` prints about exit codes.
 pub const HELP: &str = "\

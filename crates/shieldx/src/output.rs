@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use shieldx_types::Text;
+use types::Text;
 
 /// Why a file cannot be written.
 #[derive(Debug, thiserror::Error)]

@@ -11,8 +11,8 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use shieldx_sandbox::Mount;
-use shieldx_types::Text;
+use sandbox::Mount;
+use types::Text;
 
 use crate::view::{View, clean};
 

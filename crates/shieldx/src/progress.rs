@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use shieldx_sandbox::Stdin;
+use sandbox::Stdin;
 
 use crate::environment::Environment;
 use crate::request::{RunRequest, show};

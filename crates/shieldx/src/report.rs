@@ -14,7 +14,7 @@ pub mod terminal;
 pub mod tree;
 pub mod words;
 
-use shieldx_types::{Assessment, Recording};
+use types::{Assessment, Recording};
 
 /// One run with its verdict.
 #[derive(Debug, Clone, Copy)]

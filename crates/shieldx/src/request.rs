@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use shieldx_sandbox::{MonitorChoice, Mount, Net, Stdin};
-use shieldx_types::Limits;
+use sandbox::{MonitorChoice, Mount, Net, Stdin};
+use types::Limits;
 
 use crate::args::{Args, Command, NetArg, ReplayArgs, RunArgs};
 use crate::environment::Environment;
@@ -208,6 +208,6 @@ fn usage(message: impl Into<String>) -> Failure {
 
 /// A path for a message: safe on a terminal.
 #[must_use]
-pub fn show(path: &Path) -> shieldx_types::Text {
-    shieldx_types::Text::from(path.as_os_str().as_bytes())
+pub fn show(path: &Path) -> types::Text {
+    types::Text::from(path.as_os_str().as_bytes())
 }

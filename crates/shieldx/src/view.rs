@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use shieldx_sandbox::Mount;
+use sandbox::Mount;
 
 use crate::environment::Environment;
 

@@ -1,8 +1,6 @@
 //! The verdict: one function from a recording to an assessment.
 
-use shieldx_types::{
-    Assessment, Contribution, Detection, Evidence, Level, Recording, Technique, Verdict,
-};
+use types::{Assessment, Contribution, Detection, Evidence, Level, Recording, Technique, Verdict};
 
 use crate::attack::ATTACK_VERSION;
 use crate::detector::{Detector, Finding};

@@ -1,7 +1,7 @@
 //! What a detector is: facts about it, and a pure function from a timeline to a finding.
 
 use serde::Serialize;
-use shieldx_types::Text;
+use types::Text;
 
 use crate::attack::Attack;
 use crate::timeline::Timeline;

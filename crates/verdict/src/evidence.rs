@@ -6,7 +6,7 @@
 //! sensible bound, its program and everything it then does are recorded whole, and detectors decide
 //! on what was done. A cut argument list is therefore counted, shown, and not held against the run.
 
-use shieldx_types::{Ending, Evidence, Kind, Level, Recording, Tier};
+use types::{Ending, Evidence, Kind, Level, Recording, Tier};
 
 use crate::detector::TierC;
 use crate::detectors::detectors;

@@ -25,4 +25,4 @@ pub use detector::{Info, TierC};
 pub use detectors::detectors;
 
 #[cfg(doc)]
-use shieldx_types::Recording;
+use types::Recording;

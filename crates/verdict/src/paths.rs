@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use shieldx_types::Text;
+use types::Text;
 
 /// The path for matching: valid text, without detours.
 pub(crate) fn clean(path: &Text) -> Cow<'_, str> {

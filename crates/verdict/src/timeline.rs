@@ -9,7 +9,7 @@ pub(crate) mod image;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use shieldx_types::{Access, Endpoint, Event, Kind, Recording, Task};
+use types::{Access, Endpoint, Event, Kind, Recording, Task};
 
 use crate::paths;
 pub(crate) use image::{Image, Trust};
@@ -271,7 +271,7 @@ impl<'r> Timeline<'r> {
 
     fn note_files(&mut self, index: usize, event: &'r Event) {
         let happened = event.happened();
-        let mut touch = |path: &'r shieldx_types::Text, how: How| {
+        let mut touch = |path: &'r types::Text, how: How| {
             let path = paths::clean(path);
             if how == How::Changed && self.written.contains_key(path.as_ref()) {
                 return;

@@ -4,7 +4,7 @@
 //! followed, and anything that is not plainly one query is `None`. Answers are not this room's
 //! business, nor whether a name is suspicious.
 
-use shieldx_types::Text;
+use types::Text;
 
 /// RFC 1035 §4.1.1.
 const HEADER_LEN: usize = 12;

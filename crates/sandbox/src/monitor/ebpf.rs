@@ -23,7 +23,7 @@ use std::io::PipeWriter;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread::JoinHandle;
 
-use shieldx_ebpf::abi::{Control, Counters, KIND_COUNT, TOTALS_LEN, Total};
+use ::ebpf::abi::{Control, Counters, KIND_COUNT, TOTALS_LEN, Total};
 
 pub use self::probe::{Probe, probe};
 

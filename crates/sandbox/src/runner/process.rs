@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use shieldx_types::{Counters, Event, Recording, Tier, run::Wall};
+use types::{Counters, Event, Recording, Tier, run::Wall};
 
 use self::cgroup::Cgroups;
 use self::describe::{append, run_record, walls};

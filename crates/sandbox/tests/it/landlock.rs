@@ -6,8 +6,8 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use shieldx_sandbox::Net;
-use shieldx_sandbox::landlock::{Ruleset, abi};
+use sandbox::Net;
+use sandbox::landlock::{Ruleset, abi};
 
 use crate::child::{call, forked, no_new_privileges};
 

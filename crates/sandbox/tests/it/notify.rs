@@ -10,11 +10,11 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use shieldx_sandbox::Net;
-use shieldx_sandbox::monitor::notify::{self, Target};
-use shieldx_sandbox::monitor::{Sink, Summary};
-use shieldx_sandbox::seccomp::{Mode, Policy};
-use shieldx_types::{Access, Event, Kind};
+use sandbox::Net;
+use sandbox::monitor::notify::{self, Target};
+use sandbox::monitor::{Sink, Summary};
+use sandbox::seccomp::{Mode, Policy};
+use types::{Access, Event, Kind};
 
 use crate::child::no_new_privileges;
 

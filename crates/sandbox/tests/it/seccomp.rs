@@ -4,8 +4,8 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use shieldx_sandbox::Net;
-use shieldx_sandbox::seccomp::{Decision, FOREIGN_ABI_ERRNO, Filter, Mode, Policy, number};
+use sandbox::Net;
+use sandbox::seccomp::{Decision, FOREIGN_ABI_ERRNO, Filter, Mode, Policy, number};
 
 use crate::child::{call, forked, no_new_privileges};
 

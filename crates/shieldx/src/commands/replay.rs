@@ -81,7 +81,7 @@ fn open(path: &std::path::Path) -> Result<impl Read, Unreadable> {
     Ok(file)
 }
 
-fn difference(recorded: &Recorded, now: &shieldx_types::Assessment) -> String {
+fn difference(recorded: &Recorded, now: &types::Assessment) -> String {
     let then = &recorded.verdict;
     let why = if then.detectors_version == now.detectors_version {
         "the same detectors give another result, so the recording was changed after the run".into()

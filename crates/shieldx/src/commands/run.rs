@@ -3,8 +3,8 @@
 use std::io::{self, Write as _};
 
 use jiff::Timestamp;
-use shieldx_sandbox::{RunError, Spec};
-use shieldx_types::{Assessment, Recording};
+use sandbox::{RunError, Spec};
+use types::{Assessment, Recording};
 
 use crate::engine;
 use crate::environment::Environment;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use shieldx_types::Text;
+use types::Text;
 
 use super::Unrunnable;
 use crate::view::View;

@@ -1,6 +1,6 @@
 //! Every reason a command cannot start, with its hint and its exit code.
 
-use shieldx_types::Text;
+use types::Text;
 
 use super::elf::BadElf;
 use crate::exit::Exit;

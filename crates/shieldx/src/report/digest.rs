@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use shieldx_types::{Event, FileChange, Kind, Text};
+use types::{Event, FileChange, Kind, Text};
 
 use super::{Judged, words};
 use crate::engine;
@@ -114,7 +114,7 @@ fn goes_out(event: &&Event) -> bool {
 /// Network events that tell where something goes; sockets by themselves and local name lookups
 /// over Unix sockets say nothing.
 fn is_network(kind: &Kind) -> bool {
-    use shieldx_types::Endpoint;
+    use types::Endpoint;
     match kind {
         Kind::Connect { peer } => !matches!(peer, Endpoint::Unix { .. }),
         Kind::Bind { address } => matches!(address, Endpoint::Inet { .. }),

@@ -9,8 +9,8 @@ use std::io::{self, Write};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shieldx_types::run::Output;
-use shieldx_types::{Assessment, Counters, Event, Run};
+use types::run::Output;
+use types::{Assessment, Counters, Event, Run};
 
 use super::Judged;
 
@@ -67,7 +67,7 @@ pub struct Header {
 pub struct Trailer {
     /// How many event lines stand between header and trailer.
     pub event_count: u64,
-    pub ending: shieldx_types::Ending,
+    pub ending: types::Ending,
     pub counters: Counters,
     pub faults: Vec<String>,
     pub verdict: Assessment,

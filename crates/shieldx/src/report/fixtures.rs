@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use shieldx_types::evidence::TypeCounters;
-use shieldx_types::run::Wall;
-use shieldx_types::{
+use types::evidence::TypeCounters;
+use types::run::Wall;
+use types::{
     Access, Assessment, Contribution, Counters, Detection, Ending, Endpoint, Event, Evidence,
     FileChange, Isolation, Kind, Level, Limits, Recording, Run, Task, Technique, Text, Tier,
     Verdict,
@@ -273,7 +273,7 @@ pub(crate) fn hostile_names() -> (Recording, Assessment) {
     recording.run.id = evil.into();
     recording.run.started_at = evil.into();
     recording.faults.push(evil.into());
-    recording.output = Some(shieldx_types::run::Output {
+    recording.output = Some(types::run::Output {
         stdout: Text::from(evil),
         stderr: Text::from(evil),
         ..Default::default()

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use shieldx_types::{FileChange, Text};
+use types::{FileChange, Text};
 
 use super::words;
 

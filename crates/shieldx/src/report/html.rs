@@ -2,7 +2,7 @@
 //! dark. The template escapes markup; everything a sample controls went through `Text` before.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use shieldx_types::{Detection, Event, Level, Verdict};
+use types::{Detection, Event, Level, Verdict};
 
 use super::digest::{self, Digest};
 use super::{Judged, terminal, words};
@@ -179,7 +179,7 @@ fn reasons(judged: &Judged<'_>, digest: &Digest<'_>) -> Markup {
 }
 
 fn points(judged: &Judged<'_>, detection: &Detection) -> u32 {
-    let same = |c: &&shieldx_types::Contribution| {
+    let same = |c: &&types::Contribution| {
         c.detector == detection.detector && c.technique == detection.technique.id
     };
     judged.assessment.contributions.iter().filter(same).map(|c| c.points).sum()

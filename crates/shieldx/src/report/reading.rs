@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Read};
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use shieldx_types::{Assessment, Recording};
+use types::{Assessment, Recording};
 
 use super::document::{AssessOptions, Document, EVENTS_SCHEMA, Header, REPORT_SCHEMA, Trailer};
 
@@ -283,7 +283,7 @@ fn parse<T: DeserializeOwned>(line: &[u8], number: usize, whole: bool) -> Result
 fn short(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
-    let safe = shieldx_types::Text::from(message).to_string();
+    let safe = types::Text::from(message).to_string();
     safe.chars().take(200).collect()
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use shieldx_types::{Ending, FileChange, Level, Tier, Verdict};
+use types::{Ending, FileChange, Level, Tier, Verdict};
 
 use super::digest::{self, Digest, Group};
 use super::folders::{self, Folder, Row};

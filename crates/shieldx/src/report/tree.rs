@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use shieldx_types::{Event, Kind, Task};
+use types::{Event, Kind, Task};
 
 use super::digest::Digest;
 use super::words;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use shieldx_types::{Access, Endpoint, Event, Kind, Text};
+use types::{Access, Endpoint, Event, Kind, Text};
 
 mod names;
 mod numbers;
@@ -243,7 +243,7 @@ pub fn safe_again(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::command;
-    use shieldx_types::Text;
+    use types::Text;
 
     #[test]
     fn a_command_line_reads_like_a_shell_line() {

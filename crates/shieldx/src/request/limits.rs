@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use shieldx_types::Limits;
+use types::Limits;
 
 use super::usage;
 use crate::args::RunArgs;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use shieldx_sandbox::Mount;
+use sandbox::Mount;
 
 use super::{show, usage};
 use crate::environment::Environment;
@@ -15,7 +15,7 @@ use crate::view::{View, clean};
 
 /// `SRC[:DST][:rw|:ro]`. A colon cannot be part of a path here, as in every tool with this form.
 pub(super) fn mount(text: &OsStr, environment: &Environment) -> Result<Mount, Failure> {
-    let shown = shieldx_types::Text::from(text.as_bytes());
+    let shown = types::Text::from(text.as_bytes());
     let wrong = |what: &str| {
         usage(format!("--mount {shown}: {what}"))
             .hint("the form is SRC[:DST][:rw], as in ./data:/data:rw")

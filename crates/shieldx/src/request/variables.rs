@@ -32,7 +32,7 @@ pub(super) fn command_env(
     }
     env.extend(view.locations.iter().cloned());
     for text in asked {
-        let shown = shieldx_types::Text::from(text.as_bytes());
+        let shown = types::Text::from(text.as_bytes());
         let bytes = text.as_bytes();
         let (key, value) = match bytes.iter().position(|&byte| byte == b'=') {
             Some(0) => return Err(usage(format!("--env {shown}: the name is empty"))),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use shieldx_sandbox::Mount;
+use sandbox::Mount;
 
 use super::{View, clean};
 use crate::environment::Environment;

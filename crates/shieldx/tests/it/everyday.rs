@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use shieldx_types::{Level, Tier, Verdict};
+use types::{Level, Tier, Verdict};
 
 use crate::lab::{Lab, ORDINARY_USER, have, shell_code, tier, wait};
 

@@ -5,7 +5,7 @@
 //! own memory file system, their own children. A sample is one row of the table; the row makes a
 //! test of its own, and [`ALL`] runs again as an ordinary user.
 
-use shieldx_types::Verdict;
+use types::Verdict;
 
 use crate::lab::{Lab, Outcome, have, skip, tier};
 
@@ -88,7 +88,7 @@ fn convict(name: &str, sample: Sample) {
     if !sample.possible(name) {
         return;
     }
-    if tier() != shieldx_types::Tier::B {
+    if tier() != types::Tier::B {
         skip(name, "no tier B here; tests of ordinary users cover tier C");
         return;
     }

@@ -18,8 +18,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use shieldx_types::Tier;
 use tempfile::TempDir;
+use types::Tier;
 
 pub(crate) use self::outcome::Outcome;
 

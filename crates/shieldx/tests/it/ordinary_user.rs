@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use shieldx_types::{Level, Tier, Verdict};
+use types::{Level, Tier, Verdict};
 
 use crate::hostile;
 use crate::lab::{Lab, ORDINARY_USER, assert_belongings_vanish, belongings, have, skip};

@@ -1,6 +1,6 @@
 //! What was gathered from devices and screens, and what was sent out.
 
-use shieldx_types::{Endpoint, Kind, StdioKind};
+use types::{Endpoint, Kind, StdioKind};
 
 use crate::attack::{
     AUDIO_CAPTURE, CLIPBOARD, EXFILTRATION_ALTERNATIVE, EXFILTRATION_C2, KEYLOGGING,

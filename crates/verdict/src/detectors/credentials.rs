@@ -8,7 +8,7 @@ mod stores;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shieldx_types::{Endpoint, Kind};
+use types::{Endpoint, Kind};
 
 use crate::attack::{
     BROWSER_CREDENTIALS, CLOUD_METADATA, CONTAINER_API, CREDENTIAL_FILES, PASSWD_AND_SHADOW,

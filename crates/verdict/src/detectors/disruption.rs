@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shieldx_types::Kind;
+use types::Kind;
 
 use crate::attack::{EXHAUSTION, INHIBIT_RECOVERY, SERVICE_STOP, SHUTDOWN};
 use crate::detector::{Detector, Finding, Hits, Info, TierC, show};

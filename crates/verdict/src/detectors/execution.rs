@@ -3,7 +3,7 @@
 mod disguise;
 mod text;
 
-use shieldx_types::{Endpoint, Kind, StdioKind};
+use types::{Endpoint, Kind, StdioKind};
 
 use crate::attack::{
     COMMAND_OBFUSCATION, DEOBFUSCATE, EMBEDDED_PAYLOADS, HIDDEN_FILES, MASQUERADE_FILE_TYPE,

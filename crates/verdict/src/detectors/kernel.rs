@@ -5,7 +5,7 @@ mod surface;
 
 use std::collections::BTreeMap;
 
-use shieldx_types::{Endpoint, Event, Kind};
+use types::{Endpoint, Event, Kind};
 
 use crate::attack::{
     DEPLOY_CONTAINER, DIRECT_VOLUME_ACCESS, DISK_WIPE, ESCAPE, EXPLOITATION, KERNEL_MODULES,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use shieldx_types::Kind;
+use types::Kind;
 
 use crate::attack::{DEBUGGER_EVASION, PROC_MEMORY, PTRACE, REFLECTIVE_LOADING};
 use crate::detector::{Detector, Finding, Hits, Info, TierC, show};

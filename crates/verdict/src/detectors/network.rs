@@ -5,7 +5,7 @@ mod names;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use shieldx_types::{Endpoint, Kind};
+use types::{Endpoint, Kind};
 
 use crate::attack::{
     BRUTE_FORCE, COMPUTE_HIJACKING, DNS_PROTOCOL, NETWORK_SNIFFING, NON_APPLICATION_PROTOCOL,

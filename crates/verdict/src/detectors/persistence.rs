@@ -416,7 +416,7 @@ fn web_shell(timeline: &Timeline<'_>) -> Option<Finding> {
     ];
     let mut hits = hits(timeline, 14, |_, path| places::web_script(path), &[]);
     let tells = hits.events.iter().any(|&event| match &timeline.events[event].kind {
-        shieldx_types::Kind::Write { head, .. } => TELLING.iter().any(|part| head.contains(part)),
+        types::Kind::Write { head, .. } => TELLING.iter().any(|part| head.contains(part)),
         _ => false,
     });
     if tells {

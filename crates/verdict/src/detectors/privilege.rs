@@ -1,7 +1,7 @@
 //! Rights that were given away or taken: setuid bits, file capabilities, ids, and the search for
 //! programs that have them.
 
-use shieldx_types::Kind;
+use types::Kind;
 
 use crate::attack::{BRUTE_FORCE, FILE_DISCOVERY, PERMISSIONS, SETUID_SETGID, SUDO_CACHING};
 use crate::detector::{Detector, Finding, Hits, Info, TierC};

@@ -8,7 +8,7 @@ mod content;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shieldx_types::Kind;
+use types::Kind;
 
 use crate::attack::{DATA_DESTRUCTION, DATA_ENCRYPTED};
 use crate::detector::{Detector, Finding, Hits, Info, TierC, show};
@@ -111,7 +111,7 @@ fn files(timeline: &Timeline<'_>) -> BTreeMap<String, File> {
             continue;
         }
         match &event.kind {
-            Kind::Open { path, access, create, .. } if *access != shieldx_types::Access::Read => {
+            Kind::Open { path, access, create, .. } if *access != types::Access::Read => {
                 let file = files.entry(paths::clean(path).into_owned()).or_default();
                 // Without O_CREAT a successful open proves that the file was there.
                 let first = file.opens.is_empty() && file.contents.is_empty();

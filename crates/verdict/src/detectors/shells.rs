@@ -1,6 +1,6 @@
 //! Shells that somebody else talks to: over a socket, through pipes, or by a one-liner.
 
-use shieldx_types::{Endpoint, Kind, StdioKind};
+use types::{Endpoint, Kind, StdioKind};
 
 use crate::attack::UNIX_SHELL;
 use crate::detector::{Detector, Finding, Info, TierC, show};

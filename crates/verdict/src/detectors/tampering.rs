@@ -4,7 +4,7 @@ mod defences;
 
 use std::collections::BTreeSet;
 
-use shieldx_types::Kind;
+use types::Kind;
 
 use crate::attack::{
     CLEAR_HISTORY, CLEAR_LOGS, CLEAR_MAILBOX, DISABLE_AUDIT, DISABLE_FIREWALL, DISABLE_TOOLS,

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use shieldx_types::{Event, Kind, StdioKind};
+use types::{Event, Kind, StdioKind};
 
 use crate::paths;
 

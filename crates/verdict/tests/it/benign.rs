@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use shieldx_types::{Endpoint, Kind, StdioKind};
-use shieldx_verdict::{Options, assess, detectors};
+use types::{Endpoint, Kind, StdioKind};
+use verdict::{Options, assess, detectors};
 
 use crate::trace::{
     ECONNREFUSED, ENOENT, ROOT, Trace, append, changed, chmod, connect, dns, exec, limit, memory,

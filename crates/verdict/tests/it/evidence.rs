@@ -1,7 +1,7 @@
 //! What the evidence is worth, and what that does to the verdict.
 
-use shieldx_types::{Ending, Level, Recording, Tier, Verdict};
-use shieldx_verdict::{Options, assess};
+use types::{Ending, Level, Recording, Tier, Verdict};
+use verdict::{Options, assess};
 
 use crate::trace::{ENOENT, ROOT, Trace, exec, read};
 

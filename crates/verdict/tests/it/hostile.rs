@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use shieldx_types::{Endpoint, Kind, StdioKind, Verdict};
-use shieldx_verdict::{Options, assess, detectors};
+use types::{Endpoint, Kind, StdioKind, Verdict};
+use verdict::{Options, assess, detectors};
 
 use crate::trace::{
     EACCES, ECONNREFUSED, ENOENT, ROOT, Trace, append, changed, chmod, connect, dns, exec, inet,

@@ -1,7 +1,7 @@
 //! What must hold for any recording.
 
-use shieldx_types::{Access, Kind, Recording, Tier, Verdict};
-use shieldx_verdict::{MALICIOUS_POINTS, Options, SUSPICIOUS_POINTS, assess};
+use types::{Access, Kind, Recording, Tier, Verdict};
+use verdict::{MALICIOUS_POINTS, Options, SUSPICIOUS_POINTS, assess};
 
 use crate::trace::{
     EACCES, ROOT, Trace, append, chmod, connect, dns, limit, memory, random, read, rename, socket,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shieldx_types::{
+use types::{
     Access, Counters, Ending, Endpoint, Event, FileChange, Isolation, Kind, Limits, Recording, Run,
     StdioKind, Task, Text, Tier,
 };

@@ -1,8 +1,8 @@
 //! The books of a run: what the kernel side counted, what user space took, and whether they agree.
 
-use shieldx_ebpf::abi;
-use shieldx_types::Counters;
-use shieldx_types::evidence::TypeCounters;
+use ::ebpf::abi;
+use types::Counters;
+use types::evidence::TypeCounters;
 
 use super::decode::kind_name;
 use crate::monitor::Summary;
@@ -72,7 +72,7 @@ pub(super) fn close(
 
 #[cfg(test)]
 mod tests {
-    use shieldx_ebpf::abi::{Counters, KIND_COUNT, KIND_OPEN};
+    use ::ebpf::abi::{Counters, KIND_COUNT, KIND_OPEN};
 
     use super::close;
 

@@ -3,7 +3,7 @@
 //! A row says which event type a call makes, which handler builds it and which arguments carry
 //! paths, descriptors, addresses or buffers. What the values mean is `decode`'s business.
 
-use shieldx_ebpf::abi::{
+use ::ebpf::abi::{
     AT_CWD, HANDLER_ACCEPT, HANDLER_CLONE, HANDLER_DUP, HANDLER_FILE_MADE, HANDLER_IOCTL,
     HANDLER_KILL, HANDLER_MMAP, HANDLER_MPROTECT, HANDLER_OPEN, HANDLER_PERSONALITY, HANDLER_PLAIN,
     HANDLER_PRCTL, HANDLER_SEND, HANDLER_TRANSFER, HANDLER_WRITE, KIND_ACCEPT, KIND_BIND,
@@ -277,7 +277,7 @@ fn slot(recipes: &mut [Recipe], nr: Option<u32>) -> Option<&mut Recipe> {
 
 #[cfg(test)]
 mod tests {
-    use shieldx_ebpf::abi::{HANDLER_IGNORE, KIND_SYSCALL, RECIPE_REFUSABLE, RECIPES_LEN};
+    use ::ebpf::abi::{HANDLER_IGNORE, KIND_SYSCALL, RECIPE_REFUSABLE, RECIPES_LEN};
 
     use super::{TABLE, recipes};
     use crate::seccomp::number;

@@ -12,7 +12,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-use shieldx_ebpf::abi::{
+use ::ebpf::abi::{
     self, KIND_ACCEPT, KIND_BIND, KIND_CHMOD, KIND_CHOWN, KIND_CONNECT, KIND_DNS, KIND_EXEC,
     KIND_EXIT, KIND_FORK, KIND_KILL, KIND_LINK, KIND_LISTEN, KIND_MEMFD_CREATE, KIND_MEMORY,
     KIND_MEMORY_EXECUTED, KIND_MKDIR, KIND_MKNOD, KIND_OPEN, KIND_PROCESS_MEMORY, KIND_PTRACE,
@@ -20,7 +20,7 @@ use shieldx_ebpf::abi::{
     KIND_SOCKET, KIND_STDIO_SOCKET, KIND_TRUNCATE, KIND_UNLINK, KIND_WRITE, NO_TOTAL,
     RECORD_COMPAT, RECORD_TRUNCATED, Record, Total,
 };
-use shieldx_types::{Event, Kind, Task, Text};
+use types::{Event, Kind, Task, Text};
 
 use self::slots::Slots;
 use crate::monitor::Refusal;

@@ -9,12 +9,12 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
+use ::ebpf::abi::{Control, Counters, Total};
+use ::ebpf::{KERNEL_TYPES, OBJECT};
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::{Btf, Endianness};
 use aya_obj::btf::BtfFeatures;
 use aya_obj::{EbpfSectionKind, Object};
-use shieldx_ebpf::abi::{Control, Counters, Total};
-use shieldx_ebpf::{KERNEL_TYPES, OBJECT};
 
 use super::{Options, PROGRAMS, TYPED, bpf, btf, calls, os, unavailable};
 use crate::monitor::Unavailable;

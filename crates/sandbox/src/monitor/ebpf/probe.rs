@@ -31,7 +31,7 @@ impl std::fmt::Display for Probe {
 struct Nothing;
 
 impl Sink for Nothing {
-    fn event(&mut self, _: shieldx_types::Event) {}
+    fn event(&mut self, _: types::Event) {}
 }
 
 /// Tries everything a run would need of the kernel, watching nobody.

@@ -10,8 +10,8 @@ use std::fs::File;
 use std::io::{PipeReader, Write as _};
 use std::os::fd::AsFd as _;
 
+use ::ebpf::abi::{KIND_COUNT, Record};
 use aya::maps::{MapData, RingBuf};
-use shieldx_ebpf::abi::{KIND_COUNT, Record};
 
 use super::decode::{Decoder, Held};
 use super::os;

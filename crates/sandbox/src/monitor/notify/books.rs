@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use shieldx_types::Event;
-use shieldx_types::evidence::{Counters, TypeCounters};
+use types::Event;
+use types::evidence::{Counters, TypeCounters};
 
 use crate::monitor::Sink;
 
@@ -92,7 +92,7 @@ fn same(a: &Event, b: &Event) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use shieldx_types::{Event, Kind, Task, Text};
+    use types::{Event, Kind, Task, Text};
 
     use super::Books;
     use crate::monitor::Sink;

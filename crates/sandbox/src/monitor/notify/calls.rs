@@ -6,7 +6,7 @@ mod network;
 mod process;
 mod refused;
 
-use shieldx_types::{Kind, Text};
+use types::{Kind, Text};
 
 use super::memory::{Memory, Read};
 use super::paths::{Last, Resolved, View};

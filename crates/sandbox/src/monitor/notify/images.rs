@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use shieldx_types::Event;
+use types::Event;
 
 use super::procfs::ProcDir;
 use super::tasks::ProcessKey;

@@ -9,7 +9,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use shieldx_types::Text;
+use types::Text;
 
 use super::memory::Read;
 use super::procfs::{self, ProcDir};

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use shieldx_types::{Endpoint, Text};
+use types::{Endpoint, Text};
 
 use super::memory::Memory;
 use super::procfs::ProcDir;
@@ -116,7 +116,7 @@ fn inet(rest: &[u8], ip: impl FnOnce(&[u8]) -> Option<IpAddr>) -> Option<Endpoin
 
 #[cfg(test)]
 mod tests {
-    use shieldx_types::{Endpoint, Text};
+    use types::{Endpoint, Text};
 
     use super::{Sockets, inode_of, parse_address};
 

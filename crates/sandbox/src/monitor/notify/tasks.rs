@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 
-use shieldx_types::{Task, Text};
+use types::{Task, Text};
 
 use super::procfs::ProcDir;
 

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use shieldx_types::{Event, Kind, Task};
+use types::{Event, Kind, Task};
 
 use super::books::Books;
 use super::calls::{self, Call, Draft};

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use shieldx_types::Limits;
+use types::Limits;
 
 use crate::sys;
 

@@ -13,7 +13,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
-use shieldx_types::{FileChange, Text};
+use types::{FileChange, Text};
 
 use super::areas::{Area, Made};
 use crate::sys;

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
-use shieldx_types::{
+use types::{
     Ending, Event, FileChange, Isolation, Kind, Recording, Run, Task, Text, Tier, run::Wall,
 };
 

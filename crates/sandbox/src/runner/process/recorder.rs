@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use shieldx_types::{Access, Event, Kind};
+use types::{Access, Event, Kind};
 
 use super::watchlist;
 use crate::monitor::Sink;
@@ -129,7 +129,7 @@ fn same(first: &Event, event: &Event) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use shieldx_types::{Task, Text};
+    use types::{Task, Text};
 
     use super::*;
 

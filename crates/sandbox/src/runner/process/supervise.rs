@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
-use shieldx_types::{Ending, Text, run::Output};
+use types::{Ending, Text, run::Output};
 
 use super::wire::{Message, Outer};
 use crate::sys;

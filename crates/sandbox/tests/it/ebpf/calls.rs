@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use shieldx_sandbox::monitor::ebpf::Options;
-use shieldx_types::{Access, Endpoint, Event, Kind, StdioKind, Text};
+use sandbox::monitor::ebpf::Options;
+use types::{Access, Endpoint, Event, Kind, StdioKind, Text};
 
 use super::job::{Record, Setup, assert_success, compile, folder, run, run_with, sh};
 

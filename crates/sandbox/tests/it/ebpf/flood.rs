@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use shieldx_sandbox::monitor::ebpf::Options;
-use shieldx_types::Kind;
+use sandbox::monitor::ebpf::Options;
+use types::Kind;
 
 use super::job::{Record, Setup, assert_success, compile, folder, run_with};
 
@@ -140,7 +140,7 @@ fn four_hundred_thousand_reads_are_all_told() {
 #[test]
 fn more_files_than_there_are_totals_are_all_told() {
     let Some(record) = flood("create", 20_000, 2) else { return };
-    let ours = |path: &shieldx_types::Text| path.file_name().starts_with("d-");
+    let ours = |path: &types::Text| path.file_name().starts_with("d-");
     let write = |kind: &Kind| matches!(kind, Kind::Write { path, writes: 1, .. } if ours(path));
     assert_eq!(count(&record, write), 40_000);
     assert_eq!(count(&record, |kind| matches!(kind, Kind::Unlink { .. })), 40_000);

@@ -11,9 +11,9 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use shieldx_sandbox::monitor::ebpf::{Options, Target, load};
-use shieldx_sandbox::monitor::{Refusal, Sink, Summary};
-use shieldx_types::{Event, Kind};
+use sandbox::monitor::ebpf::{Options, Target, load};
+use sandbox::monitor::{Refusal, Sink, Summary};
+use types::{Event, Kind};
 
 /// Keeps every event, taking its time where it is told to.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use shieldx_sandbox::monitor::ebpf::probe;
+use sandbox::monitor::ebpf::probe;
 
 use super::job::{Events, folder, run};
 
@@ -74,7 +74,7 @@ fn a_compile() {
 #[test]
 #[ignore = "prints figures"]
 fn somebody_else() {
-    use shieldx_sandbox::monitor::ebpf::{Options, Target, load};
+    use sandbox::monitor::ebpf::{Options, Target, load};
     let dd = || {
         let mut dd = Command::new("dd");
         dd.args(["if=/dev/zero", "of=/dev/null", "bs=1", "count=200k", "status=none"]);

@@ -4,8 +4,8 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use shieldx_sandbox::monitor::notify;
-use shieldx_types::{Event, Kind};
+use sandbox::monitor::notify;
+use types::{Event, Kind};
 
 use super::{Watched, python, shell, start, watch};
 

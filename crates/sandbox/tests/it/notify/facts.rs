@@ -1,6 +1,6 @@
 //! What each kind of behaviour becomes.
 
-use shieldx_types::{Access, Endpoint, Event, Kind, StdioKind};
+use types::{Access, Endpoint, Event, Kind, StdioKind};
 
 use super::{python, shell};
 

@@ -1,6 +1,6 @@
 //! Lists of changed files, from one to thousands, in a few rows.
 
-use shieldx_types::{FileChange, Text};
+use types::{FileChange, Text};
 
 use super::{Row, rows};
 

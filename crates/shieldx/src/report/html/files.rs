@@ -1,7 +1,7 @@
 //! The changed files of the page: what something points at by itself, and a long list by folder
 //! first.
 
-use shieldx_types::FileChange;
+use types::FileChange;
 
 use super::super::folders::{self, Row};
 use super::{Digest, Markup, ROWS_MAX, clip, digest, html, rest, words};

@@ -73,10 +73,10 @@ pub(super) fn output(judged: &Judged<'_>) -> Markup {
 }
 
 /// Escaped like everything else, but line by line.
-fn lines(text: &shieldx_types::Text) -> String {
+fn lines(text: &types::Text) -> String {
     let mut out = String::new();
     for line in text.as_bytes().split(|&byte| byte == b'\n') {
-        out.push_str(&shieldx_types::Text::from(line).to_string());
+        out.push_str(&types::Text::from(line).to_string());
         out.push('\n');
         if out.len() > OUTPUT_CHARS_MAX {
             break;

@@ -47,7 +47,7 @@ fn late_evidence_still_has_a_row() {
     let (mut recording, mut assessment) = reverse_shell();
     let event = recording.events.last().unwrap().clone();
     for id in recording.events.len() as u64 + 1..=20_000 {
-        recording.events.push(shieldx_types::Event { id, ..event.clone() });
+        recording.events.push(types::Event { id, ..event.clone() });
     }
     assessment.detections[0].events = vec![19_999];
     let page = render(&judged(&recording, &assessment));
@@ -59,7 +59,7 @@ fn a_long_recording_makes_a_bounded_page() {
     let (mut recording, assessment) = reverse_shell();
     let event = recording.events.last().unwrap().clone();
     for id in recording.events.len() as u64 + 1..=20_000 {
-        recording.events.push(shieldx_types::Event { id, ..event.clone() });
+        recording.events.push(types::Event { id, ..event.clone() });
     }
     let page = render(&judged(&recording, &assessment));
     assert_eq!(page.matches("<tr id=\"e").count() as u64, super::TIMELINE_MAX);

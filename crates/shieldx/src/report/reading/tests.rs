@@ -31,7 +31,7 @@ fn both_formats_give_the_recording_back() {
         let mut bytes = Vec::new();
         write_events(&judged, &mut bytes).unwrap();
         let found = read(bytes.as_slice()).unwrap();
-        let without_output = shieldx_types::Recording { output: None, ..recording };
+        let without_output = types::Recording { output: None, ..recording };
         assert_eq!(found.recording, without_output);
         assert_eq!(found.verdict, assessment);
     }

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use shieldx_types::Event;
+use types::Event;
 
 use super::super::digest;
 use super::super::tree::{self, End, Node};

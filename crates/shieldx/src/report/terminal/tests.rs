@@ -1,6 +1,6 @@
 //! What a person sees, compared line by line with files in tests/golden.
 
-use shieldx_types::{Assessment, Ending, Kind, Level, Recording, Tier, Verdict};
+use types::{Assessment, Ending, Kind, Level, Recording, Tier, Verdict};
 
 use super::super::fixtures::{
     Script, assessment, busy_tree, changed, clone3, hostile_names, judged, reverse_shell,

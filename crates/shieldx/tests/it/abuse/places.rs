@@ -6,7 +6,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::{Command, Stdio};
 
-use shieldx_types::{Level, Tier, Verdict};
+use types::{Level, Tier, Verdict};
 
 use super::{attempt, expect};
 use crate::lab::{Lab, have, tier};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use shieldx_types::{Ending, Level, Tier, Verdict};
+use types::{Ending, Level, Tier, Verdict};
 
 use super::{attempt, expect, result};
 use crate::lab::{Lab, Outcome, have, tier};

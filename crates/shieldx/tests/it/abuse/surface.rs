@@ -1,6 +1,6 @@
 //! Attempts 17–36 and their like: the kernel's own surface.
 
-use shieldx_types::{Ending, Tier};
+use types::{Ending, Tier};
 
 use super::{attempt, expect, result};
 use crate::lab::Outcome;

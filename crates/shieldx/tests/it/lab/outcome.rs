@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Command, ExitStatus};
 
 use serde_json::Value;
-use shieldx_types::{Assessment, Event, Kind, Level, Run};
+use types::{Assessment, Event, Kind, Level, Run};
 
 use super::{Lab, shell_code};
 
@@ -49,7 +49,7 @@ impl Outcome {
     pub(crate) fn output(&self) -> String {
         let text = |name: &str| {
             let value = self.document["output"][name].as_str().unwrap_or_default();
-            shieldx_types::Text::decode(value).expect("encoded text").to_lossy().into_owned()
+            types::Text::decode(value).expect("encoded text").to_lossy().into_owned()
         };
         text("stdout") + &text("stderr")
     }
@@ -125,7 +125,7 @@ impl Outcome {
         if self.assessment.evidence.level == Level::Incomplete {
             assert_ne!(
                 self.assessment.verdict,
-                shieldx_types::Verdict::Benign,
+                types::Verdict::Benign,
                 "incomplete evidence is never benign"
             );
         }

@@ -1,6 +1,6 @@
 //! Programs that hide or call themselves something else.
 
-use shieldx_types::Kind;
+use types::Kind;
 
 use crate::detector::{Finding, Hits};
 use crate::paths;

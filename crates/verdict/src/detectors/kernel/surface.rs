@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shieldx_types::Kind;
+use types::Kind;
 
 use crate::detector::{Finding, Hits, list};
 use crate::timeline::{Image, Timeline};

@@ -3,7 +3,7 @@
 //! Integer counts only. Sixty-four random bytes hold about 57 different values; text, code and
 //! tables hold far fewer, and formats announce themselves.
 
-use shieldx_types::FileChange;
+use types::FileChange;
 
 use crate::paths::name;
 

@@ -1,6 +1,6 @@
 //! Security tools, audit, firewall and kernel protections: who turns them off.
 
-use shieldx_types::Kind;
+use types::Kind;
 
 use super::named;
 use crate::detector::{Finding, Hits};

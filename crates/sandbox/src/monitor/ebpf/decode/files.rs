@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use shieldx_ebpf::abi::HEAD_LEN_MAX;
-use shieldx_types::{Access, Kind, Text};
+use ::ebpf::abi::HEAD_LEN_MAX;
+use types::{Access, Kind, Text};
 
 use super::{Fact, View, fact};
 

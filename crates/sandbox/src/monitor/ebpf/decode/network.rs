@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use shieldx_ebpf::abi::{RECORD_ADDRESS_GIVEN, SockInfo};
-use shieldx_types::{Endpoint, Kind, Text};
+use ::ebpf::abi::{RECORD_ADDRESS_GIVEN, SockInfo};
+use types::{Endpoint, Kind, Text};
 
 use super::{Fact, View, fact};
 use crate::monitor::dns;

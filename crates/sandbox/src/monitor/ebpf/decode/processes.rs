@@ -1,10 +1,10 @@
 //! Events about programs, memory, other processes, identity, and the kernel's own surface.
 
-use shieldx_ebpf::abi::{
+use ::ebpf::abi::{
     FILE_DELETED, FILE_MEMFD, RECORD_ANONYMOUS, RECORD_COMPAT, RECORD_THREAD, STDIO_CLOSED,
     STDIO_FILE, STDIO_PIPE, STDIO_SOCKET, STDIO_TTY, Stdio,
 };
-use shieldx_types::{Kind, StdioKind, Text};
+use types::{Kind, StdioKind, Text};
 
 use super::super::calls::by_itself;
 use super::network::remote;

@@ -1,7 +1,7 @@
 //! The variable part of a record: strings, paths and buffers, in the order they were appended.
 
-use shieldx_ebpf::abi::{Record, SLOT_COMPONENTS, SLOT_EMPTY, SLOT_STRING, SLOTS};
-use shieldx_types::Text;
+use ::ebpf::abi::{Record, SLOT_COMPONENTS, SLOT_EMPTY, SLOT_STRING, SLOTS};
+use types::Text;
 
 pub(super) struct Slots<'a> {
     /// (what, bytes) of each slot; empty where the record holds none.

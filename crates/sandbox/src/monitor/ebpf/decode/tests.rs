@@ -1,11 +1,11 @@
 //! Records made up for the tests: every event type, and bytes no sample should get past us.
 
-use shieldx_ebpf::abi::{
+use ::ebpf::abi::{
     KIND_CONNECT, KIND_COUNT, KIND_DNS, KIND_EXEC, KIND_EXIT, KIND_OPEN, KIND_SEND, KIND_SYSCALL,
     KIND_WRITE, NO_TOTAL, RECORD_ADDRESS_GIVEN, RECORD_COMPAT, Record, SLOT_BYTES, SLOT_COMPONENTS,
     SLOT_STRING, SLOTS, Total,
 };
-use shieldx_types::{Endpoint, Kind, Text};
+use types::{Endpoint, Kind, Text};
 
 use super::{Decoder, Held, kind_name};
 use crate::seccomp::number;

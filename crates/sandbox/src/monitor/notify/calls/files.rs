@@ -1,6 +1,6 @@
 //! Calls that open, name, remove or change files.
 
-use shieldx_types::{Access, Kind, Text};
+use types::{Access, Kind, Text};
 
 use super::{Call, Draft};
 use crate::monitor::notify::memory::Memory;

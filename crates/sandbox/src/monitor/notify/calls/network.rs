@@ -1,7 +1,7 @@
 //! Calls on sockets. The number of a descriptor is turned into the socket behind it, since forks
 //! and dup pass sockets on.
 
-use shieldx_types::{Endpoint, Kind};
+use types::{Endpoint, Kind};
 
 use super::{Call, Draft};
 use crate::monitor::dns;

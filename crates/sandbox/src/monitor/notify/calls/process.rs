@@ -1,6 +1,6 @@
 //! Calls about programs, memory, identities and other processes.
 
-use shieldx_types::{Kind, StdioKind, Text};
+use types::{Kind, StdioKind, Text};
 
 use super::{Call, Draft};
 use crate::monitor::notify::memory::Read;

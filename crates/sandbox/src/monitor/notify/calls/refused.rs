@@ -1,6 +1,6 @@
 //! Calls the policy refused. They did not run, so their arguments are an intention.
 
-use shieldx_types::{Kind, Text};
+use types::{Kind, Text};
 
 use super::{Call, Draft, network};
 use crate::monitor::notify::paths::Last;
