@@ -19,6 +19,8 @@ const NEEDS: &[Need] = &[
     need("llvm-strip", "llvm", "rebuilding the kernel programs to compare them"),
     need("python3", "python3", "samples in Python"),
     need("busybox", "busybox-static", "samples that use nc"),
+    need("insmod", "kmod", "a sample that loads a module"),
+    need("iptables", "iptables", "a sample that opens the firewall"),
     need("setpriv", "util-linux", "runs as an ordinary user"),
     need("curl", "curl", "download samples"),
     need("make", "make", "everyday command make"),
