@@ -153,6 +153,10 @@ const ENVIRONMENT_TOOLS: &[&str] = &[
     "yarn",
 ];
 
+/// One file, many programs: the name it is called by decides which.
+const MANY_IN_ONE: &[&str] =
+    &["busybox", "toybox", "coreutils", "kmod", "xtables-nft-multi", "xtables-legacy-multi"];
+
 impl<'r> Image<'r> {
     pub(super) fn unknown() -> Self {
         Self {
@@ -213,13 +217,13 @@ impl<'r> Image<'r> {
         paths::versionless(self.exact_name())
     }
 
-    /// Whether the program is called one of these, with or without its version. What BusyBox runs
-    /// as counts as its name.
+    /// Whether the program is called one of these, with or without its version. What a
+    /// program of many names is called as counts as its name.
     pub(crate) fn is(&self, names: &[&str]) -> bool {
         let named = |name: &str| names.contains(&name);
         named(self.exact_name())
             || named(self.name())
-            || (self.exact_name() == "busybox" && self.applet().is_some_and(named))
+            || (MANY_IN_ONE.contains(&self.exact_name()) && self.applet().is_some_and(named))
     }
 
     fn applet(&self) -> Option<&str> {
