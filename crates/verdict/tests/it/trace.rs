@@ -24,10 +24,10 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// A run of `/work/sample`, a program that the sample brought along.
+    /// A run of `/data/sample`, a program that the sample brought along.
     pub(crate) fn new() -> Self {
         let mut trace = Self::bare();
-        trace.exec(ROOT, "/work/sample", &["./sample"]);
+        trace.exec(ROOT, "/data/sample", &["./sample"]);
         trace
     }
 
@@ -156,8 +156,8 @@ fn run() -> Run {
         id: "0198f000-0000-7000-8000-000000000000".to_owned(),
         started_at: "2026-11-22T14:00:00Z".to_owned(),
         command: vec!["./sample".into()],
-        program: "/work/sample".into(),
-        cwd: "/work".into(),
+        program: "/data/sample".into(),
+        cwd: "/data".into(),
         runner: "process".to_owned(),
         tier: Tier::B,
         isolation: Isolation { walls: Vec::new() },
@@ -180,7 +180,7 @@ pub(crate) fn exec(path: &str, argv: &[&str], stdio: Vec<StdioKind>) -> Kind {
     Kind::Exec {
         path: path.into(),
         argv: argv.iter().map(|&arg| Text::from(arg)).collect(),
-        cwd: "/work".into(),
+        cwd: "/data".into(),
         memfd: false,
         deleted: false,
         stdio,

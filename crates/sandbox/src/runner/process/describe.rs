@@ -141,11 +141,7 @@ pub(super) fn walls(
         ),
     ];
     walls.extend(missing.iter().map(|line| wall("missing", false, line.clone())));
-    let others = notes.lines().filter(|line| !line.contains('=') || line.contains(' '));
-    walls.extend(
-        others
-            .filter(|line| !line.starts_with("landlock="))
-            .map(|line| wall("root", true, line.to_owned())),
-    );
+    let others = notes.lines().filter(|line| !line.starts_with("landlock=") && !line.is_empty());
+    walls.extend(others.map(|line| wall("root", true, line.to_owned())));
     walls
 }

@@ -165,7 +165,6 @@ impl Inside<'_> {
             .map_err(|error| (format!("enter {}", self.spec.cwd.display()), error))?;
         let ruleset = Ruleset::new(self.spec.net).map_err(named("build the Landlock rules"))?;
         notes.push(format!("landlock={}", ruleset.describe()));
-        notes.insert(0, format!("submounts={}", self.plan.submounts().len()));
         self.inner.built(staging.as_raw_fd(), &notes).map_err(named("report the root"))?;
         drop(staging);
         // The control groups are entered here, not in the command: moving a task waits for every

@@ -42,7 +42,6 @@ pub(crate) struct Plan {
     files: Vec<PathBuf>,
     /// Symbolic links at the top of the root, with where they point.
     links: Vec<(PathBuf, PathBuf)>,
-    submounts: Vec<PathBuf>,
     passwd: String,
     group: String,
 }
@@ -150,7 +149,6 @@ impl Plan {
             places,
             files,
             links,
-            submounts,
             passwd: accounts("/etc/passwd", "sandbox:x:1000:1000:sandbox:", spec),
             group: accounts("/etc/group", "sandbox:x:1000:", spec),
         }
@@ -445,11 +443,6 @@ impl Plan {
     pub(crate) fn made(&self) -> Made {
         let links = self.links.iter().map(|(link, _)| link.clone()).collect();
         Made { places: self.places.clone(), links }
-    }
-
-    /// The submounts, for the report.
-    pub(crate) fn submounts(&self) -> &[PathBuf] {
-        &self.submounts
     }
 }
 

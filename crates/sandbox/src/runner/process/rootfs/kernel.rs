@@ -37,14 +37,14 @@ impl Plan {
             "kpagecgroup",
             "interrupts",
         ] {
-            cover_file(&proc.join(name));
+            cover_file(&proc.join(name), notes);
         }
         let sysfs = root.join("sys");
         let flags = safe | libc::MS_RDONLY;
         match sys::mount(Some(OsStr::new("sysfs")), &sysfs, Some(c"sysfs"), flags, None) {
             Ok(()) => {
                 for name in ["firmware", "kernel", "fs", "module", "power"] {
-                    cover_folder(&sysfs.join(name));
+                    cover_folder(&sysfs.join(name), notes);
                 }
             }
             Err(error) => notes.push(format!("/sys is empty: {error}")),
@@ -71,17 +71,21 @@ fn read_only(path: &Path, notes: &mut Notes) {
     }
 }
 
-fn cover_file(path: &Path) {
-    if fs::symlink_metadata(path).is_ok() {
-        let _ = bind(Path::new("/dev/null"), path);
+fn cover_file(path: &Path, notes: &mut Notes) {
+    if fs::symlink_metadata(path).is_ok()
+        && let Err(error) = bind(Path::new("/dev/null"), path)
+    {
+        notes.push(format!("{} is not covered: {error}", path.display()));
     }
 }
 
-fn cover_folder(path: &Path) {
-    if path.is_dir() {
-        let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-        let _ =
-            sys::mount(None, path, Some(c"tmpfs"), flags, Some(c"size=4k,nr_inodes=2,mode=0755"));
+fn cover_folder(path: &Path, notes: &mut Notes) {
+    let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    let options = Some(c"size=4k,nr_inodes=2,mode=0755");
+    if path.is_dir()
+        && let Err(error) = sys::mount(None, path, Some(c"tmpfs"), flags, options)
+    {
+        notes.push(format!("{} is not covered: {error}", path.display()));
     }
 }
 
