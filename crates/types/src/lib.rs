@@ -4,14 +4,23 @@
 //! This room does no I/O and knows no service. A type lives here when two rooms that may not see
 //! each other both need it.
 
+pub mod anomaly;
 pub mod assessment;
+pub mod decision;
 pub mod event;
 pub mod evidence;
+pub mod identity;
+pub mod ports;
+pub mod risk;
 pub mod run;
 pub mod text;
 
+pub use anomaly::{Anomaly, Deviation};
 pub use assessment::{Assessment, Contribution, Detection, Technique, Verdict};
+pub use decision::{Action, Decision, DecisionInput};
 pub use event::{Access, Endpoint, Event, Kind, StdioKind, Task};
 pub use evidence::{Counters, Evidence, Level, Tier};
+pub use identity::{Caller, Role, Tenant};
+pub use risk::{RiskLevel, SessionRisk, Signal};
 pub use run::{Ending, FileChange, Isolation, Limits, Recording, Run};
 pub use text::Text;

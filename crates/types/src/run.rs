@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::anomaly::Anomaly;
 use crate::event::Event;
 use crate::evidence::{Counters, Tier};
 use crate::text::Text;
@@ -111,6 +112,9 @@ pub struct Recording {
     /// What the command printed (bounded); absent in streams of events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Output>,
+    /// How unusual the run is against its tenant's own history; absent where nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anomaly: Option<Anomaly>,
 }
 
 /// The bounded output of a command.

@@ -120,6 +120,7 @@ impl Runner for Process {
             counters: summary.counters,
             faults: summary.faults,
             output: Some(watched.output),
+            anomaly: None,
         };
         if watched.lost {
             recording.faults.push("the sandbox's init ended without a report".to_owned());

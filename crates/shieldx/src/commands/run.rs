@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use jiff::Timestamp;
+use runtime::clock::{Clock as _, System, rfc3339};
 use sandbox::{RunError, Spec};
 use types::{Assessment, Recording};
 
@@ -74,7 +74,7 @@ fn spec(request: &RunRequest, program: Program) -> Spec {
     mounts.extend(program.mount);
     Spec {
         id: uuid::Uuid::now_v7().to_string(),
-        started_at: Timestamp::now().to_string(),
+        started_at: rfc3339(System.now_us()),
         program: program.path,
         command: request.command.clone(),
         env: request.env.clone(),

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::run::Output;
-use types::{Assessment, Counters, Event, Run};
+use types::{Anomaly, Assessment, Counters, Event, Run};
 
 use super::Judged;
 
@@ -39,6 +39,9 @@ pub struct Document {
     pub faults: Vec<String>,
     /// What the command printed, bounded.
     pub output: Option<Output>,
+    /// How unusual the run is against its tenant's own history, where somebody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anomaly: Option<Anomaly>,
     /// Ordered by time; ids count from 1.
     pub events: Vec<Event>,
 }
@@ -60,6 +63,8 @@ pub struct Header {
     pub version: String,
     pub options: AssessOptions,
     pub run: Run,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anomaly: Option<Anomaly>,
 }
 
 /// The last line of an event file; a file without it was cut off.
@@ -95,6 +100,9 @@ pub fn write_report(judged: &Judged<'_>, out: &mut dyn Write) -> io::Result<()> 
     member(out, "counters", &recording.counters)?;
     member(out, "faults", &recording.faults)?;
     member(out, "output", &recording.output)?;
+    if let Some(anomaly) = &recording.anomaly {
+        member(out, "anomaly", anomaly)?;
+    }
     out.write_all(b",\n\"events\":[")?;
     for (index, event) in recording.events.iter().enumerate() {
         out.write_all(if index == 0 { b"\n" } else { b",\n" })?;
@@ -114,6 +122,7 @@ pub fn write_events(judged: &Judged<'_>, out: &mut dyn Write) -> io::Result<()> 
         version: env!("CARGO_PKG_VERSION").into(),
         options: judged.options,
         run: recording.run.clone(),
+        anomaly: recording.anomaly.clone(),
     };
     line(out, &header)?;
     for event in &recording.events {

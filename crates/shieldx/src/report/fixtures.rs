@@ -118,7 +118,14 @@ impl Script {
             ..Counters::default()
         };
         let events = self.events;
-        Recording { run: run(command), events, counters, faults: vec![], output: None }
+        Recording {
+            run: run(command),
+            events,
+            counters,
+            faults: vec![],
+            output: None,
+            anomaly: None,
+        }
     }
 }
 

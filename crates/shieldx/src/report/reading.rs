@@ -192,6 +192,7 @@ fn report(bytes: &[u8]) -> Result<Recorded, Unreadable> {
             counters: document.counters,
             faults: document.faults,
             output: document.output,
+            anomaly: document.anomaly,
         },
         options: document.options,
         verdict: document.verdict,
@@ -241,6 +242,7 @@ fn events(bytes: &[u8]) -> Result<Recorded, Unreadable> {
         counters: trailer.counters,
         faults: trailer.faults,
         output: None,
+        anomaly: header.anomaly,
     };
     ordered(&recording)?;
     Ok(Recorded {

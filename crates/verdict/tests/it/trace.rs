@@ -39,6 +39,7 @@ impl Trace {
             counters: Counters::default(),
             faults: Vec::new(),
             output: None,
+            anomaly: None,
         };
         Self { recording, now_ns: 0, parents: BTreeMap::from([(ROOT, 1)]), next_pid: ROOT + 1 }
     }

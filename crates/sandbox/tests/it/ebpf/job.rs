@@ -102,7 +102,6 @@ pub(super) struct Record {
     pub events: Vec<Event>,
     pub summary: Summary,
     pub output: Output,
-    pub elapsed: Duration,
 }
 
 impl Record {
@@ -165,16 +164,14 @@ pub(super) fn run_with(command: &mut Command, setup: Setup) -> Option<Record> {
     let mut procs = cgroup.writable("cgroup.procs");
     // SAFETY: the closure makes one write(2) and allocates nothing.
     let command = unsafe { command.pre_exec(move || procs.write_all(b"0")) };
-    let start = Instant::now();
     let output = command.output().unwrap();
-    let elapsed = start.elapsed();
     cgroup.empty();
     let (events, summary) = running.finish();
     let mut events = events.all;
     // How the child got into its cgroup is not what it did.
     events.retain(|event| !joins(&event.kind));
     events.sort_by_key(|event| event.time_ns);
-    Some(Record { events, summary, output, elapsed })
+    Some(Record { events, summary, output })
 }
 
 fn joins(kind: &Kind) -> bool {

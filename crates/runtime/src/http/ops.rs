@@ -1,0 +1,79 @@
+//! The routes every service has on its internal listener: `/metrics`, `/healthz`, `/readyz`.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{StatusCode, header};
+use serde::Serialize;
+
+use crate::http::extract::Json;
+use crate::metrics::Metrics;
+
+/// Something a service needs.
+#[async_trait]
+pub trait Dependency: Send + Sync + Debug {
+    fn name(&self) -> &'static str;
+    /// # Errors
+    /// Why it cannot be used now, in one sentence.
+    async fn check(&self) -> Result<(), String>;
+}
+
+/// What the routes tell about.
+#[derive(Debug, Clone)]
+pub struct Ops {
+    pub metrics: Metrics,
+    pub dependencies: Arc<Vec<Arc<dyn Dependency>>>,
+}
+
+/// The answer of `/readyz`.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Readiness {
+    pub service: String,
+    pub ready: bool,
+    pub dependencies: Vec<DependencyState>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct DependencyState {
+    pub name: String,
+    pub ready: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `/metrics`, `/healthz`, `/readyz`; they need no key and are for the internal listener.
+pub fn routes(ops: Ops) -> Router {
+    let metrics = ops.metrics.clone();
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(async move || ready(&ops).await))
+        .route("/metrics", get(async move || text(&metrics)))
+}
+
+fn text(metrics: &Metrics) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], metrics.text()).into_response()
+}
+
+/// Asks every dependency.
+pub async fn readiness(ops: &Ops) -> Readiness {
+    let mut dependencies = Vec::new();
+    for dependency in ops.dependencies.iter() {
+        let reason = dependency.check().await.err();
+        let name = dependency.name().to_owned();
+        dependencies.push(DependencyState { name, ready: reason.is_none(), reason });
+    }
+    let ready = dependencies.iter().all(|state| state.ready);
+    Readiness { service: ops.metrics.service().to_owned(), ready, dependencies }
+}
+
+async fn ready(ops: &Ops) -> Response {
+    let readiness = readiness(ops).await;
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(readiness)).into_response()
+}

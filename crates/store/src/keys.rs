@@ -1,0 +1,1 @@
+//! API keys: making one, hashing one, and telling whom one stands for.

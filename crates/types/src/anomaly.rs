@@ -1,0 +1,35 @@
+//! How unusual a run is against its tenant's own history of the same workload.
+//!
+//! Numbers are integers: an assessment must come out byte for byte the same on every machine.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A conformal p-value and what it rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Anomaly {
+    /// What the run was compared with: tenant-local name of the workload.
+    pub workload: String,
+    /// Earlier runs of that workload it rests on.
+    pub history_runs: u32,
+    /// (1 + runs at least as strange) / (1 + runs), in parts per million; absent when there are
+    /// too few runs to say anything, and then it weighs nothing.
+    pub p_ppm: Option<u32>,
+    /// In words: `too few runs (3 of 20)` or what the figure rests on.
+    pub basis: String,
+    /// The features that differ most, strongest first, at most eight.
+    pub deviations: Vec<Deviation>,
+    /// Name and version of the model.
+    pub model: String,
+}
+
+/// One feature that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Deviation {
+    pub feature: String,
+    /// Thousandths of the feature's unit.
+    pub value_milli: i64,
+    pub median_milli: i64,
+    /// Robust z in thousandths: (value − median) / (1.4826 · MAD).
+    pub robust_z_milli: i64,
+}
