@@ -5,6 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+mod service;
+
+pub use service::{
+    ConfigArgs, GetArgs, HealthArgs, KeyArgs, KeyCommand, ListArgs, PlaceArgs, ServerArgs,
+    SubmitArgs, TraceArgs, UpArgs,
+};
+
 use crate::environment::Environment;
 use crate::exit::{self, Exit, FailOn};
 use crate::request::{ColorChoice, Need, RunnerName, Watch};
@@ -21,6 +28,11 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(Box<RunArgs>),
+    Submit(Box<SubmitArgs>),
+    Get(GetArgs),
+    List(ListArgs),
+    Health(HealthArgs),
+    Trace(TraceArgs),
     Replay(ReplayArgs),
     Doctor(DoctorArgs),
     Detectors(DetectorsArgs),

@@ -1,5 +1,9 @@
 //! What each subcommand does, from a validated request to an exit code.
 
+pub mod get;
+pub mod health;
 pub mod inventory;
 pub mod replay;
 pub mod run;
+pub mod submit;
+pub mod trace;

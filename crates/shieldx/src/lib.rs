@@ -6,12 +6,14 @@
 //! `verdict`.
 
 pub mod args;
+pub mod client;
 pub mod commands;
 pub mod engine;
 pub mod environment;
 pub mod exit;
 pub mod failure;
 pub mod output;
+pub mod place;
 pub mod preflight;
 pub mod progress;
 pub mod quantity;

@@ -19,6 +19,11 @@ fn main() -> ExitCode {
         Request::Doctor(request) => commands::inventory::doctor(&request),
         Request::Detectors(request) => commands::inventory::detectors(&request),
         Request::Completions(request) => commands::inventory::completions(request),
+        Request::Submit(request) => commands::submit::submit(&request, &environment),
+        Request::Get(request) => commands::get::get(&request, &environment),
+        Request::List(request) => commands::get::list(&request),
+        Request::Health(request) => commands::health::health(&request),
+        Request::Trace(request) => commands::trace::trace(&request),
     });
     match result {
         Ok(exit) => exit.into(),

@@ -18,10 +18,12 @@ use crate::view::View;
 
 mod limits;
 mod places;
+pub mod service;
 mod variables;
 
 use limits::limits;
 use places::{destinations, keep, mount, shown_by_mount, working_folder};
+use service::{GetRequest, HealthRequest, ListRequest, SubmitRequest, TraceRequest};
 use variables::command_env;
 
 /// What to do.
@@ -32,6 +34,11 @@ pub enum Request {
     Doctor(InventoryRequest),
     Detectors(InventoryRequest),
     Completions(clap_complete::Shell),
+    Submit(Box<SubmitRequest>),
+    Get(GetRequest),
+    List(ListRequest),
+    Health(HealthRequest),
+    Trace(TraceRequest),
 }
 
 /// One command to run.
@@ -130,6 +137,13 @@ impl Request {
             Command::Doctor(args) => Request::Doctor(InventoryRequest { json: args.json }),
             Command::Detectors(args) => Request::Detectors(InventoryRequest { json: args.json }),
             Command::Completions { shell } => Request::Completions(shell),
+            Command::Submit(args) => {
+                Request::Submit(Box::new(service::submit(*args, environment)?))
+            }
+            Command::Get(args) => Request::Get(service::get(args, environment)?),
+            Command::List(args) => Request::List(service::list(args, environment)?),
+            Command::Health(args) => Request::Health(service::health(&args, environment)?),
+            Command::Trace(args) => Request::Trace(service::trace(args, environment)?),
         })
     }
 }
