@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use types::{Role, Tenant};
 
 /// Why the store did not do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Nothing more fits; what was accepted stays (HTTP 507).
     #[error("the disk that holds {place} is full")]
@@ -258,6 +258,9 @@ pub trait Verifications: Send + Sync + std::fmt::Debug {
     async fn requeue_all(&self) -> Result<u64, StoreError>;
 
     async fn depth(&self) -> Result<QueueDepth, StoreError>;
+
+    /// Whether a verification of the tenant, in whatever state, names the artifact.
+    async fn artifact_used(&self, tenant: &Tenant, sha256: &str) -> Result<bool, StoreError>;
 }
 
 // --- contauth -------------------------------------------------------------------------------
