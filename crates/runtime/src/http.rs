@@ -5,6 +5,8 @@ pub mod auth;
 pub mod extract;
 pub mod ops;
 pub mod problem;
+pub mod server;
+pub mod tls;
 
 pub use auth::Auth;
 pub use extract::{Json, Path, Query};
