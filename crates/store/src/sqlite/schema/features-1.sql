@@ -1,0 +1,22 @@
+-- One row per write, found by position or by the range of event times; what is in the payload is
+-- ml-service's. A position is never used twice, not even after the newest segment was removed.
+CREATE TABLE segments (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant TEXT NOT NULL,
+    view TEXT NOT NULL,
+    event_min_us INTEGER NOT NULL,
+    event_max_us INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    CHECK (event_min_us <= event_max_us)
+) STRICT;
+
+CREATE INDEX segments_time ON segments (tenant, view, event_max_us, event_min_us);
+
+-- What a check writes.
+CREATE TABLE health (
+    id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    checks INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO health (id, checks) VALUES (1, 0);
