@@ -1,0 +1,229 @@
+//! What is seen of every request: one server span that continues the caller's trace, one duration,
+//! one count of requests being worked on. Names are OpenTelemetry's semantic conventions for HTTP.
+//!
+//! Labels come from closed sets: known methods, known status codes, route templates.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::MatchedPath;
+use axum::middleware::{Next, from_fn};
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Frame, SizeHint};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
+
+use crate::metrics::{DURATION_BUCKETS_S, Metrics};
+use crate::telemetry;
+
+/// W3C Trace Context.
+pub const TRACEPARENT: &str = "traceparent";
+/// The label of a request that no route matched.
+const UNMATCHED: &str = "_unmatched";
+/// Bytes of a path that are kept in a span.
+const SPAN_PATH_BYTES_MAX: usize = 512;
+
+/// The route of a request that is routed by the service itself and not by axum: put it into the
+/// response's extensions. Only from a closed set: a configured prefix, a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route(pub Arc<str>);
+
+/// The HTTP metrics of one service. Cloning gives another handle to the same.
+#[derive(Clone)]
+pub struct HttpMetrics {
+    service: &'static str,
+    duration: Family<Labels, Histogram, fn() -> Histogram>,
+    active: Gauge,
+}
+
+impl fmt::Debug for HttpMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpMetrics").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    http_request_method: &'static str,
+    http_route: String,
+    http_response_status_code: Code,
+}
+
+/// A status code that has a name; others, which an upstream could make up, are one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Code(Option<u16>);
+
+impl EncodeLabelValue for Code {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        match self.0 {
+            Some(code) => u32::from(code).encode(encoder),
+            None => "_OTHER".encode(encoder),
+        }
+    }
+}
+
+impl HttpMetrics {
+    #[must_use]
+    pub fn new(metrics: &Metrics) -> Self {
+        let make: fn() -> Histogram = || Histogram::new(DURATION_BUCKETS_S);
+        let help = "Seconds from a request's header to its response's header.";
+        let duration = Family::new_with_constructor(make);
+        let duration = metrics.register("http_server_request_duration_seconds", help, duration);
+        let help = "Requests whose response has not ended.";
+        let active = metrics.register("http_server_active_requests", help, Gauge::default());
+        Self { service: metrics.service(), duration, active }
+    }
+
+    fn observe(&self, method: &'static str, route: &str, status: StatusCode, since: Instant) {
+        let known = status.canonical_reason().is_some();
+        let labels = Labels {
+            http_request_method: method,
+            http_route: route.to_owned(),
+            http_response_status_code: Code(known.then(|| status.as_u16())),
+        };
+        self.duration.get_or_create(&labels).observe(since.elapsed().as_secs_f64());
+    }
+}
+
+/// Observes every request of a router, also those no route matches. Add it last, outside of
+/// [`super::routes::fallbacks`].
+pub fn observe(router: Router, http: HttpMetrics) -> Router {
+    router.layer(from_fn(move |request: Request<Body>, next: Next| {
+        let http = http.clone();
+        async move {
+            let matched = request.extensions().get::<MatchedPath>().cloned();
+            let route = matched.as_ref().map(MatchedPath::as_str);
+            observed(&http, route, request, |request| next.run(request)).await
+        }
+    }))
+}
+
+/// Observes one request of a service without axum's routes. Where the route is known only
+/// afterwards, `route` is `None` and the response carries a [`Route`].
+pub async fn observed<F>(
+    http: &HttpMetrics,
+    route: Option<&str>,
+    request: Request<Body>,
+    handle: impl FnOnce(Request<Body>) -> F,
+) -> Response<Body>
+where
+    F: Future<Output = Response<Body>>,
+{
+    let since = Instant::now();
+    let active = Active::enter(&http.active);
+    let method = method(request.method());
+    let span = span(http.service, method, route, &request);
+    if let Some(traceparent) = request.headers().get(TRACEPARENT).and_then(|v| v.to_str().ok()) {
+        telemetry::continue_trace(&span, traceparent);
+    }
+    let mut response = handle(request).instrument(span.clone()).await;
+    let later = response.extensions_mut().remove::<Route>();
+    let route = match (&later, route) {
+        (Some(Route(route)), _) => {
+            span.record("http.route", &**route);
+            span.record("otel.name", format!("{method} {route}"));
+            route
+        }
+        (None, Some(route)) => route,
+        (None, None) => UNMATCHED,
+    };
+    let status = response.status();
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+        span.record("error.type", status.as_str());
+    }
+    http.observe(method, route, status, since);
+    response.map(|inner| Body::new(Observed { inner, _active: active }))
+}
+
+fn span(service: &'static str, method: &str, route: Option<&str>, request: &Request<Body>) -> Span {
+    let path = request.uri().path();
+    let path = path.get(..path.floor_char_boundary(SPAN_PATH_BYTES_MAX)).unwrap_or(path);
+    let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
+    // It has no parent here: what accepted the connection is no part of the request's trace. Its
+    // service is named, since this file serves all of them.
+    tracing::info_span!(
+        parent: None,
+        "request",
+        service.name = service,
+        otel.name = name,
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = method,
+        http.route = route,
+        http.response.status_code = Empty,
+        url.path = path,
+        error.type = Empty,
+    )
+}
+
+/// OpenTelemetry's names for methods: an unknown one is `_OTHER`.
+fn method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "CONNECT" => "CONNECT",
+        "DELETE" => "DELETE",
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "QUERY" => "QUERY",
+        "TRACE" => "TRACE",
+        _ => "_OTHER",
+    }
+}
+
+/// Counts a request as active until it is dropped, however that comes.
+#[derive(Debug)]
+struct Active(Gauge);
+
+impl Active {
+    fn enter(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A response's body; the request is active until it has ended.
+#[derive(Debug)]
+struct Observed {
+    inner: Body,
+    _active: Active,
+}
+
+impl http_body::Body for Observed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
