@@ -315,6 +315,22 @@ pub trait FeatureLog: Send + Sync + std::fmt::Debug {
         from_us: i64,
         to_us: i64,
     ) -> Result<Vec<(u64, Segment)>, StoreError>;
+    /// The same a few at a time: those after a position, at most `limit`, so that a reader's memory
+    /// does not grow with the history.
+    async fn segments_after(
+        &self,
+        tenant: &Tenant,
+        view: &str,
+        from_us: i64,
+        to_us: i64,
+        position: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, Segment)>, StoreError> {
+        let mut segments = self.segments(tenant, view, from_us, to_us).await?;
+        segments.retain(|(at, _)| *at > position);
+        segments.truncate(limit as usize);
+        Ok(segments)
+    }
 }
 
 /// Whether the store can take writes now; the reason when not. Writes something and reads it back.
