@@ -1,0 +1,196 @@
+//! contauth over HTTP. The only place where its errors become responses.
+
+mod schema;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::{Extension, Router};
+use http::StatusCode;
+use runtime::http::{Auth, Json, Path, Problem, ProblemDocument, Query};
+use store::StoreError;
+use types::Role;
+use types::ports::{Authenticator, Surroundings};
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::schema::{ReportAnswer, Requester, RiskAnswer};
+use crate::error::Error;
+use crate::service::Contauth;
+use crate::telemetry::{TELEMETRY_BODY_MAX_BYTES, Telemetry};
+
+/// A session's id, in the application's words.
+const SESSION_MAX_CHARS: usize = 128;
+const NO_KEYS: &str = "a keystroke is {\"down_ms\": …, \"up_ms\": …}, two numbers: values of keys are \
+                       never accepted";
+
+type Service = State<Arc<Contauth>>;
+
+/// The API and its description. The caller adds `/openapi.json` and the routes every service has.
+pub fn router(service: Arc<Contauth>, keys: Arc<dyn Authenticator>) -> (Router, OpenApi) {
+    let (router, mut api) =
+        OpenApiRouter::new().routes(routes!(report)).routes(routes!(risk)).split_for_parts();
+    api.info.title = "ShieldX contauth".to_owned();
+    api.info.description = Some("Session risk from behaviour, device and network.".to_owned());
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    let header = ApiKey::Header(ApiKeyValue::new("X-API-Key"));
+    let components = api.components.get_or_insert_default();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
+    let router = router
+        .fallback(async || Problem::not_found("there is no such route; see /openapi.json"))
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(TELEMETRY_BODY_MAX_BYTES))
+        .layer(Extension(keys))
+        .with_state(service);
+    (router, api)
+}
+
+async fn method_not_allowed() -> Problem {
+    let title = "The route takes another method";
+    let detail = "the header Allow names the methods this takes";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title, detail)
+}
+
+/// Report what happened in a session
+///
+/// Keystroke timings without keys, pointer movement, device, address; everything is optional but
+/// the subject of a session's first report. Durable when it is answered. The answer is the session's
+/// risk now.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/telemetry",
+    operation_id = "report_telemetry",
+    params(("id" = String, Path, description = "The session, in the application's words",
+        min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._~-]+$")),
+    request_body = Telemetry,
+    responses(
+        (status = 200, description = "Counted, or counted before", body = ReportAnswer),
+        (status = 400, description = "No JSON, or no session id", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No good API key", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The key's role is less than member", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "The session belongs to another subject", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 413, description = "The body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not called JSON", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "A field is unknown, out of its limits or out of order, or the first report has no subject", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store is not available; nothing was counted", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full; nothing was counted", body = ProblemDocument, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []), ("api_key" = [])),
+)]
+async fn report(
+    State(service): Service,
+    auth: Auth,
+    Path(id): Path<String>,
+    body: Result<Json<Telemetry>, Problem>,
+) -> Result<Json<ReportAnswer>, Problem> {
+    let caller = auth.need(Role::Member)?;
+    check_id(&id)?;
+    let Json(telemetry) = body.map_err(explain)?;
+    let report = telemetry.check().map_err(respond)?;
+    let reported = service.report(&caller.tenant, &id, report).await.map_err(respond)?;
+    Ok(Json(reported.into()))
+}
+
+/// Tell a session's risk
+///
+/// With what is known of the request it is asked for, where something is.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/risk",
+    operation_id = "session_risk",
+    params(
+        ("id" = String, Path, description = "The session, in the application's words",
+            min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._~-]+$"),
+        Requester,
+    ),
+    responses(
+        (status = 200, description = "The risk now", body = RiskAnswer),
+        (status = 400, description = "No session id, or a bad query", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No good API key", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The key's role is less than reader", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "Nobody reported on such a session", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store is not available", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full", body = ProblemDocument, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []), ("api_key" = [])),
+)]
+async fn risk(
+    State(service): Service,
+    auth: Auth,
+    Path(id): Path<String>,
+    Query(requester): Query<Requester>,
+) -> Result<Json<RiskAnswer>, Problem> {
+    let caller = auth.need(Role::Reader)?;
+    check_id(&id)?;
+    let surroundings = surroundings(requester)?;
+    let risk = service.session_risk(&caller.tenant, &id, &surroundings).await.map_err(respond)?;
+    let missing = || Problem::not_found("nobody reported on such a session, or not for long");
+    risk.map(|risk| Json(risk.into())).ok_or_else(missing)
+}
+
+fn check_id(id: &str) -> Result<(), Problem> {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"._~-".contains(&c);
+    if (1..=SESSION_MAX_CHARS).contains(&id.len()) && id.bytes().all(allowed) {
+        return Ok(());
+    }
+    let detail = format!("a session's id is 1 to {SESSION_MAX_CHARS} of A-Z a-z 0-9 . _ ~ -");
+    Err(Problem::bad_request("bad-session-id", detail))
+}
+
+fn surroundings(requester: Requester) -> Result<Surroundings, Problem> {
+    let Requester { address, user_agent } = requester;
+    let good = address.as_ref().is_none_or(|text| text.parse::<IpAddr>().is_ok());
+    let short = user_agent.as_ref().is_none_or(|text| text.chars().count() <= 1_024);
+    if !good || !short {
+        let detail = "address is an IPv4 or IPv6 address, user_agent at most 1024 characters";
+        return Err(Problem::bad_request("malformed-query", detail));
+    }
+    Ok(Surroundings { address, user_agent })
+}
+
+/// A body that is no telemetry. What is wrong with a keystroke is told without what it said: it may
+/// have been a key.
+fn explain(mut problem: Problem) -> Problem {
+    if problem.status != StatusCode::UNPROCESSABLE_ENTITY {
+        return problem;
+    }
+    let Some(at) = problem.detail.find("keystrokes") else { return problem };
+    let place: String = problem.detail[at..]
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || "[]._".contains(*c))
+        .collect();
+    let unknown = problem.detail.contains("unknown field");
+    let what = if unknown { "is not a field of a keystroke" } else { "is not as it should be" };
+    problem.detail = format!("{place} {what}; {NO_KEYS}");
+    problem
+}
+
+fn respond(error: Error) -> Problem {
+    let unprocessable = |kind, title| {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title, error.to_string())
+    };
+    match &error {
+        Error::Invalid { .. } => unprocessable("invalid", "The body says something that cannot be"),
+        Error::SubjectMissing => {
+            unprocessable("subject-missing", "The session's subject is not known")
+        }
+        Error::SubjectDiffers => {
+            let title = "The session has another subject";
+            Problem::new(StatusCode::CONFLICT, "subject-differs", title, error.to_string())
+        }
+        Error::Store { source: StoreError::Full { .. } } => {
+            let title = "The disk is full";
+            let detail = "nothing was counted; make room and send the report again";
+            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "full", title, detail)
+                .because(error.chain())
+        }
+        Error::Store { .. } | Error::Random { .. } | Error::Damaged { .. } => {
+            let detail = "sessions cannot be read or kept now; nothing was counted, try again";
+            Problem::unavailable(detail, error.chain())
+        }
+    }
+}
