@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use types::ports::{AuthError, Authenticator};
 use types::{Caller, Role, Tenant};
 
-use crate::domain::{KeyRecord, Keys};
+use crate::domain::{KeyRecord, Keys, StoreError};
 
 /// `sx_`, the id, `_`, the secret.
 const PREFIX: &str = "sx_";
@@ -33,21 +33,17 @@ const LANES: usize = 4;
 /// [`Keys::insert_key`]. A key is `sx_`, 16 hexadecimal digits that name it, `_`, and 64 that nobody
 /// can guess.
 ///
-/// # Panics
-/// When the kernel gives no random numbers, which Linux does not do after boot (getrandom(2)).
-#[must_use]
+/// # Errors
+/// When the kernel gives no random numbers.
 pub fn new_key(
     tenant: Tenant,
     role: Role,
     name: &str,
     now_us: i64,
     expires_us: Option<i64>,
-) -> (String, KeyRecord) {
-    let mut random = [0; ID_BYTES + SECRET_BYTES];
-    getrandom::fill(&mut random).expect("the kernel gives random numbers");
-    let (id, secret) = random.split_at(ID_BYTES);
-    let id = hex(id);
-    let key = format!("{PREFIX}{id}_{}", hex(secret));
+) -> Result<(String, KeyRecord), StoreError> {
+    let id = hex(&random::<ID_BYTES>()?);
+    let key = format!("{PREFIX}{id}_{}", hex(&random::<SECRET_BYTES>()?));
     let record = KeyRecord {
         hash: hash(&key),
         id,
@@ -58,7 +54,7 @@ pub fn new_key(
         expires_us,
         revoked_us: None,
     };
-    (key, record)
+    Ok((key, record))
 }
 
 /// What is kept of a key: SHA-256 of all of it.
@@ -162,6 +158,17 @@ fn well_formed(key: &str) -> bool {
     key.strip_prefix(PREFIX)
         .and_then(|rest| rest.split_once('_'))
         .is_some_and(|(id, secret)| digits(id, ID_BYTES) && digits(secret, SECRET_BYTES))
+}
+
+/// Bytes that nobody can guess.
+///
+/// # Errors
+/// When the kernel gives none, which Linux does not do after boot (getrandom(2)).
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], StoreError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| StoreError::Unavailable { reason: format!("random numbers: {error}") })?;
+    Ok(bytes)
 }
 
 /// Lowercase hexadecimal.

@@ -111,8 +111,9 @@ impl Store {
 /// One file.
 #[derive(Debug)]
 struct Database {
-    writer: Writer,
+    // Dropped in this order: the connection that writes is the last one, and clears the log.
     readers: Readers,
+    writer: Writer,
 }
 
 impl Database {
@@ -120,7 +121,7 @@ impl Database {
         let path = folder.join(schema.file);
         let connection = schema::open_writer(folder, schema)?;
         let readers = Readers::open(&path)?;
-        Ok(Self { writer: Writer::start(connection, path)?, readers })
+        Ok(Self { readers, writer: Writer::start(connection, path)? })
     }
 
     /// See [`Writer::write`]; for commands whose payload is small.

@@ -39,11 +39,6 @@ impl Holds {
     fn table(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Lock>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.table().len()
-    }
 }
 
 /// Somebody who holds or waits; the last one clears the table.
@@ -61,5 +56,28 @@ impl Drop for Entry {
         if Arc::strong_count(&self.lock) == 2 {
             table.remove(&self.place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Holds, PathBuf};
+
+    #[tokio::test]
+    async fn one_holds_another_waits_and_the_table_is_empty_in_the_end() {
+        let holds = Holds::default();
+        let (a, b) = (PathBuf::from("a"), PathBuf::from("b"));
+        let first = holds.take(a.clone()).await;
+        let other = holds.take(b).await;
+        let waiting = tokio::time::timeout(Duration::from_millis(5), holds.take(a.clone())).await;
+        assert!(waiting.is_err(), "it is held");
+        assert_eq!(holds.table().len(), 2, "who gave up waiting took nothing away");
+        let next = holds.take(a.clone());
+        let (second, ()) = tokio::join!(next, async { drop(first) });
+        assert_eq!(second.place(), a);
+        drop((second, other));
+        assert!(holds.table().is_empty());
     }
 }

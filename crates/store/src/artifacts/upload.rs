@@ -23,6 +23,8 @@ pub struct Upload {
     incoming: Incoming,
     hash: Sha256,
     size_bytes: u64,
+    /// What a write met. The file tells it once and takes more afterwards, without what was lost.
+    broken: Option<StoreError>,
 }
 
 /// An artifact that is in its place, durable, and held: nobody deletes it before this is dropped.
@@ -48,7 +50,8 @@ impl Upload {
             move || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let file = blocking(&artifacts.folder, opening).await?;
         let file = tokio::fs::File::from_std(file);
-        Ok(Self { artifacts, tenant, file, incoming, hash: Sha256::new(), size_bytes: 0 })
+        let hash = Sha256::new();
+        Ok(Self { artifacts, tenant, file, incoming, hash, size_bytes: 0, broken: None })
     }
 
     /// Bytes received so far.
@@ -62,8 +65,10 @@ impl Upload {
     /// # Errors
     /// A full disk, of this or of an earlier call; the upload is of no use then.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let written = self.file.write_all(bytes).await;
-        written.map_err(|error| self.failed(&error))?;
+        self.whole()?;
+        if let Err(error) = self.file.write_all(bytes).await {
+            return Err(self.failed(&error));
+        }
         self.hash.update(bytes);
         self.size_bytes += bytes.len() as u64;
         Ok(())
@@ -75,11 +80,14 @@ impl Upload {
     /// # Errors
     /// A full disk, or a folder that cannot be written.
     pub async fn finish(mut self) -> Result<Stored, StoreError> {
+        self.whole()?;
         let synced = match self.file.flush().await {
             Ok(()) => self.file.sync_all().await,
             Err(error) => Err(error),
         };
-        synced.map_err(|error| self.failed(&error))?;
+        if let Err(error) = synced {
+            return Err(self.failed(&error));
+        }
         let sha256 = hex(&self.hash.finalize());
         let Some(hold) = self.artifacts.hold(&self.tenant, &sha256).await else {
             return Err(StoreError::Unavailable { reason: "SHA-256 is not 32 bytes".to_owned() });
@@ -91,8 +99,14 @@ impl Upload {
         Ok(Stored { sha256, size_bytes, artifacts, hold, new })
     }
 
-    fn failed(&self, error: &std::io::Error) -> StoreError {
-        from_io(&self.artifacts.folder, error)
+    fn whole(&self) -> Result<(), StoreError> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    fn failed(&mut self, error: &std::io::Error) -> StoreError {
+        let error = from_io(&self.artifacts.folder, error);
+        self.broken = Some(error.clone());
+        error
     }
 }
 

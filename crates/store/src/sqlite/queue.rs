@@ -5,7 +5,6 @@
 //! taken for dead cannot finish what another one has begun since.
 
 use rusqlite::{Connection, Error, OptionalExtension as _};
-use uuid::Uuid;
 
 use super::rows;
 use crate::domain::{Lease, Outcome, QueueDepth, Verification};
@@ -32,9 +31,9 @@ pub(crate) fn claim(
     connection: &Connection,
     now_us: i64,
     lease_until_us: i64,
+    token: String,
 ) -> Result<Option<Lease>, Error> {
     let Some(tenant) = next_tenant(connection, now_us)? else { return Ok(None) };
-    let token = Uuid::now_v7().to_string();
     let verification = take_oldest(connection, &tenant, now_us, lease_until_us, &token)?;
     connection
         .prepare_cached(

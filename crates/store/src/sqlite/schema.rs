@@ -52,11 +52,9 @@ pub(crate) fn open_writer(folder: &Path, schema: Schema) -> Result<Connection, S
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(&path, flags).and_then(|connection| {
         set_up(&connection)?;
-        // WAL is kept in the file, the others belong to the connection. FULL: a commit is on the
-        // disk before it is told; NORMAL may lose the last ones with the power.
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        use_log(&connection)?;
+        // A commit is on the disk before it is told; NORMAL may lose the last ones with the power.
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
         Ok(connection)
     });
     let mut connection = opened.map_err(|error| from_sqlite(&path, &error))?;
@@ -92,6 +90,18 @@ fn set_up(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)
+}
+
+/// Writes go to a log first (WAL), so that reading and writing do not wait for each other; kept in
+/// the file. Where the file system cannot do it, SQLite quietly stays with what it has.
+fn use_log(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let mode = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+    let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", mode)?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    let reason = format!("the file system cannot share memory, which WAL needs (it is {mode:?})");
+    Err(rusqlite::Error::ToSqlConversionFailure(reason.into()))
 }
 
 /// Every step in one transaction: two processes that open a new folder at once do not meet halfway.

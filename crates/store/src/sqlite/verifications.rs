@@ -10,6 +10,7 @@ use crate::domain::{
     Deleted, Lease, NewVerification, Order, Outcome, Page, QueueDepth, State, StoreError,
     Submitted, Verification, Verifications,
 };
+use crate::keys::{hex, random};
 
 #[async_trait]
 impl Verifications for Store {
@@ -71,7 +72,10 @@ impl Verifications for Store {
     }
 
     async fn claim(&self, now_us: i64, lease_until_us: i64) -> Result<Option<Lease>, StoreError> {
-        self.control.write(move |connection| queue::claim(connection, now_us, lease_until_us)).await
+        let token = hex(&random::<16>()?);
+        let claim =
+            move |connection: &Connection| queue::claim(connection, now_us, lease_until_us, token);
+        self.control.write(claim).await
     }
 
     async fn renew(&self, lease: &Lease, lease_until_us: i64) -> Result<bool, StoreError> {

@@ -33,6 +33,13 @@ const COMMAND_KIB: u32 = 16;
 /// How long a command waits for room in the queue before it is told that the store is busy.
 const QUEUE_WAIT: Duration = Duration::from_secs(2);
 
+/// Beyond this the log (`-wal`) is emptied even if readers must be waited for: SQLite does it by
+/// itself only when it meets a moment without any.
+const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Groups until emptying is tried again when it failed: a full disk would refuse it each time.
+const LOG_PAUSE: u32 = 256;
+
 /// Takes commands for one file. Dropping it finishes what was taken and ends the thread.
 pub(crate) struct Writer {
     path: PathBuf,
@@ -141,8 +148,10 @@ impl Drop for Writer {
 }
 
 fn serve(connection: Connection, path: &Path, waiting: &Receiver<Command>) {
+    let mut log = Log::of(path);
     while let Ok(first) = waiting.recv() {
         group(&connection, path, first, waiting);
+        log.bound(&connection);
     }
     if let Err((_, error)) = connection.close() {
         tracing::warn!(?path, %error, "the database was not closed cleanly; nothing is lost by that");
@@ -225,6 +234,33 @@ fn perform(
     }
     execute(connection, "RELEASE command")?;
     Ok(done)
+}
+
+/// Keeps the log from growing without end.
+struct Log {
+    path: PathBuf,
+    pause: u32,
+}
+
+impl Log {
+    fn of(database: &Path) -> Self {
+        let mut path = database.as_os_str().to_owned();
+        path.push("-wal");
+        Self { path: path.into(), pause: 0 }
+    }
+
+    fn bound(&mut self, connection: &Connection) {
+        self.pause = self.pause.saturating_sub(1);
+        let large = || std::fs::metadata(&self.path).is_ok_and(|log| log.len() > LOG_BYTES_MAX);
+        if self.pause > 0 || !large() {
+            return;
+        }
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        if let Err(error) = connection.query_row(sql, [], |_| Ok(())) {
+            tracing::warn!(path = ?self.path, %error, "the log was not emptied; nothing is lost");
+        }
+        self.pause = LOG_PAUSE;
+    }
 }
 
 fn execute(connection: &Connection, sql: &str) -> Result<(), rusqlite::Error> {

@@ -3,7 +3,9 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use store::domain::{NewVerification, Order, Submitted, Summary, Verification, Verifications as _};
+use store::domain::{
+    NewVerification, Order, Segment, Submitted, Summary, Verification, Verifications as _,
+};
 use store::sqlite::Store;
 use tempfile::TempDir;
 use types::Tenant;
@@ -71,5 +73,37 @@ pub(crate) fn summary() -> Summary {
         score: 3,
         reason: "nothing of note".to_owned(),
         evidence: "full".to_owned(),
+    }
+}
+
+pub(crate) fn segment(tenant_name: &str, view: &str, from_us: i64, to_us: i64) -> Segment {
+    Segment {
+        tenant: tenant(tenant_name),
+        view: view.to_owned(),
+        event_min_us: from_us,
+        event_max_us: to_us,
+        rows: 2,
+        payload: format!("{view} {from_us}").into_bytes(),
+    }
+}
+
+/// Numbers that look random and are the same in every run of a seed (SplitMix64, Steele et al.,
+/// OOPSLA 2014).
+#[derive(Debug)]
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % sides
+    }
+
+    /// One of them; there must be one.
+    pub(crate) fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        let index = self.roll(u64::try_from(of.len()).unwrap());
+        &of[usize::try_from(index).unwrap()]
     }
 }
