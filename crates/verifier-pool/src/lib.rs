@@ -5,6 +5,19 @@
 //! handed an `Executor` and a `Judge` and never asks who answers. What it answers for is that
 //! accepted work is durable, runs, and comes to exactly one result.
 
+mod api;
 mod config;
+mod error;
+mod hub;
+pub mod identify;
+mod metrics;
+mod order;
+mod pipeline;
+mod pool;
+mod readiness;
 
+pub use api::router;
 pub use config::Config;
+pub use error::PoolError;
+pub use pool::{Parts, Pool};
+pub use readiness::dependencies;
