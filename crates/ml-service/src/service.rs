@@ -1,0 +1,185 @@
+//! The service itself: what is shared by all requests, and how it comes up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use runtime::clock::Clock;
+use runtime::metrics::Metrics;
+use runtime::tasks::Tasks;
+use store::domain::FeatureLog;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use types::Tenant;
+
+use crate::anomaly::{self, References};
+use crate::config::Config;
+use crate::error::MlError;
+use crate::index::{Index, Limits, Usage, View};
+use crate::metrics::{MlMetrics, Reason};
+use crate::pipeline::validate::{ROWS_MAX, Row};
+use crate::pipeline::{self, Accepted};
+use crate::{history, rebuild};
+
+/// Feature store and anomaly, over one log.
+#[derive(Debug)]
+pub struct MlService {
+    core: Arc<Core>,
+    tasks: Tasks,
+    rows_in_flight: Arc<Semaphore>,
+    scans: Arc<Semaphore>,
+}
+
+/// What requests and the tasks they leave behind share.
+#[derive(Debug)]
+pub struct Core {
+    pub(crate) log: Arc<dyn FeatureLog>,
+    pub(crate) index: Index,
+    pub(crate) usage: Arc<Usage>,
+    pub(crate) references: References,
+    pub(crate) metrics: MlMetrics,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rows_max: u32,
+    last_created_us: AtomicI64,
+}
+
+impl Core {
+    /// Now, or the microsecond after the last answer, whichever is later: no two batches of a log
+    /// share a time, even when the clock is set back.
+    pub(crate) fn next_created_us(&self) -> i64 {
+        let now = self.clock.now_us();
+        let next = |last: i64| now.max(last.saturating_add(1));
+        let order = Ordering::Relaxed;
+        let last = self.last_created_us.fetch_update(order, order, |last| Some(next(last)));
+        next(last.unwrap_or_else(|last| last))
+    }
+
+    /// The log has a batch of this time.
+    pub(crate) fn seen_created_us(&self, created_us: i64) {
+        self.last_created_us.fetch_max(created_us, Ordering::Relaxed);
+    }
+}
+
+impl MlService {
+    /// Reads the whole log and is ready when it returns.
+    ///
+    /// # Errors
+    /// [`MlError::Setting`]; [`MlError::Store`] or [`MlError::Damaged`] when the log cannot be
+    /// read: a service that starts without part of its history would answer wrongly.
+    pub async fn open(
+        config: &Config,
+        log: Arc<dyn FeatureLog>,
+        clock: Arc<dyn Clock>,
+        metrics: &Metrics,
+        tasks: &Tasks,
+    ) -> Result<Arc<Self>, MlError> {
+        check(config)?;
+        let metrics = MlMetrics::register(metrics);
+        let core = Arc::new(Core {
+            log,
+            index: Index::default(),
+            usage: Usage::new(Limits::from(config), metrics.clone()),
+            references: References::new(config, metrics.clone()),
+            metrics,
+            clock,
+            rows_max: config.rows_max,
+            last_created_us: AtomicI64::new(i64::MIN),
+        });
+        rebuild::rebuild(&core).await?;
+        Ok(Arc::new(Self {
+            core,
+            tasks: tasks.clone(),
+            rows_in_flight: Arc::new(Semaphore::new(config.rows_in_flight_max as usize)),
+            scans: Arc::new(Semaphore::new(config.scans_max as usize)),
+        }))
+    }
+
+    /// Takes rows in: durable and readable when it returns.
+    ///
+    /// # Errors
+    /// See [`MlError`]; then nothing was kept.
+    pub async fn ingest(
+        &self,
+        tenant: &Tenant,
+        view: &str,
+        rows: Vec<Row>,
+    ) -> Result<Accepted, MlError> {
+        if view == anomaly::VIEW {
+            return Err(MlError::Reserved { view: view.to_owned() });
+        }
+        pipeline::ingest(self, tenant, view, rows).await
+    }
+
+    /// The tenant's view, where it has rows.
+    ///
+    /// # Errors
+    /// [`MlError::NoView`].
+    pub fn view(&self, tenant: &Tenant, view: &str) -> Result<Arc<View>, MlError> {
+        let none = || MlError::NoView { view: view.to_owned() };
+        self.core.index.find(tenant, view).ok_or_else(none)
+    }
+
+    /// The tenant's views, by name.
+    #[must_use]
+    pub fn views(&self, tenant: &Tenant) -> Vec<Arc<View>> {
+        self.core.index.views(tenant)
+    }
+
+    /// One page of an entity's rows, ordered by (event time, created, place in the batch).
+    ///
+    /// # Errors
+    /// [`MlError::NoView`], [`MlError::Busy`], [`MlError::RangeTooWide`] and what the store says.
+    pub async fn history(
+        &self,
+        tenant: &Tenant,
+        view: &str,
+        question: &history::Question,
+    ) -> Result<history::Page, MlError> {
+        self.view(tenant, view)?;
+        let busy = |_| MlError::Busy { doing: "read" };
+        let _permit = Arc::clone(&self.scans).try_acquire_owned().map_err(busy)?;
+        history::read(self.core.log.as_ref(), tenant, view, question).await
+    }
+
+    /// Microseconds since 1970.
+    #[must_use]
+    pub fn now_us(&self) -> i64 {
+        self.core.clock.now_us()
+    }
+
+    pub(crate) fn rejected(&self, reason: Reason) {
+        self.core.metrics.rejected(reason);
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Room for a caller's rows, or a refusal: waiting batches take memory.
+    pub(crate) fn room_for(&self, rows: usize) -> Result<OwnedSemaphorePermit, MlError> {
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX).min(ROWS_MAX);
+        let busy = |_| MlError::Busy { doing: "written" };
+        Arc::clone(&self.rows_in_flight).try_acquire_many_owned(rows).map_err(busy)
+    }
+
+    /// Room for one of our own rows, waited for.
+    pub(crate) async fn room_for_one(&self) -> Result<OwnedSemaphorePermit, MlError> {
+        let closed = |_| MlError::Stopped;
+        Arc::clone(&self.rows_in_flight).acquire_owned().await.map_err(closed)
+    }
+}
+
+fn check(config: &Config) -> Result<(), MlError> {
+    let least = u64::from(anomaly::MIN_RUNS);
+    let settings = [
+        ("rows_max", config.rows_max.into(), 1, ROWS_MAX.into()),
+        ("rows_in_flight_max", config.rows_in_flight_max.into(), ROWS_MAX.into(), 10_000_000),
+        ("scans_max", config.scans_max.into(), 1, 1_000),
+        ("history_window", config.history_window.into(), least, 5_000),
+        ("tenant_reference_runs_max", config.tenant_reference_runs_max.into(), least, 10_000_000),
+    ];
+    let wrong = settings.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value));
+    wrong.map_or(Ok(()), |(name, value, min, max)| Err(MlError::Setting { name, value, min, max }))
+}
