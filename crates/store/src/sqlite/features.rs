@@ -67,6 +67,29 @@ impl FeatureLog for Store {
         };
         self.features.read(read).await
     }
+
+    async fn segments_after(
+        &self,
+        tenant: &Tenant,
+        view: &str,
+        from_us: i64,
+        to_us: i64,
+        position: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, Segment)>, StoreError> {
+        let (tenant, view) = (tenant.clone(), view.to_owned());
+        let read = move |connection: &Connection| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM segments WHERE tenant = ?1 AND view = ?2 AND position > ?3 \
+                 AND event_max_us >= ?4 AND event_min_us <= ?5 ORDER BY position LIMIT ?6"
+            );
+            let after = rows::signed(position)?;
+            let mut statement = connection.prepare_cached(&sql)?;
+            let range = (tenant.as_str(), view, after, from_us, to_us, limit);
+            statement.query_map(range, segment)?.collect()
+        };
+        self.features.read(read).await
+    }
 }
 
 fn segment(row: &Row<'_>) -> Result<(u64, Segment), Error> {
