@@ -13,4 +13,4 @@ pub mod spec;
 mod sys;
 
 pub use runner::{RunError, Runner};
-pub use spec::{MonitorChoice, Mount, Net, Spec, Stdin};
+pub use spec::{Copied, EVENTS_MAX, MonitorChoice, Mount, Net, Observer, Seen, Spec, Stdin};

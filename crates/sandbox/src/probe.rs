@@ -69,6 +69,23 @@ pub fn all() -> Vec<Capability> {
     ]
 }
 
+/// Whether the process runner can build a sandbox and watch it here.
+///
+/// # Errors
+/// What is missing, in words.
+pub fn process_runner() -> Result<(), String> {
+    overlay().map_err(|reason| format!("overlayfs is {reason}"))?;
+    if sys::effective_uid() != 0 {
+        user_namespaces().map_err(|reason| format!("user namespaces {reason}"))?;
+    }
+    match (notify::probe(), ebpf::probe()) {
+        (Err(notify), Err(ebpf)) => {
+            Err(format!("no monitor works: {}; {}", notify.reason, ebpf.reason))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn cgroups() -> Result<String, String> {
     let (mode, bounds) = process::cgroup_mode();
     if bounds {

@@ -33,7 +33,7 @@ use self::wire::{Go, Inner, Message, Outer};
 use crate::monitor::{self, Summary, ebpf, notify};
 use crate::runner::{RunError, Runner};
 use crate::seccomp::{Decision, Mode, Policy};
-use crate::spec::{MonitorChoice, Spec, Stdin};
+use crate::spec::{MonitorChoice, Seen, Spec, Stdin};
 use crate::sys::{self, Fork, monotonic_ns};
 
 /// Runs commands as processes of this host behind the kernel's own walls.
@@ -80,6 +80,12 @@ impl Runner for Process {
     }
 
     fn run(&self, spec: &Spec) -> Result<Recording, RunError> {
+        let phase = |name| {
+            if let Some(observer) = &spec.observer {
+                observer.tell(Seen::Phase(name));
+            }
+        };
+        phase("build");
         let policy = Policy::standard(spec.net);
         let loading = start_loading(spec, &policy);
         let start = Start::prepare(spec, &policy)?;
@@ -94,6 +100,7 @@ impl Runner for Process {
             vec![if plan.base.is_some() { (0, base, INSIDE_IDS) } else { (INSIDE_UID, base, 1) }];
         let watcher = Attach { spec, policy: &policy, cgroups: &cgroups, uid_map, start_ns }
             .attach(loaded, &outer, &built, &mut missing)?;
+        phase("run");
         let pass = |stream| spec.pass_output.then_some(stream);
         let watched = Loop {
             outer: &outer,
@@ -106,6 +113,7 @@ impl Runner for Process {
         }
         .run();
         let duration_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        phase("collect");
         let (tier, events, summary) = watcher.finish();
         let watched = watched.map_err(|(step, source)| RunError::Setup { step, source })?;
         let listing =
@@ -341,7 +349,12 @@ impl Attach<'_> {
             }),
             uid_map: self.uid_map.clone(),
         };
-        loaded.attach(target, Recorder::new(Some(COMMAND_PID)))
+        loaded.attach(target, self.recorder())
+    }
+
+    fn recorder(&self) -> Recorder {
+        let observer = self.spec.observer.clone();
+        Recorder::new(Some(COMMAND_PID), self.spec.events_max, observer)
     }
 
     /// Tier C: the command installs its filter first and hands the listener over.
@@ -363,6 +376,7 @@ impl Attach<'_> {
         let listener = sys::pidfd_open(built.command)
             .and_then(|pidfd| sys::pidfd_getfd(pidfd.as_fd(), number))
             .map_err(setup("take the seccomp listener over"))?;
+        let recorder = self.recorder();
         let target = notify::Target {
             listener,
             start_ns: self.start_ns,
@@ -370,8 +384,7 @@ impl Attach<'_> {
             uid_map: self.uid_map,
             root_pid: built.command,
         };
-        let running = notify::start(target, Recorder::new(Some(COMMAND_PID)))
-            .map_err(setup("start the monitor"))?;
+        let running = notify::start(target, recorder).map_err(setup("start the monitor"))?;
         outer.go(Go::Notify).map_err(setup("start the command"))?;
         Ok(running)
     }
@@ -396,7 +409,7 @@ impl Watcher {
                     counters: Counters::default(),
                     faults: vec!["no monitor watched this run (--monitor off)".to_owned()],
                 };
-                (Tier::None, Recorder::new(None), summary)
+                (Tier::None, Recorder::default(), summary)
             }
         };
         let (events, faults) = recorder.finish();

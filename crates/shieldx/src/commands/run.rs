@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use runtime::clock::{Clock as _, System, rfc3339};
-use sandbox::{RunError, Spec};
+use sandbox::{EVENTS_MAX, RunError, Spec};
 use types::{Assessment, Recording};
 
 use crate::engine;
@@ -79,6 +79,8 @@ fn spec(request: &RunRequest, program: Program) -> Spec {
         command: request.command.clone(),
         env: request.env.clone(),
         cwd: view.cwd.clone(),
+        cwd_is_new: false,
+        copies: Vec::new(),
         hidden: view.hidden.clone(),
         tools: view.tools.clone(),
         mounts,
@@ -88,6 +90,8 @@ fn spec(request: &RunRequest, program: Program) -> Spec {
         keep: request.keep.clone(),
         monitor: request.monitor,
         pass_output: !request.json,
+        events_max: EVENTS_MAX,
+        observer: None,
     }
 }
 

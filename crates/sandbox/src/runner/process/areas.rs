@@ -4,7 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::spec::Spec;
+use crate::spec::{Copied, Spec};
+
+/// The permissions of a file that is given to the command.
+pub(crate) const COPY_MODE: u32 = 0o755;
 
 /// One writable place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,7 @@ pub(crate) struct Made {
     pub places: Vec<PathBuf>,
     /// Symbolic links.
     pub links: Vec<PathBuf>,
+    pub copies: Vec<Copied>,
 }
 
 /// Adds what starts empty: shared temporary folders, sockets of services, hidden folders.
@@ -43,6 +47,9 @@ pub(super) fn add_bare(areas: &mut Vec<Area>, spec: &Spec) {
             let folder = PathBuf::from(format!("bare/{}", areas.len()));
             areas.push(Area { folder, path, overlay: false });
         }
+    }
+    if spec.cwd_is_new && !areas.iter().any(|area| area.path == spec.cwd) {
+        areas.push(Area { folder: "bare/cwd".into(), path: spec.cwd.clone(), overlay: false });
     }
 }
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use types::{FileChange, Text};
 
-use super::areas::{Area, Made};
+use super::areas::{Area, COPY_MODE, Made};
 use crate::sys;
 
 /// Entries listed, at most; a sample can create more names than anybody reads.
@@ -128,7 +128,11 @@ impl Walk<'_> {
             }
         };
         let meta = fs::File::from(handle.try_clone()?).metadata()?;
-        let below = if overlay { fs::symlink_metadata(path).ok() } else { None };
+        // What the file was a copy of, or what it covers.
+        let copy = self.made.copies.iter().find(|copy| copy.target == path);
+        let origin = copy.map_or(path, |copy| copy.source.as_path());
+        let shown = overlay || copy.is_some();
+        let below = if shown { fs::symlink_metadata(origin).ok() } else { None };
         let kind = file_type(meta.mode());
         if kind == "directory" {
             let new = below.as_ref().is_none_or(|host| !host.is_dir());
@@ -159,9 +163,10 @@ impl Walk<'_> {
         let change = if below.is_some() { "modified" } else { "created" };
         let index = self.push(path, change, kind, &meta);
         match kind {
-            "file" if same_content(dir, name, path, &meta, below.as_ref()) => {
+            "file" if same_content(dir, name, origin, &meta, below.as_ref()) => {
                 // Copied up for a link, a mode or a time: the host's bytes are unchanged.
-                if below.is_some_and(|host| host.mode() == meta.mode()) {
+                let mode = below.map(|host| if copy.is_some() { COPY_MODE } else { host.mode() });
+                if mode.is_some_and(|mode| mode & 0o7777 == meta.mode() & 0o7777) {
                     self.listing.changes.pop();
                 } else if let Some(change) = self.listing.changes.get_mut(index) {
                     "metadata".clone_into(&mut change.change);

@@ -10,14 +10,15 @@ use types::{Access, Event, Kind};
 
 use super::watchlist;
 use crate::monitor::Sink;
-
-/// Distinct events kept in one recording.
-const EVENTS_MAX: usize = 500_000;
+use crate::spec::{Observer, Seen};
 
 /// A [`Sink`] in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     events: Vec<Event>,
+    /// Distinct events that are kept.
+    events_max: usize,
+    observer: Option<Observer>,
     /// Hash of (task, kind, result) to the index of the event that stands for it.
     folded: HashMap<u64, usize>,
     /// The command's process: its steps before the program starts are ours, not the sample's.
@@ -27,8 +28,12 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(command_pid: Option<u32>) -> Self {
-        Self { command_pid, ..Self::default() }
+    pub(crate) fn new(
+        command_pid: Option<u32>,
+        events_max: usize,
+        observer: Option<Observer>,
+    ) -> Self {
+        Self { command_pid, events_max, observer, ..Self::default() }
     }
 
     /// Everything in order of time, numbered from 1, and what is missing, in words.
@@ -41,8 +46,8 @@ impl Recorder {
         let mut faults = Vec::new();
         if self.lost > 0 {
             faults.push(format!(
-                "the recording is full: {} events past the first {EVENTS_MAX} were not kept",
-                self.lost
+                "the recording is full: {} events past the first {} were not kept",
+                self.lost, self.events_max
             ));
         }
         (events, faults)
@@ -87,7 +92,7 @@ impl Sink for Recorder {
             first.count = first.count.saturating_add(event.count);
             return;
         }
-        if self.events.len() >= EVENTS_MAX {
+        if self.events.len() >= self.events_max {
             self.lost += 1;
             return;
         }
@@ -96,6 +101,11 @@ impl Sink for Recorder {
             && !matches!(event.kind, Kind::Exec { .. } | Kind::Fork { .. } | Kind::Exit { .. })
         {
             self.folded.insert(key, self.events.len());
+        }
+        if self.started
+            && let Some(observer) = &self.observer
+        {
+            observer.tell(Seen::Event(&event));
         }
         self.events.push(event);
     }
@@ -162,7 +172,7 @@ mod tests {
 
     #[test]
     fn our_own_steps_before_the_program_are_not_the_samples() {
-        let mut recorder = Recorder::new(Some(2));
+        let mut recorder = Recorder::new(Some(2), 10, None);
         let mkdir = || Kind::Mkdir { path: Text::from("/d") };
         recorder.event(event(1, 2, mkdir()));
         recorder.event(event(2, 2, exec()));
@@ -175,7 +185,7 @@ mod tests {
 
     #[test]
     fn repeats_fold_and_keep_their_number() {
-        let mut recorder = Recorder::new(None);
+        let mut recorder = Recorder::new(None, 10, None);
         recorder.event(event(1, 2, exec()));
         for time in 2..1002 {
             recorder.event(event(time, 2, Kind::Unlink { path: "/f".into(), directory: false }));
@@ -183,5 +193,33 @@ mod tests {
         let (events, _) = recorder.finish();
         assert_eq!(events.len(), 2);
         assert_eq!(events[1].count, 1000);
+    }
+
+    #[test]
+    fn past_the_bound_events_are_counted_and_said_to_be_missing() {
+        let mut recorder = Recorder::new(None, 3, None);
+        for time in 1..=5 {
+            recorder.event(event(time, 2, exec()));
+        }
+        let (events, faults) = recorder.finish();
+        assert_eq!(events.len(), 3);
+        assert!(faults[0].contains("2 events past the first 3"), "{faults:?}");
+    }
+
+    #[test]
+    fn an_observer_hears_of_each_distinct_event_once_the_program_runs() {
+        let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let names = heard.clone();
+        let observer = Observer::new(move |seen| {
+            if let Seen::Event(event) = seen {
+                names.lock().unwrap().push(event.kind.name());
+            }
+        });
+        let mut recorder = Recorder::new(Some(2), 10, Some(observer));
+        let mkdir = || Kind::Mkdir { path: Text::from("/d") };
+        for (time, kind) in [(1, mkdir()), (2, exec()), (3, mkdir()), (4, mkdir())] {
+            recorder.event(event(time, 2, kind));
+        }
+        assert_eq!(*heard.lock().unwrap(), ["exec", "mkdir"]);
     }
 }

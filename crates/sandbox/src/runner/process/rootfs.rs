@@ -5,6 +5,7 @@
 //! an overlay or by itself. After the run the supervisor lists the areas through a descriptor of
 //! that tmpfs; nothing of it ever has a name on the host.
 
+mod copies;
 mod host;
 mod kernel;
 
@@ -15,9 +16,10 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
+use self::copies::Original;
 use self::host::{accounts, home, submounts, top_level};
 use super::areas::{Area, Made, add_bare, system_folder};
-use crate::spec::Spec;
+use crate::spec::{Copied, Spec};
 use crate::sys::{self, MountAttr};
 
 /// Where the tmpfs with all areas is mounted while the root is built.
@@ -40,6 +42,7 @@ pub(crate) struct Plan {
     /// Those of `places` that are files. Asked of the source, and before anything is mounted: the
     /// target may be elsewhere, and the host's /tmp is out of sight once the staging area is there.
     files: Vec<PathBuf>,
+    copies: Vec<Copied>,
     /// Symbolic links at the top of the root, with where they point.
     links: Vec<(PathBuf, PathBuf)>,
     passwd: String,
@@ -148,6 +151,7 @@ impl Plan {
             tools,
             places,
             files,
+            copies: spec.copies.clone(),
             links,
             passwd: accounts("/etc/passwd", "sandbox:x:1000:1000:sandbox:", spec),
             group: accounts("/etc/group", "sandbox:x:1000:", spec),
@@ -161,7 +165,9 @@ impl Plan {
             .map_err(failed("make mounts private"))?;
         // Opened before anything covers them.
         let sources = self.sources(spec, notes)?;
-        let staging = self.stage(spec)?;
+        let originals = self.originals()?;
+        let staging = self.stage(spec, &originals)?;
+        self.copy(originals)?;
         self.mask().map_err(failed("prepare the hidden files"))?;
         let root = Path::new(STAGING).join("root");
         self.mount_areas(&sources, &root, notes)?;
@@ -235,10 +241,11 @@ impl Plan {
     }
 
     /// Mounts the bounded tmpfs and creates the folders of every area.
-    fn stage(&self, spec: &Spec) -> Result<OwnedFd, Failed> {
+    fn stage(&self, spec: &Spec, originals: &[Original]) -> Result<OwnedFd, Failed> {
         let inodes = (spec.limits.disk_bytes / 4096).clamp(4096, 1 << 20);
-        let options =
-            format!("size={},nr_inodes={inodes},mode=0755,inode32", spec.limits.disk_bytes);
+        let copied: u64 = originals.iter().map(Original::pages_bytes).sum();
+        let size = spec.limits.disk_bytes.saturating_add(copied);
+        let options = format!("size={size},nr_inodes={inodes},mode=0755,inode32");
         let options = CString::new(options).map_err(|e| failed("set disk options")(e.into()))?;
         let flags = libc::MS_NOSUID | libc::MS_NODEV;
         let staging = Path::new(STAGING);
@@ -442,7 +449,7 @@ impl Plan {
     /// What the build puts into the areas.
     pub(crate) fn made(&self) -> Made {
         let links = self.links.iter().map(|(link, _)| link.clone()).collect();
-        Made { places: self.places.clone(), links }
+        Made { places: self.places.clone(), links, copies: self.copies.clone() }
     }
 }
 
