@@ -1,4 +1,4 @@
 //! Tests of the runtime with real sockets.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod http_server;
+mod http;
