@@ -38,6 +38,7 @@ const NEEDS: &[Need] = &[
     need("file", "file", "everyday command file"),
     need("ip", "iproute2", "everyday command ip"),
     need("ps", "procps", "everyday command ps"),
+    need("nginx", "nginx-light", "an application behind the gateway"),
 ];
 
 const fn need(program: &'static str, package: &'static str, skipped: &'static str) -> Need {

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 mod service;
 
 pub use service::{
-    ConfigArgs, GetArgs, HealthArgs, KeyArgs, KeyCommand, ListArgs, PlaceArgs, ServerArgs,
+    ConfigArgs, GetArgs, HealthArgs, KeyArgs, KeyCommand, ListArgs, ServerArgs,
     SubmitArgs, TraceArgs, UpArgs,
 };
 

@@ -15,6 +15,8 @@ pub struct Environment {
     pub args: Vec<OsString>,
     pub variables: Vec<(OsString, OsString)>,
     pub cwd: Option<PathBuf>,
+    /// The file of this program.
+    pub program: Option<PathBuf>,
     /// Home of the effective user in /etc/passwd, which `HOME` need not agree with.
     pub passwd_home: Option<PathBuf>,
     pub stdout_terminal: bool,
@@ -32,6 +34,7 @@ impl Environment {
             args: std::env::args_os().collect(),
             variables: std::env::vars_os().collect(),
             cwd: std::env::current_dir().ok(),
+            program: std::env::current_exe().ok(),
             passwd_home: passwd_home(),
             stdout_terminal: std::io::stdout().is_terminal(),
             stderr_terminal: std::io::stderr().is_terminal(),

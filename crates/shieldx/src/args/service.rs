@@ -23,8 +23,13 @@ finished or goes back to the queue.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = UP_EXAMPLES)]
 pub struct UpArgs {
-    #[command(flatten)]
-    pub place: PlaceArgs,
+    /// Folder of the state [default: shieldx in the user's data folder; SHIELDX_DATA].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// Settings (TOML); `shieldx config` prints them all [SHIELDX_CONFIG].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 
     /// Forward everything that is not ShieldX's own API to this application.
     #[arg(long, value_name = "URL")]
@@ -37,18 +42,6 @@ pub struct UpArgs {
     /// Rego files to decide with, instead of the policy that is built in.
     #[arg(long, value_name = "DIR")]
     pub policy: Option<PathBuf>,
-}
-
-/// Where the state is.
-#[derive(Debug, clap::Args)]
-pub struct PlaceArgs {
-    /// Folder of the state [default: shieldx in the user's data folder; SHIELDX_DATA].
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-
-    /// Settings (TOML); `shieldx config` prints them all [SHIELDX_CONFIG].
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
 }
 
 /// How to reach the server.
