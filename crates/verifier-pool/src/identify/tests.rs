@@ -67,7 +67,7 @@ fn elf_files_that_this_host_does_not_start_say_why() {
 
 #[test]
 fn an_elf_file_that_was_cut_off_is_not_started() {
-    let whole = std::fs::read("/proc/self/exe").unwrap();
+    let whole = std::fs::read("/bin/true").unwrap();
     for length in [5, 20, 63, 64, 200, 4096, whole.len() / 2] {
         let cut = &whole[..length];
         assert!(matches!(told(cut, "a"), Err(Refused::BadElf { .. })), "{length}");

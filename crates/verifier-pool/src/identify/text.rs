@@ -63,7 +63,7 @@ fn document(text: &str) -> Option<&'static str> {
         let first = after.trim_start();
         first.starts_with(['"', '{', '[', '}', ']'])
     };
-    let json = start.strip_prefix('{').is_some_and(|after| json(after))
+    let json = start.strip_prefix('{').is_some_and(json)
         || start.strip_prefix('[').is_some_and(|after| json(after) && !after.starts_with('['));
     json.then_some("a JSON document")
 }
@@ -79,12 +79,14 @@ fn python(line: &str) -> u32 {
         && ["if ", "elif ", "else:", "for ", "while ", "try:", "except", "with "]
             .iter()
             .any(|start| line.starts_with(start));
-    let call = line.starts_with("print(") || line.contains("self.") || line.contains("__name__");
+    let print = line.starts_with("print(") || line.contains("coding: ") && line.starts_with('#');
+    let own = line.contains("self.") || line.contains("__name__");
     u32::from(import) * 2
         + u32::from(definition) * 2
+        + u32::from(print) * 2
         + u32::from(class)
         + u32::from(flow)
-        + u32::from(call)
+        + u32::from(own)
 }
 
 fn node(line: &str) -> u32 {
