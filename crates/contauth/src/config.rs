@@ -1,12 +1,16 @@
 //! What an operator can set. What a risk means (prior, thresholds, weights) is not here: it is the
 //! model, documented in [`crate::risk`], and the same everywhere.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use serde::{Deserialize, Serialize};
 
 /// contauth's settings. Every value is valid; zero is taken for one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Where the service listens.
+    pub address: SocketAddr,
     /// Seconds without telemetry after which a session is *unknown* again unless it is suspected.
     pub stale_after_s: u32,
     /// Seconds without telemetry after which a session is forgotten.
@@ -26,6 +30,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 5002)),
             stale_after_s: 900,
             session_ttl_s: 86_400,
             learn_windows_min: 8,
