@@ -45,10 +45,12 @@ impl View {
     }
 }
 
+type Views = HashMap<Box<str>, Arc<View>>;
+
 /// All views.
 #[derive(Debug, Default)]
 pub struct Index {
-    tenants: RwLock<HashMap<Tenant, HashMap<Box<str>, Arc<View>>>>,
+    tenants: RwLock<HashMap<Tenant, Views>>,
 }
 
 impl Index {

@@ -24,7 +24,7 @@ fn ordinary(random: &mut Random) -> Vec<(u16, f64)> {
 #[test]
 fn p_is_uniform_while_runs_are_exchangeable() {
     let mut random = Random::new(7);
-    let (rounds, n) = (4_000u32, 99);
+    let (rounds, n) = (2_000u32, 99);
     let mut ps = Vec::new();
     for _ in 0..rounds {
         let history: Vec<_> = (0..n).map(|_| ordinary(&mut random)).collect();

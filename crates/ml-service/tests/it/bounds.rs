@@ -1,0 +1,155 @@
+//! Bounds hold for many at once, are told and counted, and one tenant's fill is not another's.
+
+use std::sync::Arc;
+
+use ml_service::Config;
+use serde_json::{Value, json};
+
+use crate::support::{House, MemoryLog, batch};
+
+#[tokio::test]
+async fn new_entities_beyond_the_bound_are_refused_and_known_ones_still_written() {
+    let log = Arc::new(MemoryLog::default());
+    let config = Config { entities_max: 5, tenant_entities_max: 3, ..Config::default() };
+    let house = House::open(&config, log.clone()).await.unwrap();
+    let rows = ["x", "y", "z"].map(|name| (name, "10:00", json!({"load": 1})));
+    house.write("host", &rows).await;
+    let (status, json) =
+        house.post("a.member", "host", &batch(&[("w", "10:00", json!({"load": 1}))])).await;
+    assert_eq!(status, 507);
+    assert_eq!(json["type"], "urn:shieldx:problem:too-many-entities");
+    assert_eq!(
+        json["detail"],
+        "1 new entities would be too many: at most 3 can be known (tenant_entities_max)"
+    );
+    house.write("host", &[("x", "11:00", json!({"load": 2}))]).await;
+
+    house.write_as("b.member", "host", &rows[..2]).await;
+    let (status, json) = house.post("b.member", "host", &batch(&rows)).await;
+    assert_eq!(status, 507);
+    assert!(json["detail"].as_str().unwrap().contains("(entities_max)"));
+    let text = house.metrics.text();
+    assert!(text.contains("shieldx_ml_service_index_entities 5"), "{text}");
+    assert!(text.contains(r#"rejections_total{reason="limit"} 2"#), "{text}");
+
+    // What is there is there, whatever the bound is now.
+    let house = House::open(&Config { entities_max: 1, ..config }, log).await.unwrap();
+    house.read("b.reader", "/v1/features/host/latest?entity=x").await;
+    assert!(house.metrics.text().contains("shieldx_ml_service_index_entities 5"));
+}
+
+#[tokio::test]
+async fn many_writers_at_once_do_not_pass_a_bound_together() {
+    let config = Config { tenant_entities_max: 10, ..Config::default() };
+    let log = Arc::new(MemoryLog::default());
+    let house = Arc::new(House::open(&config, log).await.unwrap());
+    let mut writers = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let house = Arc::clone(&house);
+        writers.spawn(async move {
+            let (view, entity) = (format!("v{}", number % 4), format!("e{number}"));
+            let rows = [(entity.as_str(), "10:00", json!({"load": 1}))];
+            house.post("a.member", &view, &batch(&rows)).await.0.as_u16()
+        });
+    }
+    let statuses = writers.join_all().await;
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10);
+    assert_eq!(statuses.iter().filter(|status| **status == 507).count(), 30);
+}
+
+#[tokio::test]
+async fn memory_of_values_is_bounded_and_replaced_ones_are_given_back() {
+    let config = Config { index_bytes_max: 2_000, ..Config::default() };
+    let house = House::open(&config, Arc::new(MemoryLog::default())).await.unwrap();
+    for minute in 10..40 {
+        let rows = [("x", format!("10:{minute}"), json!({"text": "t".repeat(200)}))];
+        let rows = rows.each_ref().map(|(e, t, v)| (*e, t.as_str(), v.clone()));
+        house.write("host", &rows).await;
+    }
+    let rows: Vec<(&str, &str, Value)> = ["p", "q", "r", "s", "t", "u", "v"]
+        .map(|e| (e, "10:00", json!({"text": "t".repeat(200)})))
+        .into();
+    let (status, json) = house.post("a.member", "host", &batch(&rows)).await;
+    assert_eq!(
+        (status.as_u16(), &json["type"]),
+        (507, &json!("urn:shieldx:problem:too-many-values"))
+    );
+}
+
+#[tokio::test]
+async fn a_view_has_256_columns_and_a_tenant_256_views() {
+    let house = House::new().await;
+    for group in 0..4 {
+        let values: serde_json::Map<String, Value> =
+            (0..64).map(|at| (format!("c{group}_{at}"), json!(1))).collect();
+        house.write("wide", &[("x", "10:00", values.into())]).await;
+    }
+    let one_more = batch(&[("x", "10:00", json!({"one_more": 1}))]);
+    let (status, json) = house.post("a.member", "wide", &one_more).await;
+    assert_eq!(
+        (status.as_u16(), &json["type"]),
+        (409, &json!("urn:shieldx:problem:too-many-columns"))
+    );
+    for number in 1..256 {
+        house.write(&format!("v{number}"), &[("x", "10:00", json!({"a": 1}))]).await;
+    }
+    let (status, json) = house.post("a.member", "one_more", &one_more).await;
+    assert_eq!(
+        (status.as_u16(), &json["type"]),
+        (409, &json!("urn:shieldx:problem:too-many-views"))
+    );
+    house.write_as("b.member", "one_more", &[("x", "10:00", json!({"a": 1}))]).await;
+}
+
+#[tokio::test]
+async fn too_many_rows_in_flight_are_asked_to_come_again() {
+    let config = Config { rows_in_flight_max: 10_000, ..Config::default() };
+    let log = Arc::new(MemoryLog::default());
+    let house = Arc::new(House::open(&config, log.clone()).await.unwrap());
+    log.close_gate();
+    let rows = batch(&vec![("x", "10:00", json!({"a": 1})); 10_000]);
+    let writing = tokio::spawn({
+        let (house, rows) = (Arc::clone(&house), rows.clone());
+        async move { house.post("a.member", "one", &rows).await.0 }
+    });
+    while house.running() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (status, json) =
+        house.post("b.member", "two", &batch(&[("x", "10:00", json!({"a": 1}))])).await;
+    assert_eq!((status.as_u16(), &json["type"]), (429, &json!("urn:shieldx:problem:busy")));
+    log.open_gate();
+    assert_eq!(writing.await.unwrap(), 200);
+    house.write("two", &[("x", "10:00", json!({"a": 1}))]).await;
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_are_named() {
+    for (config, name) in [
+        (Config { rows_max: 0, ..Config::default() }, "rows_max"),
+        (Config { rows_max: 10_001, ..Config::default() }, "rows_max"),
+        (Config { rows_in_flight_max: 1, ..Config::default() }, "rows_in_flight_max"),
+        (Config { history_window: 19, ..Config::default() }, "history_window"),
+        (Config { scans_max: 0, ..Config::default() }, "scans_max"),
+    ] {
+        let error = House::open(&config, Arc::new(MemoryLog::default())).await.err().unwrap();
+        assert!(error.to_string().starts_with(name), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn every_metric_is_touched() {
+    let house = House::new().await;
+    house.write("host", &[("x", "10:00", json!({"load": 1}))]).await;
+    let text = house.metrics.text();
+    for line in [
+        "shieldx_ml_service_ingested_rows_total 1",
+        "shieldx_ml_service_ingest_duration_seconds_count 1",
+        "shieldx_ml_service_index_entities 1",
+        "shieldx_ml_service_rebuild_rows 0",
+        r#"shieldx_ml_service_anomaly_scores_total{outcome="scored"} 0"#,
+        "shieldx_ml_service_reference_runs_forgotten_total 0",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+}
