@@ -1,210 +1,217 @@
 //! Logs and traces: one subscriber per process, OTLP where an endpoint is set, and the newest traces
 //! kept in memory.
 //!
-//! Everything of OpenTelemetry is in this room: its crates are versioned apart and mixing them
-//! breaks propagation without a word. Nothing here reads the environment; variables are handed in.
-//! A collector that is missing, dead or slow costs spans, which are counted, and never time.
+//! ```text
+//! tracing span ─▶ attribution (whose it is) ─▶ OpenTelemetry span ─┬─▶ newest traces
+//!                                                                  └─▶ queue ─▶ collector
+//! tracing event ─▶ log line, with service and trace
+//! ```
+//!
+//! Everything that is OpenTelemetry's is in this room: its crates' versions belong together, and a
+//! mixture loses traces silently. It reads no environment; what the variables say is handed in. A
+//! collector that is missing, dead or slow stops and slows nobody: spans are dropped and counted.
 
-mod export;
-mod log;
-mod settings;
-mod traces;
-
-use std::io;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry::Context;
-use opentelemetry::trace::{
-    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, TracerProvider as _,
-};
+use opentelemetry::InstrumentationScope;
+use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanLimits};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _, ParseError, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{Layer as _, Registry};
+use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 
-pub use export::SpanCounts;
+mod context;
+mod counts;
+mod export;
+mod log;
+mod send;
+mod service;
+mod settings;
+mod span;
+mod traces;
+
+pub use context::{
+    continue_trace, current_sampled_trace_id, current_trace_id, current_traceparent, inject,
+};
+pub use counts::Exported;
 pub use log::LogSettings;
-pub use settings::Settings;
-pub use traces::{SpanDocument, TraceDocument, Traces};
+pub use service::{Service, Services};
+pub use settings::{Endpoint, Sampling, Settings};
+pub use traces::{Kind, Span, SpanEvent, SpanStatus, TENANT, Trace, TraceLimits, Traces};
 
-/// W3C Trace Context.
-pub const TRACEPARENT: &str = "traceparent";
-/// What the end of a process waits for spans to reach a collector.
-const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
+use counts::Counts;
+use export::Exporter;
+use log::{Lines, Stderr};
+use send::Collector;
+use service::Attribution;
+use span::Taker;
 
-/// Why there are no logs and traces.
+use crate::metrics::Metrics;
+
+/// The service of spans that belong to none: the process.
+const PROCESS: &str = "shieldx";
+/// How long the last spans may take to reach the collector.
+const SHUTDOWN: Duration = Duration::from_secs(3);
+/// What one span holds at most; what is more is dropped, and the span says how much.
+const LIMITS: SpanLimits = SpanLimits {
+    max_attributes_per_span: 64,
+    max_events_per_span: 64,
+    max_links_per_span: 8,
+    max_attributes_per_event: 16,
+    max_attributes_per_link: 8,
+};
+
+/// Why there is no telemetry.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    #[error("the log filter {text:?} is none: write `info` or `info,gateway=debug`")]
+    #[error("the log filter {filter:?} is none; it looks like info,gateway=debug")]
     Filter {
-        text: String,
+        filter: String,
         #[source]
-        source: ParseError,
+        source: tracing_subscriber::filter::ParseError,
     },
-    #[error("another subscriber was installed before")]
-    Installed,
+    #[error("the thread that sends traces does not start")]
+    Thread {
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("this process already has a subscriber")]
+    AlreadySet {
+        #[source]
+        source: tracing::subscriber::SetGlobalDefaultError,
+    },
 }
 
-/// The process's telemetry; [`Telemetry::shutdown`] sends what is left.
-#[derive(Debug)]
+/// Logs and traces of this process.
 pub struct Telemetry {
-    provider: SdkTracerProvider,
     traces: Arc<Traces>,
-    counts: SpanCounts,
+    exporter: Option<Exporter>,
+    counts: Counts,
 }
 
-/// Installs the process's subscriber. `variable` answers for `OTEL_…` variables; the second value
-/// are warnings about values that cannot be used, one sentence each: the process goes on without.
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").field("exporter", &self.exporter).finish_non_exhaustive()
+    }
+}
+
+/// Starts logs and traces as OpenTelemetry's environment variables say. They are handed in: `variables`
+/// tells the value of one. Also gives a sentence for each variable that could not be followed; those
+/// stop nothing.
 ///
 /// # Errors
-/// A log filter that is none, or a second call.
+/// See [`InitError`].
 pub fn init_tracing_from_env(
-    variable: &dyn Fn(&str) -> Option<String>,
+    variables: &dyn Fn(&str) -> Option<String>,
     log: LogSettings,
+    services: Services,
 ) -> Result<(Telemetry, Vec<String>), InitError> {
-    let (settings, warnings) = Settings::read(variable);
-    let (telemetry, subscriber) = build(settings, log, io::stderr)?;
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Installed)?;
-    Ok((telemetry, warnings))
+    let (settings, warnings) = Settings::from_env(variables);
+    Ok((init(settings, log, services)?, warnings))
 }
 
-/// The same without installing it: for tests, and for whoever has a subscriber already.
+/// Starts logs on standard error and traces, for the whole process.
 ///
 /// # Errors
-/// A log filter that is none.
-pub fn build<W>(
+/// See [`InitError`].
+pub fn init(
     settings: Settings,
     log: LogSettings,
+    services: Services,
+) -> Result<Telemetry, InitError> {
+    let (telemetry, subscriber) = subscriber(settings, log, services, Stderr)?;
+    tracing::subscriber::set_global_default(subscriber)
+        .map_err(|source| InitError::AlreadySet { source })?;
+    Ok(telemetry)
+}
+
+/// The same for whoever sets the subscriber on its own, as tests do; log lines go to `writer`.
+///
+/// # Errors
+/// See [`InitError`].
+pub fn subscriber<W>(
+    settings: Settings,
+    log: LogSettings,
+    services: Services,
     writer: W,
-) -> Result<(Telemetry, impl Subscriber + Send + Sync), InitError>
+) -> Result<(Telemetry, impl Subscriber + Send + Sync + use<W>), InitError>
 where
-    W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(&log.filter)
-        .map_err(|source| InitError::Filter { text: log.filter.clone(), source })?;
-    let traces = Arc::new(Traces::default());
-    let counts = SpanCounts::default();
-    let mut provider = SdkTracerProvider::builder()
-        .with_resource(Resource::builder_empty().build())
-        .with_sampler(settings.sampler.clone())
-        .with_span_processor(traces::Keeper(Arc::clone(&traces)));
-    if let Some(processor) = export::processor(&settings, &counts) {
-        provider = provider.with_span_processor(processor);
-    }
-    let provider = provider.build();
+        .map_err(|source| InitError::Filter { filter: log.filter, source })?;
+    let (telemetry, provider) = Telemetry::start(settings, services)?;
+    let scope = InstrumentationScope::builder(PROCESS).with_version(env!("CARGO_PKG_VERSION"));
     let spans = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("shieldx"))
+        .with_tracer(provider.tracer_with_scope(scope.build()))
         .with_location(false)
         .with_threads(false)
-        .with_tracked_inactivity(false)
-        .with_target(true)
-        .with_filter(LevelFilter::INFO.and(filter_fn(|meta| ours(meta.target()))));
-    let lines = log::layer(&log, writer).with_filter(filter);
-    // Logs lie inside: a line asks for the trace that the layer of spans has made current.
-    let subscriber = Registry::default().with(spans).with(lines);
-    Ok((Telemetry { provider, traces, counts }, subscriber))
-}
-
-/// Spans of the libraries are theirs; only ours tell of phases.
-fn ours(target: &str) -> bool {
-    export::service_of_target(target).is_some()
-        || matches!(crate_of(target), "runtime" | "store" | "shieldx")
-        || cfg!(test)
-}
-
-fn crate_of(target: &str) -> &str {
-    target.split("::").next().unwrap_or(target)
+        .with_tracked_inactivity(false);
+    let traces = Attribution { services }.and_then(spans).with_filter(LevelFilter::INFO);
+    // The lines' layer also sees spans it would not log, since they know their service.
+    let is_span =
+        filter_fn(|metadata| metadata.is_span() && *metadata.level() <= tracing::Level::INFO);
+    let is_span = is_span.with_max_level_hint(LevelFilter::INFO);
+    let lines = Lines { services, json: log.json, color: log.color, writer };
+    let subscriber = Registry::default().with(traces).with(lines.with_filter(is_span.or(filter)));
+    Ok((telemetry, subscriber))
 }
 
 impl Telemetry {
+    fn start(
+        settings: Settings,
+        services: Services,
+    ) -> Result<(Self, SdkTracerProvider), InitError> {
+        let counts = Counts::new();
+        let traces = Arc::new(Traces::new(settings.traces, counts.clone()));
+        let names = services.iter().map(|service| service.name).chain([PROCESS]);
+        let exporter = settings.endpoint.map(|endpoint| {
+            let Endpoint { uri, headers, timeout } = endpoint;
+            let collector = Collector::new(uri, headers, timeout, names, &settings.resource);
+            Exporter::start(collector, counts.clone())
+        });
+        let exporter = exporter.transpose().map_err(|source| InitError::Thread { source })?;
+        let queue = exporter.as_ref().map(Exporter::queue);
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(settings.sampling.sampler())
+            .with_span_limits(LIMITS)
+            // Spans get their services' when they are sent.
+            .with_resource(Resource::builder_empty().build())
+            .with_span_processor(Taker { process: PROCESS, traces: Arc::clone(&traces), queue })
+            .build();
+        Ok((Self { traces, exporter, counts }, provider))
+    }
+
     /// The newest traces.
     #[must_use]
-    pub fn traces(&self) -> &Arc<Traces> {
-        &self.traces
+    pub fn traces(&self) -> Arc<Traces> {
+        Arc::clone(&self.traces)
     }
 
-    /// What became of spans for the collector.
+    /// Adds the metrics of telemetry to a service's. They are the process's: give them one place.
+    pub fn register(&self, metrics: &Metrics) {
+        self.counts.register(metrics);
+    }
+
+    /// What became of the spans so far that were to be exported.
     #[must_use]
-    pub fn counts(&self) -> &SpanCounts {
-        &self.counts
+    pub fn exported(&self) -> Exported {
+        self.counts.exported()
     }
 
-    /// Sends what is left, and does not wait longer than three seconds for it. Blocks.
-    pub fn shutdown(self) {
-        // What could not be sent is counted; there is nobody left to tell.
-        let _ = self.provider.shutdown_with_timeout(FLUSH_DEADLINE);
+    /// Sends the last spans, for three seconds at most; whatever is ended later is counted as dropped.
+    /// It blocks: call it outside of, or after, the asynchronous runtime. Tells what
+    /// became of all spans.
+    pub fn shutdown(self) -> Exported {
+        if let Some(exporter) = self.exporter {
+            exporter.shutdown(SHUTDOWN);
+        }
+        self.counts.exported()
     }
 }
-
-/// The trace id of the current span, 32 hexadecimal digits; `None` outside a trace.
-#[must_use]
-pub fn current_trace_id() -> Option<String> {
-    let context = Context::current();
-    let span = context.span();
-    let span = span.span_context();
-    span.is_valid().then(|| span.trace_id().to_string())
-}
-
-/// `traceparent` of the current span (W3C Trace Context), to hand to somebody else.
-#[must_use]
-pub fn current_traceparent() -> Option<String> {
-    let context = Context::current();
-    let span = context.span();
-    let span = span.span_context();
-    span.is_valid().then(|| {
-        let flags = span.trace_flags().to_u8() & 1;
-        format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id())
-    })
-}
-
-/// Puts the current span's `traceparent` in place of whatever stood there.
-pub fn inject(headers: &mut HeaderMap) {
-    headers.remove(TRACEPARENT);
-    let value = current_traceparent().and_then(|text| HeaderValue::try_from(text).ok());
-    if let Some(value) = value {
-        headers.insert(HeaderName::from_static(TRACEPARENT), value);
-    }
-}
-
-/// Makes `span` a child of the remote span that `traceparent` names; a malformed one is ignored.
-pub fn continue_trace(span: &tracing::Span, traceparent: &str) {
-    if let Some(remote) = parse(traceparent) {
-        // Fails where the span was entered before or nobody listens: then there is no trace to join.
-        let _ = span.set_parent(Context::new().with_remote_span_context(remote));
-    }
-}
-
-/// The trace id of a well-formed `traceparent`.
-#[must_use]
-pub fn trace_id(traceparent: &str) -> Option<String> {
-    parse(traceparent).map(|remote| remote.trace_id().to_string())
-}
-
-/// Reads `traceparent` strictly: <https://www.w3.org/TR/trace-context/#traceparent-header>. A later
-/// version may be longer; its first four fields mean the same.
-fn parse(traceparent: &str) -> Option<SpanContext> {
-    let hex = |text: &str, len: usize| {
-        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        text.len() == len && text.bytes().all(digit)
-    };
-    let mut fields = traceparent.split('-');
-    let (version, trace, span, flags) =
-        (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    let good = hex(version, 2) && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
-    if !good || version == "ff" || (version == "00" && fields.next().is_some()) {
-        return None;
-    }
-    let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()? & 1);
-    let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
-    let remote = SpanContext::new(trace, span, flags, true, TraceState::default());
-    remote.is_valid().then_some(remote)
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,225 +1,256 @@
-//! Spans on their way to a collector: split by service, sent by OTLP over HTTP as protobuf, and
-//! counted, whatever becomes of them.
+//! Spans on their way to a collector: OTLP over HTTP as protobuf
+//! (<https://opentelemetry.io/docs/specs/otlp/#otlphttp>), from a thread of its own.
+//!
+//! Between those who end spans and the collector stands a queue with a bound. Whatever the collector
+//! does, nobody waits for it: spans that find no room are counted and gone.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use opentelemetry::{Context, KeyValue, Value};
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
-use opentelemetry_otlp::{Protocol, WithExportConfig as _, WithHttpConfig as _};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor,
-};
+use super::counts::Counts;
+use super::send::{Collector, Sent};
+use super::span::Ended;
 
-use super::crate_of;
-use super::settings::{Export, Settings};
-
-/// Spans that wait for the exporter; more are dropped and counted.
-const QUEUE_SPANS_MAX: usize = 8_192;
-/// Spans in one request.
+/// Spans that wait; further ones are dropped.
+const QUEUE_SPANS_MAX: usize = 4096;
+/// Spans of one request.
 const BATCH_SPANS_MAX: usize = 512;
-const SEND_EVERY: Duration = Duration::from_secs(1);
-/// A collector's answer has a few bytes.
-const ANSWER_BYTES_MAX: u64 = 1 << 20;
+/// How long a span waits for others to be sent with.
+const DELAY: Duration = Duration::from_secs(1);
+/// How often a batch is sent again, where that could help.
+const RETRIES_MAX: u32 = 3;
+/// The pause before the first of them; it doubles.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// The longest pause a collector can ask for.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// Every service, in the order of a request.
-const SERVICES: [&str; 6] =
-    ["ingress", "gateway", "contauth", "verifier-pool", "ml-service", "shieldx"];
-
-/// What became of spans. Cloning gives another handle to the same.
-#[derive(Debug, Clone, Default)]
-pub struct SpanCounts(Arc<Counts>);
-
-#[derive(Debug, Default)]
-struct Counts {
-    /// Ended, and for the collector.
-    ended: AtomicU64,
-    exported: AtomicU64,
-    failed: AtomicU64,
+/// Spans that wait to be sent.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    counts: Counts,
 }
 
-impl SpanCounts {
-    #[must_use]
-    pub fn exported(&self) -> u64 {
-        self.0.exported.load(Ordering::Relaxed)
-    }
+#[derive(Default)]
+struct State {
+    spans: VecDeque<Arc<Ended>>,
+    /// Taken out and not yet accounted for.
+    sending: usize,
+    /// No more spans are taken, and after this nothing is sent.
+    closed: Option<Instant>,
+    /// The sender has ended.
+    ended: bool,
+    /// Nobody waits for the sender any more; what it does is not counted.
+    abandoned: bool,
+}
 
-    /// The collector did not take them.
-    #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.0.failed.load(Ordering::Relaxed)
-    }
-
-    /// Ended and neither exported nor failed: still queued, or dropped at a full queue. When the
-    /// process has sent everything it is what was dropped.
-    #[must_use]
-    pub fn unsent(&self) -> u64 {
-        let ended = self.0.ended.load(Ordering::Relaxed);
-        ended.saturating_sub(self.exported() + self.failed())
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("waiting", &self.lock().spans.len()).finish_non_exhaustive()
     }
 }
 
-/// The service that a crate belongs to; `None` for one that works for all of them.
-pub(super) fn service_of_target(target: &str) -> Option<&'static str> {
-    Some(match crate_of(target) {
-        "ingress" => "ingress",
-        "gateway" | "policy" => "gateway",
-        "contauth" => "contauth",
-        "verifier_pool" | "sandbox" | "verdict" => "verifier-pool",
-        "ml_service" => "ml-service",
-        _ => return None,
-    })
-}
-
-/// The service of a span: what its server span says, else its crate's.
-pub(super) fn service_of(span: &SpanData) -> &'static str {
-    let text = |name: &str| {
-        let found = span.attributes.iter().find(|attribute| attribute.key.as_str() == name);
-        found.and_then(|attribute| match &attribute.value {
-            Value::String(text) => Some(text.as_str()),
-            _ => None,
-        })
-    };
-    let said = text("service.name").and_then(|said| SERVICES.iter().find(|name| **name == said));
-    said.copied().or_else(|| text("target").and_then(service_of_target)).unwrap_or("shieldx")
-}
-
-/// The processor for what the settings ask for.
-pub(super) fn processor(settings: &Settings, counts: &SpanCounts) -> Option<Counting> {
-    let export = settings.export.as_ref()?;
-    let transport = Arc::new(Transport::new(export.timeout));
-    let exporters = SERVICES.map(|service| (service, exporter(export, service, &transport)));
-    let exporters: Option<BTreeMap<_, _>> =
-        exporters.into_iter().map(|(service, built)| Some((service, built?))).collect();
-    let exporter = ByService { exporters: exporters?, counts: counts.clone() };
-    let config = BatchConfigBuilder::default()
-        .with_max_queue_size(QUEUE_SPANS_MAX)
-        .with_max_export_batch_size(BATCH_SPANS_MAX)
-        .with_scheduled_delay(SEND_EVERY)
-        .build();
-    let batches = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
-    Some(Counting { batches, counts: counts.clone() })
-}
-
-fn exporter(
-    export: &Export,
-    service: &'static str,
-    transport: &Arc<Transport>,
-) -> Option<opentelemetry_otlp::SpanExporter> {
-    let built = opentelemetry_otlp::SpanExporter::builder()
-        .with_http()
-        .with_shared_http_client(Arc::clone(transport) as Arc<dyn HttpClient>)
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(&export.url)
-        .with_timeout(export.timeout)
-        .with_headers(export.headers.clone())
-        .build();
-    // The URL was checked; nothing else can be wrong with it.
-    let mut exporter = built.ok()?;
-    let instance = uuid::Uuid::now_v7().to_string();
-    let attributes =
-        export.attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
-    let resource = Resource::builder_empty()
-        .with_attributes(attributes)
-        .with_attribute(KeyValue::new("service.name", service))
-        .with_attribute(KeyValue::new("service.namespace", export.namespace.clone()))
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_attribute(KeyValue::new("service.instance.id", instance))
-        .build();
-    exporter.set_resource(&resource);
-    Some(exporter)
-}
-
-/// Counts what enters the batches.
-#[derive(Debug)]
-pub(super) struct Counting {
-    batches: BatchSpanProcessor,
-    counts: SpanCounts,
-}
-
-impl SpanProcessor for Counting {
-    fn on_start(&self, span: &mut Span, context: &Context) {
-        self.batches.on_start(span, context);
+impl Queue {
+    fn new(counts: Counts) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), counts }
     }
 
-    fn on_end(&self, span: SpanData) {
-        self.counts.0.ended.fetch_add(1, Ordering::Relaxed);
-        self.batches.on_end(span);
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.batches.force_flush()
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.batches.shutdown_with_timeout(timeout)
-    }
-}
-
-/// Sends each span under the resource of its service (docs/adr, one process, many names).
-#[derive(Debug)]
-struct ByService {
-    exporters: BTreeMap<&'static str, opentelemetry_otlp::SpanExporter>,
-    counts: SpanCounts,
-}
-
-impl SpanExporter for ByService {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let mut by_service: BTreeMap<&'static str, Vec<SpanData>> = BTreeMap::new();
-        for mut span in batch {
-            let service = service_of(&span);
-            span.attributes.retain(|attribute| attribute.key.as_str() != "service.name");
-            by_service.entry(service).or_default().push(span);
+    /// Takes a span or drops it; never waits.
+    pub(super) fn push(&self, span: Arc<Ended>) {
+        let mut state = self.lock();
+        if state.closed.is_some() || state.spans.len() >= QUEUE_SPANS_MAX {
+            drop(state);
+            self.counts.dropped.inc();
+            return;
         }
-        let mut result = Ok(());
-        for (service, spans) in by_service {
-            let count = spans.len() as u64;
-            let sent = match self.exporters.get(service) {
-                Some(exporter) => exporter.export(spans).await,
-                None => Err(OTelSdkError::InternalFailure(format!("no exporter for {service}"))),
-            };
-            let outcome =
-                if sent.is_ok() { &self.counts.0.exported } else { &self.counts.0.failed };
-            outcome.fetch_add(count, Ordering::Relaxed);
-            result = result.and(sent);
+        state.spans.push_back(span);
+        let full = state.spans.len() == BATCH_SPANS_MAX;
+        drop(state);
+        if full {
+            self.changed.notify_all();
         }
-        result
+    }
+
+    /// The next spans to send, once there are enough or the first has waited long enough; `None` when
+    /// there is nothing more to do.
+    fn next(&self) -> Option<Vec<Arc<Ended>>> {
+        let mut state = self.lock();
+        loop {
+            let waiting =
+                |state: &mut State| state.closed.is_none() && state.spans.len() < BATCH_SPANS_MAX;
+            state = self
+                .changed
+                .wait_timeout_while(state, DELAY, waiting)
+                .map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+            let late = state.closed.is_some_and(|deadline| Instant::now() >= deadline);
+            if late || (state.closed.is_some() && state.spans.is_empty()) {
+                return None;
+            }
+            if !state.spans.is_empty() {
+                let count = state.spans.len().min(BATCH_SPANS_MAX);
+                state.sending = count;
+                return Some(state.spans.drain(..count).collect());
+            }
+        }
+    }
+
+    /// How long a request may take at most.
+    fn patience(&self, usual: Duration) -> Duration {
+        let left = self.lock().closed.map(|end| end.saturating_duration_since(Instant::now()));
+        left.map_or(usual, |left| left.min(usual))
+    }
+
+    /// Waits before something is tried again; `false` when it should not be, since all ends.
+    fn pause(&self, pause: Duration) -> bool {
+        let state = self.lock();
+        let state = self
+            .changed
+            .wait_timeout_while(state, pause, |state| state.closed.is_none())
+            .map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+        state.closed.is_none()
+    }
+
+    fn account(&self, count: impl FnOnce(&Counts)) {
+        let mut state = self.lock();
+        state.sending = 0;
+        if !state.abandoned {
+            count(&self.counts);
+        }
+    }
+
+    /// The sender's last act; what still waits is lost.
+    fn end(&self) {
+        let mut state = self.lock();
+        self.counts.dropped.inc_by(count(state.spans.len()));
+        state.spans.clear();
+        state.ended = true;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Takes no more spans and waits until the others are sent, or are given up at the deadline.
+    fn close(&self, patience: Duration) -> bool {
+        let mut state = self.lock();
+        state.closed = Some(Instant::now() + patience);
+        self.changed.notify_all();
+        state = self
+            .changed
+            .wait_timeout_while(state, patience, |state| !state.ended)
+            .map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+        if state.ended {
+            return true;
+        }
+        state.abandoned = true;
+        self.counts.failed.inc_by(count(state.sending));
+        self.counts.dropped.inc_by(count(state.spans.len()));
+        state.spans.clear();
+        false
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// HTTP for the exporter. It blocks, which is right on the exporter's own thread and would be wrong
-/// anywhere else.
+/// The thread that sends.
 #[derive(Debug)]
-struct Transport {
-    agent: ureq::Agent,
+pub(super) struct Exporter {
+    queue: Arc<Queue>,
+    thread: JoinHandle<()>,
 }
 
-impl Transport {
-    fn new(timeout: Duration) -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_global(Some(timeout))
-            .user_agent(concat!("shieldx/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self { agent: config.new_agent() }
+impl Exporter {
+    /// # Errors
+    /// When the machine gives no further thread.
+    pub(super) fn start(collector: Collector, counts: Counts) -> std::io::Result<Self> {
+        let queue = Arc::new(Queue::new(counts));
+        let work = Arc::clone(&queue);
+        let thread = std::thread::Builder::new()
+            .name("shieldx-traces".to_owned())
+            .spawn(move || send_all(&work, &collector))?;
+        Ok(Self { queue, thread })
+    }
+
+    pub(super) fn queue(&self) -> Arc<Queue> {
+        Arc::clone(&self.queue)
+    }
+
+    /// Sends what waits, and not longer than that; whether everything was accounted for in time.
+    pub(super) fn shutdown(self, patience: Duration) -> bool {
+        let ended = self.queue.close(patience);
+        if ended {
+            // It has said that it ends; a panic would have been counted as lost spans.
+            let _ = self.thread.join();
+        }
+        ended
     }
 }
 
-#[async_trait]
-impl HttpClient for Transport {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let request = request.map(|body| body.to_vec());
-        let mut response = self.agent.run(request)?;
-        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
-        let mut answer = Response::new(Bytes::from(body));
-        *answer.status_mut() = response.status();
-        *answer.headers_mut() = response.headers().clone();
-        Ok(answer)
+fn send_all(queue: &Queue, collector: &Collector) {
+    // Also when sending panics, nobody is to wait for it.
+    let _end = End(queue);
+    let mut reached = true;
+    while let Some(spans) = queue.next() {
+        let total = count(spans.len());
+        let body = collector.encode(spans);
+        let sent = send(queue, collector, &body);
+        let failed = match &sent {
+            Sent::Taken { rejected } => {
+                let rejected = (*rejected).min(total);
+                queue.account(|counts| {
+                    counts.exported.inc_by(total - rejected);
+                    counts.rejected.inc_by(rejected);
+                });
+                None
+            }
+            Sent::Refused { reason } => {
+                queue.account(|counts| _ = counts.rejected.inc_by(total));
+                Some(reason)
+            }
+            Sent::Unreachable { reason, .. } => {
+                queue.account(|counts| _ = counts.failed.inc_by(total));
+                Some(reason)
+            }
+        };
+        // Told when it changes, not for every batch.
+        match failed {
+            Some(reason) if reached => {
+                tracing::warn!(reason, "traces do not reach the collector; spans are being lost");
+            }
+            None if !reached => tracing::info!("traces reach the collector again"),
+            _ => {}
+        }
+        reached = failed.is_none();
     }
+}
+
+/// Sends a batch until it is answered, as often as that makes sense.
+fn send(queue: &Queue, collector: &Collector, body: &[u8]) -> Sent {
+    let mut tried = 0;
+    loop {
+        let sent = collector.send(body, queue.patience(collector.timeout()));
+        let Sent::Unreachable { retry: true, after, .. } = &sent else {
+            return sent;
+        };
+        let pause = after.unwrap_or(RETRY_PAUSE * 2_u32.pow(tried)).min(RETRY_PAUSE_MAX);
+        if tried >= RETRIES_MAX || !queue.pause(pause) {
+            return sent;
+        }
+        tried += 1;
+    }
+}
+
+struct End<'a>(&'a Queue);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+fn count(spans: usize) -> u64 {
+    u64::try_from(spans).unwrap_or(u64::MAX)
 }

@@ -1,190 +1,326 @@
-//! What the `OTEL_…` variables ask for:
-//! <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>. A value that
-//! cannot be used is a warning, and the process goes on without it.
+//! What OpenTelemetry's variables say
+//! (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>), read from
+//! whatever tells their values.
+//!
+//! A variable that cannot be followed is a sentence, never an end.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use http::Uri;
+use http::{HeaderName, HeaderValue, Uri};
+use opentelemetry::KeyValue;
 use opentelemetry_sdk::trace::Sampler;
 
-/// What a collector may take for one batch.
-const TIMEOUT: Duration = Duration::from_secs(10);
+use super::traces::TraceLimits;
 
-/// How spans are sampled, and where they are sent.
+/// How long a request to the collector may take (the specification's default).
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that is believed.
+const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// Headers and resource attributes that are taken of one variable.
+const PAIRS_MAX: usize = 64;
+const NAMESPACE: &str = "shieldx";
+
+/// How traces are made, kept and sent.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    pub sampler: Sampler,
-    /// Absent: nothing is sent.
-    pub export: Option<Export>,
+    /// Where spans are sent; `None` sends nothing.
+    pub endpoint: Option<Endpoint>,
+    pub sampling: Sampling,
+    /// What all services' resources have in common, `service.namespace`, `.version` and
+    /// `.instance.id` included.
+    pub resource: Vec<KeyValue>,
+    /// What is kept in memory.
+    pub traces: TraceLimits,
 }
 
-/// Where spans are sent.
+/// A collector that understands OTLP over HTTP.
 #[derive(Debug, Clone)]
-pub struct Export {
-    /// The whole URL, `/v1/traces` and all.
-    pub url: String,
-    pub headers: HashMap<String, String>,
+pub struct Endpoint {
+    /// Complete, with its path.
+    pub uri: Uri,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// For one request.
     pub timeout: Duration,
-    /// Attributes of every resource beside `service.name`.
-    pub attributes: Vec<(String, String)>,
-    /// `service.namespace`.
-    pub namespace: String,
+}
+
+/// Which traces are kept and sent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// Do as the caller does, where there is one.
+    pub parent_based: bool,
+    /// Share of the traces that begin here, 0 to 1.
+    pub ratio: f64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { parent_based: true, ratio: 1.0 }
+    }
+}
+
+impl Sampling {
+    pub(super) fn sampler(self) -> Sampler {
+        let root = match self.ratio {
+            ratio if ratio >= 1.0 => Sampler::AlwaysOn,
+            ratio if ratio > 0.0 => Sampler::TraceIdRatioBased(ratio),
+            _ => Sampler::AlwaysOff,
+        };
+        if self.parent_based { Sampler::ParentBased(Box::new(root)) } else { root }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { sampler: Sampler::ParentBased(Box::new(Sampler::AlwaysOn)), export: None }
+        Self {
+            endpoint: None,
+            sampling: Sampling::default(),
+            resource: common(NAMESPACE.to_owned()),
+            traces: TraceLimits::default(),
+        }
     }
 }
 
-type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
+fn common(namespace: String) -> Vec<KeyValue> {
+    vec![
+        KeyValue::new("service.namespace", namespace),
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.instance.id", uuid::Uuid::now_v7().to_string()),
+    ]
+}
 
 impl Settings {
-    /// Reads the variables; the second value are the warnings.
+    /// Follows the variables as far as possible; the sentences say where it was not.
     #[must_use]
-    pub fn read(variable: Variable<'_>) -> (Self, Vec<String>) {
-        let variable = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
-        let mut warnings = Vec::new();
-        let off = variable("OTEL_SDK_DISABLED").is_some_and(|v| v.eq_ignore_ascii_case("true"))
-            || variable("OTEL_TRACES_EXPORTER").is_some_and(|v| v.trim() == "none");
-        let sampler = sampler(&variable, &mut warnings);
-        let export = if off { None } else { export(&variable, &mut warnings) };
-        (Self { sampler, export }, warnings)
-    }
-}
-
-fn sampler(variable: Variable<'_>, warnings: &mut Vec<String>) -> Sampler {
-    let parent_based = |sampler| Sampler::ParentBased(Box::new(sampler));
-    let default = parent_based(Sampler::AlwaysOn);
-    let Some(name) = variable("OTEL_TRACES_SAMPLER") else { return default };
-    let mut ratio = || {
-        let text = variable("OTEL_TRACES_SAMPLER_ARG").unwrap_or_else(|| "1".to_owned());
-        let ratio = text.trim().parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-        ratio.unwrap_or_else(|| {
-            warnings.push(format!(
-                "OTEL_TRACES_SAMPLER_ARG={text:?} is no number from 0 to 1; every trace is kept"
-            ));
-            1.0
-        })
-    };
-    match name.trim() {
-        "always_on" => Sampler::AlwaysOn,
-        "always_off" => Sampler::AlwaysOff,
-        "traceidratio" => Sampler::TraceIdRatioBased(ratio()),
-        "parentbased_always_on" => default,
-        "parentbased_always_off" => parent_based(Sampler::AlwaysOff),
-        "parentbased_traceidratio" => parent_based(Sampler::TraceIdRatioBased(ratio())),
-        other => {
-            warnings.push(format!(
-                "OTEL_TRACES_SAMPLER={other:?} is not known here; parentbased_always_on is used"
-            ));
-            default
+    pub fn from_env(variables: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<String>) {
+        let mut reading = Reading { variables, warnings: Vec::new() };
+        let mut settings = Self { resource: reading.resource(), ..Self::default() };
+        if reading.disabled() {
+            // Traces are still continued and told to others, as the specification wants.
+            settings.sampling = Sampling { parent_based: false, ratio: 0.0 };
+            settings.traces.traces_max = 0;
+        } else {
+            settings.sampling = reading.sampling();
+            settings.endpoint = reading.endpoint();
+            reading.unsupported();
         }
+        (settings, reading.warnings)
     }
 }
 
-fn export(variable: Variable<'_>, warnings: &mut Vec<String>) -> Option<Export> {
-    // The variable for traces is the whole URL; the general one is a base.
-    let url = match variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
-        Some(url) => url.trim().to_owned(),
-        None => {
-            let base = variable("OTEL_EXPORTER_OTLP_ENDPOINT")?;
-            format!("{}/v1/traces", base.trim().trim_end_matches('/'))
+struct Reading<'a> {
+    variables: &'a dyn Fn(&str) -> Option<String>,
+    warnings: Vec<String>,
+}
+
+impl Reading<'_> {
+    /// An empty variable is one that is not set, says the specification.
+    fn get(&self, name: &str) -> Option<String> {
+        let value = (self.variables)(name)?.trim().to_owned();
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// The variable for traces, or the one for all signals; with the name that was found.
+    fn signal(&self, part: &str) -> Option<(String, String)> {
+        [format!("OTEL_EXPORTER_OTLP_TRACES_{part}"), format!("OTEL_EXPORTER_OTLP_{part}")]
+            .into_iter()
+            .find_map(|name| self.get(&name).map(|value| (name, value)))
+    }
+
+    fn warn(&mut self, name: &str, value: &str, why: &str) {
+        self.warnings.push(format!("{name}={value:?}: {why}"));
+    }
+
+    fn disabled(&mut self) -> bool {
+        const NAME: &str = "OTEL_SDK_DISABLED";
+        let Some(value) = self.get(NAME) else { return false };
+        let (yes, no) = (value.eq_ignore_ascii_case("true"), value.eq_ignore_ascii_case("false"));
+        if !yes && !no {
+            self.warn(NAME, &value, "neither true nor false; taken as false");
         }
-    };
-    let parsed: Option<Uri> = url.parse().ok();
-    let good = parsed.is_some_and(|url| {
-        matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some()
-    });
-    if !good {
-        warnings.push(format!(
-            "OTLP endpoint {url:?} is no http:// or https:// URL; no traces are sent"
-        ));
-        return None;
+        yes
     }
-    let protocol = variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-        .or_else(|| variable("OTEL_EXPORTER_OTLP_PROTOCOL"));
-    if let Some(protocol) = protocol.filter(|protocol| protocol.trim() != "http/protobuf") {
-        warnings.push(format!(
-            "OTLP protocol {protocol:?} is not spoken here; http/protobuf is used (port 4318 of a \
-             collector)"
-        ));
-    }
-    Some(Export {
-        url,
-        headers: headers(variable, warnings),
-        timeout: timeout(variable, warnings),
-        attributes: attributes(variable, warnings),
-        namespace: variable("OTEL_SERVICE_NAME").unwrap_or_else(|| "shieldx".to_owned()),
-    })
-}
 
-fn timeout(variable: Variable<'_>, warnings: &mut Vec<String>) -> Duration {
-    let text = variable("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
-        .or_else(|| variable("OTEL_EXPORTER_OTLP_TIMEOUT"));
-    let Some(text) = text else { return TIMEOUT };
-    match text.trim().parse::<u64>().ok().filter(|&ms| ms > 0) {
-        Some(ms) => Duration::from_millis(ms),
-        None => {
-            warnings.push(format!("OTLP timeout {text:?} is no number of milliseconds"));
-            TIMEOUT
+    fn endpoint(&mut self) -> Option<Endpoint> {
+        if !self.exported() {
+            return None;
         }
-    }
-}
-
-/// `name=value,name2=value2`, values percent-encoded.
-fn pairs(text: &str, name: &str, warnings: &mut Vec<String>) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        match pair.split_once('=') {
-            Some((key, value)) if !key.trim().is_empty() => {
-                found.push((key.trim().to_owned(), decode(value.trim())));
-            }
-            _ => warnings.push(format!("{name}: {pair:?} is not name=value and is left out")),
-        }
-    }
-    found
-}
-
-fn headers(variable: Variable<'_>, warnings: &mut Vec<String>) -> HashMap<String, String> {
-    let name = "OTEL_EXPORTER_OTLP_HEADERS";
-    let text = variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS").or_else(|| variable(name));
-    let all = text.map(|text| pairs(&text, name, warnings)).unwrap_or_default();
-    let good = |(key, value): &(String, String)| {
-        http::HeaderName::try_from(key).is_ok() && http::HeaderValue::try_from(value).is_ok()
-    };
-    let (good, bad): (Vec<_>, Vec<_>) = all.into_iter().partition(good);
-    warnings.extend(bad.iter().map(|(key, _)| format!("{name}: {key:?} is no header")));
-    good.into_iter().collect()
-}
-
-fn attributes(variable: Variable<'_>, warnings: &mut Vec<String>) -> Vec<(String, String)> {
-    let name = "OTEL_RESOURCE_ATTRIBUTES";
-    let all = variable(name).map(|text| pairs(&text, name, warnings)).unwrap_or_default();
-    // A span's service is the one that made it.
-    all.into_iter().filter(|(key, _)| key != "service.name").collect()
-}
-
-/// Percent-decoding; what does not decode stays as it is.
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let code = tail
-            .get(..2)
-            .filter(|_| first == b'%')
-            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        match code {
-            Some(code) => {
-                bytes.push(code);
-                rest = &tail[2..];
-            }
+        let (name, text, whole) = match self.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
+            Some(text) => ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", text.clone(), text),
             None => {
-                bytes.push(first);
-                rest = tail;
+                let text = self.get("OTEL_EXPORTER_OTLP_ENDPOINT")?;
+                let whole = format!("{}/v1/traces", text.trim_end_matches('/'));
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", text, whole)
+            }
+        };
+        let Some(uri) = uri(&whole) else {
+            let why = "no http:// or https:// address; no traces are sent";
+            self.warn(name, &text, why);
+            return None;
+        };
+        if let Some((name, value)) = self.signal("PROTOCOL")
+            && value != "http/protobuf"
+        {
+            let why = "only http/protobuf is spoken here; that is used, at the same address";
+            self.warn(&name, &value, why);
+        }
+        Some(Endpoint { uri, headers: self.headers(), timeout: self.timeout() })
+    }
+
+    fn exported(&mut self) -> bool {
+        const NAME: &str = "OTEL_TRACES_EXPORTER";
+        let Some(value) = self.get(NAME) else { return true };
+        let mut exporters = value.split(',').map(str::trim);
+        if value == "none" {
+            return false;
+        }
+        if value != "otlp" {
+            self.warn(NAME, &value, "known are otlp and none; taken as otlp");
+        }
+        exporters.any(|exporter| !exporter.is_empty())
+    }
+
+    fn headers(&mut self) -> Vec<(HeaderName, HeaderValue)> {
+        let Some((name, value)) = self.signal("HEADERS") else { return Vec::new() };
+        let mut headers = Vec::new();
+        for (key, value) in self.pairs(&name, &value, true) {
+            match (HeaderName::try_from(&key), HeaderValue::try_from(&value)) {
+                (Ok(key), Ok(mut value)) => {
+                    // They carry credentials.
+                    value.set_sensitive(true);
+                    headers.push((key, value));
+                }
+                _ => self.warnings.push(format!("{name}: {key:?} is not sent: no valid header")),
+            }
+        }
+        headers
+    }
+
+    fn timeout(&mut self) -> Duration {
+        let Some((name, value)) = self.signal("TIMEOUT") else { return TIMEOUT };
+        match value.parse::<u64>() {
+            Ok(0) | Err(_) => {
+                self.warn(&name, &value, "no number of milliseconds above 0; taken as 10000");
+                TIMEOUT
+            }
+            Ok(ms) if Duration::from_millis(ms) > TIMEOUT_MAX => {
+                self.warn(&name, &value, "more than a minute; taken as 60000");
+                TIMEOUT_MAX
+            }
+            Ok(ms) => Duration::from_millis(ms),
+        }
+    }
+
+    fn sampling(&mut self) -> Sampling {
+        const NAME: &str = "OTEL_TRACES_SAMPLER";
+        let Some(value) = self.get(NAME) else { return Sampling::default() };
+        let (parent_based, kind) = match value.strip_prefix("parentbased_") {
+            Some(kind) => (true, kind),
+            None => (false, value.as_str()),
+        };
+        match kind {
+            "always_on" => Sampling { parent_based, ratio: 1.0 },
+            "always_off" => Sampling { parent_based, ratio: 0.0 },
+            "traceidratio" => Sampling { parent_based, ratio: self.ratio() },
+            _ => {
+                self.warn(NAME, &value, "no sampler known here; taken as parentbased_always_on");
+                Sampling::default()
             }
         }
     }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+
+    fn ratio(&mut self) -> f64 {
+        const NAME: &str = "OTEL_TRACES_SAMPLER_ARG";
+        let Some(value) = self.get(NAME) else { return 1.0 };
+        match value.parse::<f64>() {
+            Ok(ratio) if (0.0..=1.0).contains(&ratio) => ratio,
+            _ => {
+                self.warn(NAME, &value, "no number from 0 to 1; taken as 1");
+                1.0
+            }
+        }
+    }
+
+    /// `service.name` is not taken from the variables, since there are several: what would name the
+    /// only service names the namespace of all.
+    fn resource(&mut self) -> Vec<KeyValue> {
+        const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
+        let given = match self.get(NAME) {
+            Some(value) => self.pairs(NAME, &value, false),
+            None => Vec::new(),
+        };
+        let named = given.iter().find(|(key, _)| key == "service.name");
+        let namespace = self
+            .get("OTEL_SERVICE_NAME")
+            .or_else(|| named.map(|(_, value)| value.clone()))
+            .unwrap_or_else(|| NAMESPACE.to_owned());
+        let mut resource = common(namespace);
+        for (key, value) in given {
+            if key != "service.name" {
+                resource.retain(|pair| pair.key.as_str() != key);
+                resource.push(KeyValue::new(key, value));
+            }
+        }
+        resource
+    }
+
+    /// `key=value,key=value`, values percent-encoded. What is wrong is not shown where it is secret.
+    fn pairs(&mut self, name: &str, value: &str, secret: bool) -> Vec<(String, String)> {
+        let mut pairs = Vec::new();
+        let mut wrong = 0;
+        for member in value.split(',').map(str::trim).filter(|member| !member.is_empty()) {
+            let pair = member.split_once('=').and_then(|(key, value)| {
+                let key = key.trim();
+                (!key.is_empty()).then_some((key.to_owned(), decode(value.trim())?))
+            });
+            match pair {
+                Some(pair) if pairs.len() < PAIRS_MAX => pairs.push(pair),
+                _ => wrong += 1,
+            }
+        }
+        if wrong > 0 {
+            let shown = if secret { "…".to_owned() } else { format!("{value:?}") };
+            self.warnings.push(format!("{name}={shown}: {wrong} of its entries are no key=value"));
+        }
+        pairs
+    }
+
+    fn unsupported(&mut self) {
+        for part in ["CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE", "COMPRESSION"] {
+            if let Some((name, value)) = self.signal(part)
+                && value != "none"
+            {
+                self.warn(&name, &value, "not supported here");
+            }
+        }
+        if let Some(value) = self.get("OTEL_PROPAGATORS")
+            && !value.split(',').any(|name| name.trim() == "tracecontext")
+        {
+            self.warn("OTEL_PROPAGATORS", &value, "only tracecontext is spoken here");
+        }
+    }
+}
+
+fn uri(text: &str) -> Option<Uri> {
+    let uri: Uri = text.parse().ok()?;
+    let known = matches!(uri.scheme_str(), Some("http" | "https"));
+    let host = uri.host().is_some_and(|host| !host.is_empty());
+    (known && host).then_some(uri)
+}
+
+/// Percent-decoding; `None` when that is no text.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = (*first == b'%').then(|| after.split_at_checked(2)).flatten();
+        let escaped = escaped.and_then(|(digits, after)| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            let hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            hex.then(|| Some((u8::from_str_radix(digits, 16).ok()?, after)))?
+        });
+        let (byte, after) = escaped.unwrap_or((*first, after));
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
 }

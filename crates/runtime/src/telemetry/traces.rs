@@ -1,188 +1,301 @@
-//! The newest traces, in memory: what `shieldx trace` shows without a collector.
+//! The newest traces, kept in memory, to be looked at where no collector is.
 //!
-//! Bounded in traces and in spans of one trace; the oldest trace makes room. A trace is its tenant's:
-//! spans say `shieldx.tenant`, and one that two tenants are named in is shown to nobody.
+//! Bounded in traces, in spans of one trace, and in bytes: the oldest trace goes first, and what
+//! went is counted.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use opentelemetry::Context;
-use opentelemetry::trace::{SpanKind, Status, TraceId};
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
-use serde::Serialize;
+use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
+use opentelemetry::{Array, KeyValue, Value};
+use serde::{Deserialize, Serialize};
 
-use super::export::service_of;
+use super::counts::Counts;
+use super::span::Ended;
 
-/// Traces kept.
-const TRACES_MAX: usize = 2_000;
-/// Spans kept of one trace; more are counted and left out.
-const SPANS_MAX: usize = 256;
-/// Bytes of one attribute's value.
-const VALUE_BYTES_MAX: usize = 256;
-/// The attribute that names a span's tenant.
-const TENANT: &str = "shieldx.tenant";
+/// The attribute by which a span names the tenant it works for.
+pub const TENANT: &str = "shieldx.tenant";
 
-/// Traces by id, newest last.
-#[derive(Debug, Default)]
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TraceLimits {
+    /// Traces; 0 keeps none.
+    pub traces_max: usize,
+    /// Spans of one trace; later ones are not kept, and the trace tells how many.
+    pub spans_per_trace_max: usize,
+    /// Bytes of all traces together, estimated.
+    pub bytes_max: usize,
+}
+
+impl Default for TraceLimits {
+    fn default() -> Self {
+        Self { traces_max: 4096, spans_per_trace_max: 512, bytes_max: 32 << 20 }
+    }
+}
+
+/// A trace as far as it is known: the spans that have ended.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Trace {
+    /// 32 hexadecimal digits.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    pub trace_id: String,
+    /// Whose it is; absent when no span names a tenant, or two name different ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// By start.
+    pub spans: Vec<Span>,
+    /// Spans that were too many to keep.
+    pub spans_dropped: u64,
+}
+
+/// One piece of work.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Span {
+    /// 16 hexadecimal digits.
+    #[schema(pattern = "^[0-9a-f]{16}$")]
+    pub span_id: String,
+    /// The span it is part of; that one may not be ours, or not have ended. Absent at a root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9a-f]{16}$")]
+    pub parent_id: Option<String>,
+    pub name: String,
+    pub service: String,
+    pub kind: Kind,
+    /// Microseconds since 1970.
+    pub start_us: i64,
+    pub duration_us: i64,
+    pub status: SpanStatus,
+    /// Whether the status is *error*.
+    pub error: bool,
+    /// What went wrong, where that was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Strings, numbers, booleans, or lists of them.
+    pub attributes: BTreeMap<String, serde_json::Value>,
+    pub events: Vec<SpanEvent>,
+}
+
+/// Something that happened within a span.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct SpanEvent {
+    pub name: String,
+    /// Microseconds since 1970.
+    pub time_us: i64,
+    pub attributes: BTreeMap<String, serde_json::Value>,
+}
+
+/// The part a span plays between services (OpenTelemetry's `SpanKind`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Internal,
+    Server,
+    Client,
+    Producer,
+    Consumer,
+}
+
+/// OpenTelemetry's status of a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SpanStatus {
+    Unset,
+    Ok,
+    Error,
+}
+
+/// The newest traces of this process.
 pub struct Traces {
-    inner: Mutex<Inner>,
-    left_out: AtomicU64,
+    limits: TraceLimits,
+    counts: Counts,
+    kept: Mutex<Kept>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
-    by_id: HashMap<TraceId, Kept>,
-    order: VecDeque<TraceId>,
+impl fmt::Debug for Traces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Traces").field("limits", &self.limits).finish_non_exhaustive()
+    }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Kept {
-    spans: Vec<SpanDocument>,
-    tenant: Whose,
-    left_out: u64,
+    traces: HashMap<TraceId, Spans>,
+    /// Oldest first; each trace that is kept is here once.
+    order: VecDeque<TraceId>,
+    bytes: usize,
 }
 
+#[derive(Default)]
+struct Spans {
+    spans: Vec<Arc<Ended>>,
+    dropped: u64,
+    bytes: usize,
+    tenant: Tenant,
+}
+
+/// What the spans of a trace say of its tenant. It is also learned from spans that are not kept.
 #[derive(Debug, Default, PartialEq, Eq)]
-enum Whose {
+enum Tenant {
     #[default]
-    Nobody,
+    Unnamed,
     One(String),
     Several,
 }
 
-/// One trace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct TraceDocument {
-    /// 32 hexadecimal digits.
-    pub trace_id: String,
-    /// In the order in which they ended.
-    pub spans: Vec<SpanDocument>,
-    /// Spans past the bound, which are not here.
-    pub spans_left_out: u64,
-}
-
-/// One span.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct SpanDocument {
-    /// 16 hexadecimal digits.
-    pub span_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub parent_id: Option<String>,
-    pub name: String,
-    /// `service.name`.
-    pub service: String,
-    /// `internal`, `server`, `client`, `producer`, `consumer`.
-    pub kind: String,
-    /// Microseconds since 1970.
-    pub start_us: i64,
-    /// Microseconds.
-    pub duration_us: i64,
-    pub error: bool,
-    pub attributes: std::collections::BTreeMap<String, String>,
-}
-
 impl Traces {
-    /// A trace of this tenant; `None` also for one of another.
+    pub(super) fn new(limits: TraceLimits, counts: Counts) -> Self {
+        Self { limits, counts, kept: Mutex::default() }
+    }
+
+    /// A trace by its id; `None` when it is not (or no longer) kept, or the id is none.
     #[must_use]
-    pub fn get(&self, tenant: &str, trace_id: &str) -> Option<TraceDocument> {
+    pub fn get(&self, trace_id: &str) -> Option<Trace> {
+        if trace_id.len() != 32 {
+            return None;
+        }
         let id = TraceId::from_hex(trace_id).ok()?;
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = inner.by_id.get(&id)?;
-        (kept.tenant == Whose::One(tenant.to_owned())).then(|| TraceDocument {
-            trace_id: id.to_string(),
-            spans: kept.spans.clone(),
-            spans_left_out: kept.left_out,
-        })
-    }
-
-    /// Spans past a trace's bound, ever.
-    #[must_use]
-    pub fn spans_left_out(&self) -> u64 {
-        self.left_out.load(Ordering::Relaxed)
-    }
-
-    fn keep(&self, span: &SpanData) {
-        let id = span.span_context.trace_id();
-        let document = document(span);
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if !inner.by_id.contains_key(&id) {
-            if inner.order.len() >= TRACES_MAX
-                && let Some(oldest) = inner.order.pop_front()
-            {
-                inner.by_id.remove(&oldest);
-            }
-            inner.order.push_back(id);
-        }
-        let kept = inner.by_id.entry(id).or_default();
-        if let Some(tenant) = document.attributes.get(TENANT) {
-            kept.tenant = match std::mem::take(&mut kept.tenant) {
-                Whose::Nobody => Whose::One(tenant.clone()),
-                Whose::One(known) if known == *tenant => Whose::One(known),
-                Whose::One(_) | Whose::Several => Whose::Several,
+        let (spans, tenant, spans_dropped) = {
+            let kept = self.lock();
+            let found = kept.traces.get(&id)?;
+            let tenant = match &found.tenant {
+                Tenant::One(tenant) => Some(tenant.clone()),
+                Tenant::Unnamed | Tenant::Several => None,
             };
+            (found.spans.clone(), tenant, found.dropped)
+        };
+        let mut spans: Vec<Span> = spans.iter().map(|ended| Span::from(&**ended)).collect();
+        spans.sort_by_key(|span| (span.start_us, std::cmp::Reverse(span.duration_us)));
+        Some(Trace { trace_id: id.to_string(), tenant, spans, spans_dropped })
+    }
+
+    /// How many traces are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().order.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Keeps a span that has ended.
+    pub(super) fn add(&self, ended: &Arc<Ended>) {
+        if self.limits.traces_max == 0 {
+            return;
         }
-        if kept.spans.len() < SPANS_MAX {
-            kept.spans.push(document);
-        } else {
-            kept.left_out += 1;
-            self.left_out.fetch_add(1, Ordering::Relaxed);
+        let bytes = ended.bytes();
+        let id = ended.data.span_context.trace_id();
+        let mut kept = self.lock();
+        let kept = &mut *kept;
+        let trace = kept.traces.entry(id).or_insert_with(|| {
+            kept.order.push_back(id);
+            Spans::default()
+        });
+        if let Some(tenant) = ended.attribute(TENANT) {
+            trace.tenant.hear(&tenant.as_str());
+        }
+        if trace.spans.len() >= self.limits.spans_per_trace_max {
+            trace.dropped = trace.dropped.saturating_add(1);
+            self.counts.trace_spans_dropped.inc();
+            return;
+        }
+        trace.spans.push(Arc::clone(ended));
+        trace.bytes += bytes;
+        kept.bytes += bytes;
+        while kept.order.len() > self.limits.traces_max || kept.bytes > self.limits.bytes_max {
+            let Some(oldest) = kept.order.pop_front() else { break };
+            let gone = kept.traces.remove(&oldest).map_or(0, |trace| trace.bytes);
+            kept.bytes = kept.bytes.saturating_sub(gone);
+            self.counts.traces_evicted.inc();
+        }
+        self.counts.traces_kept.set(i64::try_from(kept.order.len()).unwrap_or(i64::MAX));
+        self.counts.trace_bytes.set(i64::try_from(kept.bytes).unwrap_or(i64::MAX));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tenant {
+    fn hear(&mut self, named: &str) {
+        match self {
+            Self::Unnamed => *self = Self::One(named.to_owned()),
+            Self::One(tenant) if tenant == named => {}
+            Self::One(_) | Self::Several => *self = Self::Several,
         }
     }
 }
 
-fn document(span: &SpanData) -> SpanDocument {
-    let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-    let since_1970 = span.start_time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let kind = match span.span_kind {
-        SpanKind::Client => "client",
-        SpanKind::Server => "server",
-        SpanKind::Producer => "producer",
-        SpanKind::Consumer => "consumer",
-        SpanKind::Internal => "internal",
-    };
-    let shown = |value: &opentelemetry::Value| {
-        let text = value.as_str();
-        text[..text.floor_char_boundary(VALUE_BYTES_MAX)].to_owned()
-    };
-    let attributes = span
-        .attributes
-        .iter()
-        .filter(|attribute| !matches!(attribute.key.as_str(), "target" | "service.name"))
-        .map(|attribute| (attribute.key.to_string(), shown(&attribute.value)))
-        .collect();
-    let parent = span.parent_span_id;
-    SpanDocument {
-        span_id: span.span_context.span_id().to_string(),
-        parent_id: (parent != opentelemetry::trace::SpanId::INVALID).then(|| parent.to_string()),
-        name: span.name.to_string(),
-        service: service_of(span).to_owned(),
-        kind: kind.to_owned(),
-        start_us: micros(since_1970),
-        duration_us: micros(span.end_time.duration_since(span.start_time).unwrap_or_default()),
-        error: matches!(span.status, Status::Error { .. }),
-        attributes,
+impl From<&Ended> for Span {
+    fn from(ended: &Ended) -> Self {
+        let data = &ended.data;
+        let (status, message) = match &data.status {
+            Status::Unset => (SpanStatus::Unset, None),
+            Status::Ok => (SpanStatus::Ok, None),
+            Status::Error { description } => {
+                let told = !description.is_empty();
+                (SpanStatus::Error, told.then(|| description.to_string()))
+            }
+        };
+        let lasted = data.end_time.duration_since(data.start_time).unwrap_or_default();
+        let events = data.events.iter().map(|event| SpanEvent {
+            name: event.name.to_string(),
+            time_us: unix_us(event.timestamp),
+            attributes: attributes(&event.attributes),
+        });
+        Self {
+            span_id: data.span_context.span_id().to_string(),
+            parent_id: (data.parent_span_id != SpanId::INVALID)
+                .then(|| data.parent_span_id.to_string()),
+            name: data.name.to_string(),
+            service: ended.service.to_string(),
+            kind: match data.span_kind {
+                SpanKind::Internal => Kind::Internal,
+                SpanKind::Server => Kind::Server,
+                SpanKind::Client => Kind::Client,
+                SpanKind::Producer => Kind::Producer,
+                SpanKind::Consumer => Kind::Consumer,
+            },
+            start_us: unix_us(data.start_time),
+            duration_us: micros(lasted),
+            status,
+            error: status == SpanStatus::Error,
+            message,
+            attributes: attributes(&data.attributes),
+            events: events.collect(),
+        }
     }
 }
 
-/// Feeds [`Traces`] from the tracer.
-#[derive(Debug)]
-pub(super) struct Keeper(pub Arc<Traces>);
+fn unix_us(time: SystemTime) -> i64 {
+    micros(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
 
-impl SpanProcessor for Keeper {
-    fn on_start(&self, _: &mut Span, _: &Context) {}
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
 
-    fn on_end(&self, span: SpanData) {
-        self.0.keep(&span);
-    }
+fn attributes(attributes: &[KeyValue]) -> BTreeMap<String, serde_json::Value> {
+    attributes.iter().map(|pair| (pair.key.to_string(), json(&pair.value))).collect()
+}
 
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
+fn json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Bool(value) => (*value).into(),
+        Value::I64(value) => (*value).into(),
+        Value::F64(value) => (*value).into(),
+        Value::String(value) => value.as_str().into(),
+        Value::Array(Array::Bool(values)) => values.clone().into(),
+        Value::Array(Array::I64(values)) => values.clone().into(),
+        Value::Array(Array::F64(values)) => values.clone().into(),
+        Value::Array(Array::String(values)) => {
+            values.iter().map(|value| value.as_str().to_owned()).collect()
+        }
+        other => other.to_string().into(),
     }
 }

@@ -1,0 +1,101 @@
+//! A span that has ended, with its service, made small enough to be held.
+
+use std::mem::size_of;
+use std::sync::Arc;
+
+use opentelemetry::{Context, KeyValue, Value};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+
+use super::export::Queue;
+use super::service::{self, FIELD};
+use super::traces::Traces;
+
+/// Bytes of one string in a span; longer ones are cut.
+const TEXT_BYTES_MAX: usize = 1024;
+/// What a value that is not on the heap, an allocation and a place in a list take, roughly.
+const OVERHEAD_BYTES: usize = 32;
+
+/// A span that has ended.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    pub(super) service: &'static str,
+    pub(super) data: SpanData,
+}
+
+impl Ended {
+    fn new(service: &'static str, mut data: SpanData) -> Self {
+        // The resource says it.
+        data.attributes.retain(|pair| pair.key.as_str() != FIELD);
+        cut(&mut data.attributes);
+        data.events.events.iter_mut().for_each(|event| cut(&mut event.attributes));
+        Self { service, data }
+    }
+
+    pub(super) fn attribute(&self, name: &str) -> Option<&Value> {
+        self.data.attributes.iter().find(|pair| pair.key.as_str() == name).map(|pair| &pair.value)
+    }
+
+    /// What it takes in memory, estimated.
+    pub(super) fn bytes(&self) -> usize {
+        let attributes = |pairs: &[KeyValue]| -> usize {
+            pairs.iter().map(|pair| size_of::<KeyValue>() + text(&pair.value)).sum()
+        };
+        let events = self.data.events.iter();
+        let events: usize = events
+            .map(|event| OVERHEAD_BYTES * 2 + event.name.len() + attributes(&event.attributes))
+            .sum();
+        size_of::<Self>() + OVERHEAD_BYTES + attributes(&self.data.attributes) + events
+    }
+}
+
+fn text(value: &Value) -> usize {
+    match value {
+        Value::String(value) => value.as_str().len(),
+        Value::Array(_) => OVERHEAD_BYTES + value.to_string().len(),
+        _ => 0,
+    }
+}
+
+fn cut(attributes: &mut [KeyValue]) {
+    for pair in attributes {
+        if let Value::String(value) = &pair.value
+            && value.as_str().len() > TEXT_BYTES_MAX
+        {
+            let value = value.as_str();
+            let kept = value.get(..value.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or_default();
+            pair.value = Value::String(format!("{kept}…").into());
+        }
+    }
+}
+
+/// Takes the spans that end: into memory, and into the queue to the collector where there is one.
+#[derive(Debug)]
+pub(super) struct Taker {
+    /// For spans of no service: the process itself.
+    pub(super) process: &'static str,
+    pub(super) traces: Arc<Traces>,
+    pub(super) queue: Option<Arc<Queue>>,
+}
+
+impl SpanProcessor for Taker {
+    fn on_start(&self, _span: &mut Span, _cx: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        let service = service::take_ending().unwrap_or(self.process);
+        let ended = Arc::new(Ended::new(service, span));
+        self.traces.add(&ended);
+        if let Some(queue) = &self.queue {
+            queue.push(ended);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: std::time::Duration) -> OTelSdkResult {
+        // `Telemetry::shutdown` ends the queue and knows how long that may take.
+        Ok(())
+    }
+}
