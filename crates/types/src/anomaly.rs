@@ -33,3 +33,35 @@ pub struct Deviation {
     /// Robust z in thousandths: (value − median) / (1.4826 · MAD).
     pub robust_z_milli: i64,
 }
+
+/// A number given in units of 10^-`places`, as text without needless zeros: (4_000, 6) is `0.004`.
+#[must_use]
+pub fn decimal(value: i64, places: usize) -> String {
+    let digits = format!("{:0>width$}", value.unsigned_abs(), width = places + 1);
+    let (whole, part) = digits.split_at(digits.len() - places);
+    let sign = if value < 0 { "-" } else { "" };
+    match part.trim_end_matches('0') {
+        "" => format!("{sign}{whole}"),
+        part => format!("{sign}{whole}.{part}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimal;
+
+    #[test]
+    fn numbers_lose_needless_zeros_and_nothing_else() {
+        for (value, places, expect) in [
+            (4_000, 6, "0.004"),
+            (1_000_000, 6, "1"),
+            (-1_500, 3, "-1.5"),
+            (-5, 3, "-0.005"),
+            (0, 3, "0"),
+            (7, 0, "7"),
+            (i64::MIN, 3, "-9223372036854775.808"),
+        ] {
+            assert_eq!(decimal(value, places), expect);
+        }
+    }
+}

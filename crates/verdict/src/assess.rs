@@ -1,7 +1,10 @@
 //! The verdict: one function from a recording to an assessment.
 
-use types::{Assessment, Contribution, Detection, Evidence, Level, Recording, Technique, Verdict};
+use types::{
+    Anomaly, Assessment, Contribution, Detection, Evidence, Level, Recording, Technique, Verdict,
+};
 
+use crate::anomaly;
 use crate::attack::ATTACK_VERSION;
 use crate::detector::{Detector, Finding};
 use crate::detectors;
@@ -43,13 +46,10 @@ pub struct Options {
 #[must_use]
 pub fn assess(recording: &Recording, options: &Options) -> Assessment {
     let timeline = Timeline::new(recording);
-    let findings: Vec<(&Detector, Finding)> = detectors::all()
-        .iter()
-        .filter_map(|detector| Some((detector, (detector.find)(&timeline)?)))
-        .filter(|(_, finding)| finding.weight > 0)
-        .collect();
-    let named: Vec<_> = findings.iter().map(|(d, f)| (d.info.attack.id, f)).collect();
-    let decibans = score::capped(&named);
+    let findings = findings(&timeline);
+    let mut decibans = weights(&findings);
+    let unusual = anomaly::decibans(recording.anomaly.as_ref());
+    decibans.push(unusual);
     let score = score::points(&decibans, SCORE_POINTS_MAX);
     let points = score::split(score, &decibans);
 
@@ -60,11 +60,20 @@ pub fn assess(recording: &Recording, options: &Options) -> Assessment {
         (std::cmp::Reverse(*points), std::cmp::Reverse(detection.weight_decibans))
     });
     let contributions = rows.iter().map(|(detection, points)| contribution(detection, *points));
-    let contributions: Vec<Contribution> = contributions.collect();
+    let mut contributions: Vec<Contribution> = contributions.collect();
+    if unusual > 0 {
+        contributions.push(Contribution {
+            detector: anomaly::CONTRIBUTOR.to_owned(),
+            technique: String::new(),
+            points: points.last().copied().unwrap_or(0),
+            events: Vec::new(),
+        });
+    }
     let detections: Vec<Detection> = rows.into_iter().map(|(detection, _)| detection).collect();
 
     let evidence = evidence::appraise(recording);
-    let (verdict, reason) = judge(score, &detections, &evidence, options);
+    let signs = signs(&detections, recording.anomaly.as_ref().filter(|_| unusual > 0));
+    let (verdict, reason) = judge(score, &signs, &evidence, options);
     Assessment {
         verdict,
         score,
@@ -75,6 +84,27 @@ pub fn assess(recording: &Recording, options: &Options) -> Assessment {
         attack_version: ATTACK_VERSION.to_owned(),
         detectors_version: DETECTORS_VERSION.to_owned(),
     }
+}
+
+fn findings(timeline: &Timeline<'_>) -> Vec<(&'static Detector, Finding)> {
+    detectors::all()
+        .iter()
+        .filter_map(|detector| Some((detector, (detector.find)(timeline)?)))
+        .filter(|(_, finding)| finding.weight > 0)
+        .collect()
+}
+
+/// The weight of each finding in decibans, capped per technique.
+fn weights(findings: &[(&Detector, Finding)]) -> Vec<u32> {
+    let named: Vec<_> = findings.iter().map(|(d, f)| (d.info.attack.id, f)).collect();
+    score::capped(&named)
+}
+
+/// How many detectors found something, and the decibans of it all.
+pub(crate) fn weight_of_findings(timeline: &Timeline<'_>) -> (u64, u64) {
+    let findings = findings(timeline);
+    let decibans = weights(&findings).into_iter().map(u64::from).sum();
+    (findings.len() as u64, decibans)
 }
 
 fn detection(timeline: &Timeline<'_>, detector: &Detector, finding: &Finding) -> Detection {
@@ -116,24 +146,29 @@ fn contribution(detection: &Detection, points: u32) -> Contribution {
     }
 }
 
-fn judge(
-    score: u32,
-    detections: &[Detection],
-    evidence: &Evidence,
-    options: &Options,
-) -> (Verdict, String) {
+/// What there is to point at, in words; empty when nothing is.
+fn signs(detections: &[Detection], anomaly: Option<&Anomaly>) -> String {
+    let mut signs = detections.first().map_or_else(String::new, |first| first.title.clone());
+    if detections.len() > 1 {
+        signs.push_str(&format!(" and {} more", detections.len() - 1));
+    }
+    if let Some(anomaly) = anomaly {
+        if !signs.is_empty() {
+            signs.push_str("; ");
+        }
+        signs.push_str(&anomaly::words(anomaly));
+    }
+    signs
+}
+
+fn judge(score: u32, signs: &str, evidence: &Evidence, options: &Options) -> (Verdict, String) {
     let worth = worth(evidence);
     if options.require_full && evidence.level != Level::Full {
         return (Verdict::Inconclusive, format!("full evidence is required and {worth}"));
     }
-    let strongest = detections.first().map_or("", |detection| detection.title.as_str());
-    let others = match detections.len() {
-        0 | 1 => String::new(),
-        count => format!(" and {} more", count - 1),
-    };
     match score {
-        MALICIOUS_POINTS.. => (Verdict::Malicious, format!("{strongest}{others}")),
-        SUSPICIOUS_POINTS.. => (Verdict::Suspicious, format!("{strongest}{others}")),
+        MALICIOUS_POINTS.. => (Verdict::Malicious, signs.to_owned()),
+        SUSPICIOUS_POINTS.. => (Verdict::Suspicious, signs.to_owned()),
         _ if evidence.level == Level::Incomplete => {
             (Verdict::Inconclusive, format!("nothing decisive was seen, but {worth}"))
         }
@@ -141,7 +176,7 @@ fn judge(
             (Verdict::Benign, "nothing was detected and nothing was lost".to_owned())
         }
         0 => (Verdict::Benign, format!("nothing was detected, and {worth}")),
-        _ => (Verdict::Benign, format!("only weak signs: {strongest}{others}")),
+        _ => (Verdict::Benign, format!("only weak signs: {signs}")),
     }
 }
 

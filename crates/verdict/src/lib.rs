@@ -8,11 +8,13 @@
 //! it and states a finding or nothing, `score` turns findings into points that add up, `evidence`
 //! says what the recording is worth, `assess` puts the verdict together.
 
+mod anomaly;
 mod assess;
 mod attack;
 mod detector;
 mod detectors;
 mod evidence;
+mod features;
 mod paths;
 mod score;
 mod timeline;
@@ -23,6 +25,7 @@ pub use assess::{
 pub use attack::{ATTACK_VERSION, Attack};
 pub use detector::{Info, TierC};
 pub use detectors::detectors;
+pub use features::{FEATURES, features};
 
 #[cfg(doc)]
 use types::Recording;

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a builder of test data that fails should fail the test")]
 
+mod anomaly;
 mod benign;
 mod evidence;
+mod features;
 mod hostile;
 mod properties;
 mod trace;
