@@ -72,19 +72,19 @@ impl Malformed {
 }
 
 impl From<Malformed> for Problem {
+    /// The connection ends behind it: what follows may be a part of what was not understood.
     fn from(malformed: Malformed) -> Self {
-        match malformed {
+        let (status, kind, title) = match malformed {
             Malformed::Method => {
-                let title = "The method is not supported";
-                Problem::new(StatusCode::NOT_IMPLEMENTED, "method", title, malformed.to_string())
+                (StatusCode::NOT_IMPLEMENTED, "method", "The method is not supported")
             }
             Malformed::Expectation => {
-                let title = "The expectation cannot be met";
-                let status = StatusCode::EXPECTATION_FAILED;
-                Problem::new(status, "expectation", title, malformed.to_string())
+                (StatusCode::EXPECTATION_FAILED, "expectation", "The expectation cannot be met")
             }
-            _ => Problem::bad_request("malformed-request", malformed.to_string()),
-        }
+            _ => (StatusCode::BAD_REQUEST, "malformed-request", "The request is malformed"),
+        };
+        Problem::new(status, kind, title, malformed.to_string())
+            .header(header::CONNECTION, HeaderValue::from_static("close"))
     }
 }
 

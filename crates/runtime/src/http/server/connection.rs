@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::response::IntoResponse as _;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -174,7 +175,11 @@ where
         let Ok(mut response) = self.service.clone().oneshot(request).await;
         if late.is_so() {
             self.counters.count(Ended::SlowBody);
-            response = too_slow(http2);
+            response = too_slow();
+        }
+        if http2 {
+            // It is for HTTP/1 alone, and nobody who answers needs to know which this is.
+            response.headers_mut().remove(header::CONNECTION);
         }
         response.map(|body| Sending::new(body, in_flight))
     }
@@ -197,18 +202,15 @@ fn h2_protocol(error: &hyper::Error) -> bool {
 }
 
 /// The answer to a request whose body does not come. HTTP/1 cannot go on behind it.
-fn too_slow(http2: bool) -> Response<Body> {
-    let problem = Problem::new(
+fn too_slow() -> Response<Body> {
+    Problem::new(
         StatusCode::REQUEST_TIMEOUT,
         "body-timeout",
         "The body did not come",
         "nothing more of the request's body came in time; send it without pauses",
-    );
-    let mut response = axum::response::IntoResponse::into_response(problem);
-    if !http2 {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
+    )
+    .header(header::CONNECTION, HeaderValue::from_static("close"))
+    .into_response()
 }
 
 /// One timer per connection, moved only when it must ring earlier or has rung.

@@ -1,1 +1,133 @@
-//! .
+//! What is measured, and what every router answers besides its routes.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::routing::{get, post};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use runtime::http::observe::{Route, observed};
+use runtime::http::server::Limits;
+use runtime::http::{HttpMetrics, Json, fallbacks, limit_body, observe};
+use runtime::metrics::Metrics;
+use tower::ServiceExt as _;
+
+use super::support::Server;
+
+fn router(metrics: &Metrics) -> Router {
+    let router = Router::new()
+        .route("/things/{id}", get(async || "thing"))
+        .route("/bytes", post(async |body: Bytes| body.len().to_string()))
+        .route("/json", post(async |Json(value): Json<serde_json::Value>| Json(value)))
+        .route("/panic", get(async || if true { panic!("the handler's own words") } else { "" }))
+        .route("/fails", get(async || StatusCode::SERVICE_UNAVAILABLE));
+    observe(fallbacks(limit_body(router, 10)), HttpMetrics::new(metrics))
+}
+
+async fn ask(router: &Router, request: Request<Body>) -> (http::response::Parts, String) {
+    let (parts, body) = router.clone().oneshot(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (parts, String::from_utf8(body.to_vec()).unwrap())
+}
+
+fn request(method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::builder().method(method).uri(path).body(body.into()).unwrap()
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_never_by_what_a_caller_says() {
+    let metrics = Metrics::new("test");
+    let router = router(&metrics);
+    for n in 0..50 {
+        ask(&router, request("GET", &format!("/things/{n}"), Body::empty())).await;
+        ask(&router, request("GET", &format!("/nowhere/{n}"), Body::empty())).await;
+        ask(&router, request(&format!("VERB{n}"), "/things/1", Body::empty())).await;
+    }
+    ask(&router, request("GET", "/fails", Body::empty())).await;
+    let text = metrics.text();
+    let count = |labels: &str| {
+        let line = format!("http_server_request_duration_seconds_count{{{labels}}} ");
+        text.lines().find_map(|each| each.strip_prefix(&line)).map(str::to_owned)
+    };
+    let labels = |method: &str, route: &str, status: &str| {
+        format!(
+            "http_request_method=\"{method}\",http_route=\"{route}\",http_response_status_code=\"{status}\""
+        )
+    };
+    assert_eq!(count(&labels("GET", "/things/{id}", "200")).as_deref(), Some("50"), "{text}");
+    assert_eq!(count(&labels("GET", "_unmatched", "404")).as_deref(), Some("50"), "{text}");
+    assert_eq!(count(&labels("_OTHER", "/things/{id}", "405")).as_deref(), Some("50"), "{text}");
+    assert_eq!(count(&labels("GET", "/fails", "503")).as_deref(), Some("1"), "{text}");
+    assert!(text.contains("\nhttp_server_active_requests 0\n"), "{text}");
+    assert_eq!(text.matches("duration_seconds_count{").count(), 4, "{text}");
+}
+
+#[tokio::test]
+async fn a_request_is_active_until_its_response_has_ended() {
+    let metrics = Metrics::new("test");
+    let http = HttpMetrics::new(&metrics);
+    let active = || metrics.text().contains("\nhttp_server_active_requests 1\n");
+    let get = request("GET", "/", Body::empty());
+    let handle = async |_| http::Response::new(Body::from("something"));
+    let response = observed(&http, Some("/"), get, handle).await;
+    assert!(active());
+    drop(response);
+    assert!(!active());
+}
+
+#[tokio::test]
+async fn a_service_that_routes_itself_says_its_route_afterwards() {
+    let metrics = Metrics::new("test");
+    let http = HttpMetrics::new(&metrics);
+    let handle = async |_| {
+        let mut response = http::Response::new(Body::empty());
+        response.extensions_mut().insert(Route("/shop/*".into()));
+        *response.status_mut() = StatusCode::from_u16(799).unwrap();
+        response
+    };
+    observed(&http, None, request("GET", "/shop/1", Body::empty()), handle).await;
+    let text = metrics.text();
+    assert!(text.contains("http_route=\"/shop/*\",http_response_status_code=\"_OTHER\""), "{text}");
+}
+
+#[tokio::test]
+async fn unknown_routes_other_methods_and_panics_are_problems() {
+    let router = router(&Metrics::new("test"));
+    for (method, path, status, kind) in [
+        ("GET", "/nowhere", 404, "not-found"),
+        ("PUT", "/things/1", 405, "method-not-allowed"),
+        ("GET", "/panic", 500, "internal"),
+    ] {
+        let (parts, body) = ask(&router, request(method, path, Body::empty())).await;
+        assert_eq!(parts.status, status, "{body}");
+        assert_eq!(parts.headers["content-type"], "application/problem+json");
+        assert!(body.contains(&format!("urn:shieldx:problem:{kind}")), "{body}");
+        assert!(!body.contains("the handler's own words"), "{body}");
+        if status == 405 {
+            assert_eq!(parts.headers["allow"], "GET,HEAD");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_a_413_whether_its_length_is_said_or_not() {
+    let server = Server::serve(router(&Metrics::new("test")), Limits::default()).await;
+    let check = async |path: &str, lines: &str, body: &str, expect: &str| {
+        let request =
+            format!("POST {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{lines}\r\n{body}");
+        let answer = server.connect().await.ask(request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expect}")), "{path} {lines}: {answer}");
+        if expect == "413" {
+            assert!(answer.contains("urn:shieldx:problem:too-large"), "{answer}");
+        }
+    };
+    check("/bytes", "content-length: 10\r\n", "0123456789", "200").await;
+    check("/bytes", "content-length: 11\r\n", "01234567890", "413").await;
+    // It is not even asked for.
+    check("/bytes", "content-length: 99999999999\r\nexpect: 100-continue\r\n", "", "413").await;
+    let chunked = "transfer-encoding: chunked\r\n";
+    check("/bytes", chunked, "a\r\n0123456789\r\n0\r\n\r\n", "200").await;
+    check("/bytes", chunked, "b\r\n01234567890\r\n0\r\n\r\n", "413").await;
+    let json = "content-type: application/json\r\ntransfer-encoding: chunked\r\n";
+    check("/json", json, "d\r\n[1,2,3,4,5,6]\r\n0\r\n\r\n", "413").await;
+    check("/json", json, "7\r\n[1,2,3]\r\n0\r\n\r\n", "200").await;
+}
