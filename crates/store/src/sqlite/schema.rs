@@ -1,19 +1,24 @@
 //! Opens the database files: how SQLite is set up, and the steps from one schema to the next. A
 //! file written by a newer shieldx is refused, never guessed at.
 
+use std::cmp::Ordering;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::error::{from_io, from_sqlite};
 use crate::domain::StoreError;
 
 /// How long a statement waits for another process that writes (`shieldx key create`).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often opening is tried while other processes open or close the same file.
+const OPEN_TRIES: u32 = 100;
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// Prepared statements kept per connection; more than the rooms here have.
 const STATEMENTS_MAX: usize = 64;
@@ -49,17 +54,61 @@ pub(crate) fn prepare_folder(folder: &Path) -> Result<(), StoreError> {
 pub(crate) fn open_writer(folder: &Path, schema: Schema) -> Result<Connection, StoreError> {
     let path = folder.join(schema.file);
     create_private(&path)?;
+    let mut tries_left = OPEN_TRIES;
+    loop {
+        match open_and_migrate(&path, schema) {
+            // Around turning WAL on and off SQLite says busy without waiting.
+            Err(Refused::Sqlite(error)) if is_busy(&error) && tries_left > 0 => {
+                tries_left -= 1;
+                std::thread::sleep(OPEN_PAUSE);
+            }
+            Err(Refused::Sqlite(error)) => return Err(from_sqlite(&path, &error)),
+            Err(Refused::Newer { version }) => return Err(newer(&path, version, schema)),
+            Ok(connection) => return Ok(connection),
+        }
+    }
+}
+
+/// Why a file was not opened.
+enum Refused {
+    Sqlite(rusqlite::Error),
+    Newer { version: usize },
+}
+
+fn open_and_migrate(path: &Path, schema: Schema) -> Result<Connection, Refused> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = Connection::open_with_flags(&path, flags).and_then(|connection| {
-        set_up(&connection)?;
-        use_log(&connection)?;
-        // A commit is on the disk before it is told; NORMAL may lose the last ones with the power.
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        Ok(connection)
-    });
-    let mut connection = opened.map_err(|error| from_sqlite(&path, &error))?;
-    migrate(&mut connection, &path, schema)?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(Refused::Sqlite)?;
+    let version = set_up_to_write(&connection).map_err(Refused::Sqlite)?;
+    match version.cmp(&schema.steps.len()) {
+        Ordering::Less => migrate(&mut connection, schema).map_err(Refused::Sqlite)?,
+        Ordering::Equal => {}
+        Ordering::Greater => return Err(Refused::Newer { version }),
+    }
     Ok(connection)
+}
+
+/// Gives the version of the file.
+fn set_up_to_write(connection: &Connection) -> Result<usize, rusqlite::Error> {
+    set_up(connection)?;
+    use_log(connection)?;
+    // A commit is on the disk before it is told; NORMAL may lose the last ones with the power.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    read_version(connection)
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+fn newer(path: &Path, version: usize, schema: Schema) -> StoreError {
+    StoreError::Unavailable {
+        reason: format!(
+            "{} was written by a newer shieldx (schema {version}, this one knows {}): use the newer \
+             one, or another folder",
+            path.display(),
+            schema.steps.len()
+        ),
+    }
 }
 
 /// A connection that cannot write.
@@ -105,32 +154,15 @@ fn use_log(connection: &Connection) -> Result<(), rusqlite::Error> {
 }
 
 /// Every step in one transaction: two processes that open a new folder at once do not meet halfway.
-fn migrate(connection: &mut Connection, path: &Path, schema: Schema) -> Result<(), StoreError> {
-    let known = schema.steps.len();
-    let version = read_version(connection).map_err(|error| from_sqlite(path, &error))?;
-    if version == known {
-        return Ok(());
+fn migrate(connection: &mut Connection, schema: Schema) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version = read_version(&transaction)?;
+    for step in schema.steps.iter().skip(version) {
+        transaction.execute_batch(step)?;
     }
-    if version > known {
-        return Err(StoreError::Unavailable {
-            reason: format!(
-                "{} was written by a newer shieldx (schema {version}, this one knows {known}): \
-                 use the newer one, or another folder",
-                path.display()
-            ),
-        });
-    }
-    let migrated = connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(
-        |transaction| {
-            let version = read_version(&transaction)?;
-            for step in schema.steps.iter().skip(version) {
-                transaction.execute_batch(step)?;
-            }
-            transaction.pragma_update(None, "user_version", i64::try_from(known).unwrap_or(0))?;
-            transaction.commit()
-        },
-    );
-    migrated.map_err(|error| from_sqlite(path, &error))
+    let known = i64::try_from(schema.steps.len()).unwrap_or(0);
+    transaction.pragma_update(None, "user_version", known)?;
+    transaction.commit()
 }
 
 fn read_version(connection: &Connection) -> Result<usize, rusqlite::Error> {

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::error::from_sqlite;
+use super::schema::BUSY_TIMEOUT;
 use crate::domain::StoreError;
 
 /// Commands in one transaction.
@@ -33,12 +34,13 @@ const COMMAND_KIB: u32 = 16;
 /// How long a command waits for room in the queue before it is told that the store is busy.
 const QUEUE_WAIT: Duration = Duration::from_secs(2);
 
-/// Beyond this the log (`-wal`) is emptied even if readers must be waited for: SQLite does it by
-/// itself only when it meets a moment without any.
-const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Beyond this the log (`-wal`) is emptied even if readers must be waited for; SQLite does it by
+/// itself from 4 MiB on, but only when it meets a moment without any. After a failure, tried again
+/// when the log has grown as much again.
+const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Groups until emptying is tried again when it failed: a full disk would refuse it each time.
-const LOG_PAUSE: u32 = 256;
+/// How long writes stand still for it.
+const LOG_WAIT: Duration = Duration::from_millis(500);
 
 /// Takes commands for one file. Dropping it finishes what was taken and ends the thread.
 pub(crate) struct Writer {
@@ -239,28 +241,38 @@ fn perform(
 /// Keeps the log from growing without end.
 struct Log {
     path: PathBuf,
-    pause: u32,
+    limit_bytes: u64,
 }
 
 impl Log {
     fn of(database: &Path) -> Self {
         let mut path = database.as_os_str().to_owned();
         path.push("-wal");
-        Self { path: path.into(), pause: 0 }
+        Self { path: path.into(), limit_bytes: LOG_BYTES_MAX }
     }
 
     fn bound(&mut self, connection: &Connection) {
-        self.pause = self.pause.saturating_sub(1);
-        let large = || std::fs::metadata(&self.path).is_ok_and(|log| log.len() > LOG_BYTES_MAX);
-        if self.pause > 0 || !large() {
+        let bytes = std::fs::metadata(&self.path).map_or(0, |log| log.len());
+        if bytes <= self.limit_bytes {
             return;
         }
-        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
-        if let Err(error) = connection.query_row(sql, [], |_| Ok(())) {
-            tracing::warn!(path = ?self.path, %error, "the log was not emptied; nothing is lost");
+        match empty_log(connection) {
+            Ok(true) => self.limit_bytes = LOG_BYTES_MAX,
+            kept => {
+                tracing::warn!(path = ?self.path, ?kept, "the log was not emptied; nothing is lost");
+                self.limit_bytes = bytes + LOG_BYTES_MAX;
+            }
         }
-        self.pause = LOG_PAUSE;
     }
+}
+
+/// Whether it was: `false` when readers were in the way until the end.
+fn empty_log(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    connection.busy_timeout(LOG_WAIT)?;
+    let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let busy: Result<bool, _> = connection.query_row(sql, [], |row| row.get(0));
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(!busy?)
 }
 
 fn execute(connection: &Connection, sql: &str) -> Result<(), rusqlite::Error> {

@@ -165,6 +165,15 @@ async fn a_folder_that_cannot_be_written_says_so() {
 }
 
 #[tokio::test]
+async fn a_folder_that_was_removed_under_a_server_is_noticed() {
+    let opened = open();
+    opened.check().await.unwrap();
+    std::fs::remove_dir_all(opened.folder.path()).unwrap();
+    let error = opened.check().await.unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn everything_on_the_disk_is_for_its_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("deep/state");

@@ -1,5 +1,7 @@
 //! Feature history.
 
+use std::sync::Arc;
+
 use store::domain::{FeatureLog as _, Segment};
 use store::sqlite::Store;
 
@@ -44,4 +46,51 @@ async fn a_range_gives_what_overlaps_it_with_both_ends() {
     assert_eq!(starts(store.segments(&a, "runs", -1, -1).await.unwrap()), [-50, -9]);
     assert_eq!(starts(store.segments(&a, "runs", 101, i64::MAX).await.unwrap()), [0_i64; 0]);
     assert_eq!(starts(store.segments(&a, "runs", i64::MIN, i64::MAX).await.unwrap()).len(), 5);
+}
+
+#[tokio::test]
+async fn a_range_can_be_read_a_few_segments_at_a_time() {
+    let store = open();
+    for number in 0..20 {
+        store.append(segment("a", "runs", number, number)).await.unwrap();
+        store.append(segment("a", "other", number, number)).await.unwrap();
+    }
+    let a = tenant("a");
+    let mut read = Vec::new();
+    let mut position = 0;
+    loop {
+        let page = store.segments_after(&a, "runs", 3, 15, position, 4).await.unwrap();
+        assert!(page.len() <= 4);
+        let Some((last, _)) = page.last() else { break };
+        position = *last;
+        read.extend(page);
+    }
+    assert_eq!(read, store.segments(&a, "runs", 3, 15).await.unwrap());
+    assert_eq!(read.len(), 13);
+}
+
+/// SQLite empties its log by itself only in a moment without readers; here there is none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_stays_small_however_much_is_read_meanwhile() {
+    const APPENDS: u64 = 80;
+    const PAYLOAD_BYTES: usize = 1 << 20;
+    let opened = open();
+    let mut reading = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let store = Arc::clone(&opened.store);
+        reading.spawn(async move {
+            loop {
+                store.read_after(0, 4).await.unwrap();
+            }
+        });
+    }
+    let log = opened.folder.path().join("features.db-wal");
+    let mut largest = 0;
+    for _ in 0..APPENDS {
+        let payload = vec![7; PAYLOAD_BYTES];
+        opened.append(Segment { payload, ..segment("a", "runs", 0, 1) }).await.unwrap();
+        largest = largest.max(std::fs::metadata(&log).unwrap().len());
+    }
+    reading.shutdown().await;
+    assert!(largest < APPENDS * PAYLOAD_BYTES as u64 * 3 / 4, "{largest}");
 }

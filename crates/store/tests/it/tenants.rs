@@ -66,5 +66,10 @@ async fn feature_history_is_its_tenants_own() {
     let found = store.segments(&tenant("b"), "runs", i64::MIN, i64::MAX).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].1, segment("b", "runs", 5, 6));
+    let all = (i64::MIN, i64::MAX);
+    let paged = store.segments_after(&tenant("b"), "runs", all.0, all.1, 0, 9).await.unwrap();
+    assert_eq!(paged, found);
     assert!(store.segments(&tenant("c"), "runs", 0, 9).await.unwrap().is_empty());
+    let paged = store.segments_after(&tenant("c"), "runs", all.0, all.1, 0, 9).await.unwrap();
+    assert!(paged.is_empty());
 }
