@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 mod service;
 
 pub use service::{
-    ConfigArgs, GetArgs, HealthArgs, KeyArgs, KeyCommand, ListArgs, ServerArgs,
-    SubmitArgs, TraceArgs, UpArgs,
+    ConfigArgs, GetArgs, HealthArgs, KeyArgs, KeyCommand, ListArgs, ServerArgs, SubmitArgs,
+    TraceArgs, UpArgs,
 };
 
 use crate::environment::Environment;
@@ -36,6 +36,9 @@ pub enum Command {
     Replay(ReplayArgs),
     Doctor(DoctorArgs),
     Detectors(DetectorsArgs),
+    /// One run for `shieldx up`, which starts this itself.
+    #[command(hide = true)]
+    Worker,
     /// Print completions for a shell.
     Completions {
         shell: clap_complete::Shell,

@@ -7,3 +7,4 @@ pub mod replay;
 pub mod run;
 pub mod submit;
 pub mod trace;
+pub mod worker;

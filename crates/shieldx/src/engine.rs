@@ -2,6 +2,8 @@
 //!
 //! Everything the program asks of `sandbox` and `verdict` passes through here.
 
+use std::collections::BTreeMap;
+
 use sandbox::runner::process::Process;
 use sandbox::{RunError, Runner, Spec};
 use serde::Serialize;
@@ -26,6 +28,12 @@ pub fn execute(runner: RunnerName, spec: &Spec) -> Result<Recording, RunError> {
 pub fn assess(recording: &Recording, options: AssessOptions) -> Assessment {
     let options = verdict::Options { require_full: options.require_full };
     verdict::assess(recording, &options)
+}
+
+/// Numbers that describe a run; the same names for every run.
+#[must_use]
+pub fn features(recording: &Recording) -> BTreeMap<String, f64> {
+    verdict::features(recording)
 }
 
 /// Whether a refused call says nothing by itself: `clone3` without a namespace flag is refused only

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Request::List(request) => commands::get::list(&request),
         Request::Health(request) => commands::health::health(&request),
         Request::Trace(request) => commands::trace::trace(&request),
+        Request::Worker => commands::worker::worker(&environment),
     });
     match result {
         Ok(exit) => exit.into(),

@@ -111,7 +111,8 @@ fn file(path: &Path, view: &View, scripts: &mut Vec<PathBuf>) -> Result<(), Unru
         return Err(Unrunnable::Hidden { path: shown, lies_at: text(resolved.as_os_str()) });
     }
     let head = read_head(&host);
-    if meta.permissions().mode() & 0o111 == 0 {
+    let given = view.given.as_deref() == Some(path);
+    if !given && meta.permissions().mode() & 0o111 == 0 {
         let script = head.as_deref().ok().and_then(script_tool);
         return Err(Unrunnable::NotExecutable { path: shown, script });
     }

@@ -6,7 +6,7 @@
 pub mod digest;
 pub mod document;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 pub mod folders;
 pub mod html;
 pub mod reading;

@@ -39,6 +39,7 @@ pub enum Request {
     List(ListRequest),
     Health(HealthRequest),
     Trace(TraceRequest),
+    Worker,
 }
 
 /// One command to run.
@@ -144,6 +145,7 @@ impl Request {
             Command::List(args) => Request::List(service::list(args, environment)?),
             Command::Health(args) => Request::Health(service::health(&args, environment)?),
             Command::Trace(args) => Request::Trace(service::trace(args, environment)?),
+            Command::Worker => Request::Worker,
         })
     }
 }

@@ -106,6 +106,8 @@ pub struct View {
     pub path: Vec<PathBuf>,
     /// Variables that tell tools where they are installed.
     pub locations: Vec<(OsString, OsString)>,
+    /// A file, by its path inside, that the runner makes executable whatever its mode here.
+    pub given: Option<PathBuf>,
 }
 
 impl View {

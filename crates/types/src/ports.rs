@@ -93,7 +93,8 @@ pub struct Execution {
 pub enum Progress {
     /// A phase began: `build`, `run`, `collect`.
     Phase(&'static str),
-    /// Something the monitor saw; not every event is told, the recording has them all.
+    /// Something the monitor saw; not every event is told, the recording has them all. Its id is 0:
+    /// ids are given when the run is over.
     Event(Box<Event>),
 }
 

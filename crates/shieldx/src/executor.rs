@@ -1,0 +1,224 @@
+//! Runs artifacts for the verifier pool: each in a worker process of its own, which holds the
+//! sandbox. The server never forks a sandbox itself, and a run that takes its process down takes
+//! down nothing else.
+
+mod conversation;
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, ChildStdin, Command};
+use types::ports::{ExecuteError, Execution, Executor, Listener};
+use types::{Ending, Limits, Recording, Text};
+
+use crate::worker::job::{ErrorKind, Job, Message, Refusal};
+use conversation::{Broken, Conversation};
+
+/// The one runner there is.
+const RUNNER: &str = "process";
+/// A worker that has said all it had to say is waited for this long before it is killed.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How workers are started and bounded.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The `shieldx` program.
+    pub program: PathBuf,
+    /// Folders of the host that no artifact may see: the state folder first of all.
+    pub hidden: Vec<PathBuf>,
+    /// PATH inside.
+    pub path: String,
+    /// Processes and threads of one run at one time.
+    pub pids: u32,
+    /// CPU of one run in percent of one core; 0 for no limit.
+    pub cpu_percent: u32,
+    /// What one run may write to files, in bytes.
+    pub disk_bytes: u64,
+    /// Distinct events that a recording keeps.
+    pub events_max: usize,
+    /// A recording's JSON in bytes; more events make it incomplete.
+    pub recording_max_bytes: u64,
+    /// What a worker may need beyond the artifact's own time, to build and to collect.
+    pub grace: Duration,
+}
+
+impl Settings {
+    /// The defaults, for this program and these hidden folders.
+    #[must_use]
+    pub fn new(program: PathBuf, hidden: Vec<PathBuf>) -> Self {
+        Self {
+            program,
+            hidden,
+            path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+            pids: 512,
+            cpu_percent: 0,
+            disk_bytes: 1 << 30,
+            events_max: 100_000,
+            recording_max_bytes: 256 << 20,
+            grace: Duration::from_secs(60),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct WorkerExecutor {
+    settings: Settings,
+    /// Why the runner is not available here.
+    unavailable: Option<String>,
+}
+
+impl WorkerExecutor {
+    /// Tries once what this host can do: creates namespaces, loads a filter.
+    #[must_use]
+    pub fn new(mut settings: Settings) -> Self {
+        // A mount goes to where a folder really is.
+        for folder in &mut settings.hidden {
+            *folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+        }
+        Self { settings, unavailable: sandbox::probe::process_runner().err() }
+    }
+
+    fn job(&self, execution: Execution) -> Job {
+        let settings = &self.settings;
+        let text = |path: &Path| Text::from(path.as_os_str().as_bytes());
+        Job {
+            id: execution.id,
+            artifact: text(&execution.artifact),
+            file_name: execution.file_name,
+            interpreter: execution.interpreter,
+            arguments: execution.arguments,
+            limits: Limits {
+                timeout_ms: execution.timeout_ms,
+                memory_bytes: execution.memory_bytes,
+                pids: settings.pids,
+                cpu_percent: settings.cpu_percent,
+                output_bytes: execution.output_bytes,
+                disk_bytes: settings.disk_bytes,
+            },
+            hidden: settings.hidden.iter().map(|folder| text(folder)).collect(),
+            path: settings.path.clone(),
+            events_max: settings.events_max,
+            recording_max_bytes: settings.recording_max_bytes,
+        }
+    }
+
+    fn start(&self) -> std::io::Result<Child> {
+        Command::new(&self.settings.program)
+            .arg("worker")
+            .env_clear()
+            .env("LANG", "C.UTF-8")
+            .current_dir("/")
+            // Ctrl-C is for the server, which drains.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+    }
+
+    /// Talks to one worker until it has said its last word.
+    async fn talk(
+        &self,
+        child: &mut Child,
+        job: &[u8],
+        listener: &Listener,
+    ) -> Result<Recording, ExecuteError> {
+        let (Some(mut stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(failed("the worker has no standard streams"));
+        };
+        // A worker that does not take its job says on standard error why.
+        let _ = give(&mut stdin, job).await;
+        let mut conversation = Conversation::new(stdout, stderr, self.settings.recording_max_bytes);
+        let last = conversation.last_message(listener).await;
+        let answer = match last {
+            Ok(Message::Recording(recording)) => whole(*recording),
+            Ok(Message::Error(refusal)) => Err(refused(refusal)),
+            Ok(Message::Phase(_) | Message::Event(_)) => Err(failed("the worker went on talking")),
+            Err(Broken::Ended) => {
+                let status = tokio::time::timeout(FAREWELL, child.wait()).await;
+                let status = match status {
+                    Ok(Ok(status)) => status.to_string(),
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => "closed output".to_owned(),
+                };
+                let said = conversation.last_words().await;
+                Err(failed(format!("the worker ended ({status}){said}")))
+            }
+            Err(error) => Err(failed(format!("the worker cannot be understood: {error}"))),
+        };
+        // The leash: while it is held the worker lives.
+        drop(stdin);
+        answer
+    }
+}
+
+#[async_trait]
+impl Executor for WorkerExecutor {
+    fn runners(&self) -> Vec<(String, Option<String>)> {
+        vec![(RUNNER.to_owned(), self.unavailable.clone())]
+    }
+
+    async fn execute(
+        &self,
+        execution: Execution,
+        listener: Listener,
+    ) -> Result<Recording, ExecuteError> {
+        let reason = match &self.unavailable {
+            _ if execution.runner != RUNNER => Some(format!("there is only {RUNNER}")),
+            reason => reason.clone(),
+        };
+        if let Some(reason) = reason {
+            return Err(ExecuteError::Runner { runner: execution.runner, reason });
+        }
+        let limit = Duration::from_millis(execution.timeout_ms).saturating_add(self.settings.grace);
+        let job = self.job(execution).line();
+        let job = job.map_err(|error| failed(format!("the job cannot be written: {error}")))?;
+        let mut child =
+            self.start().map_err(|error| failed(format!("no worker could be started: {error}")))?;
+        let answer = tokio::time::timeout(limit, self.talk(&mut child, &job, &listener)).await;
+        // Whatever it still does, it is over: the keeper of its run sees it end.
+        let ended = tokio::time::timeout(FAREWELL, child.wait()).await;
+        if ended.is_err() {
+            let _ = child.kill().await;
+        }
+        answer.unwrap_or_else(|_| {
+            Err(failed(format!("the worker did not end within {} s", limit.as_secs())))
+        })
+    }
+}
+
+async fn give(stdin: &mut ChildStdin, job: &[u8]) -> std::io::Result<()> {
+    stdin.write_all(job).await?;
+    stdin.flush().await
+}
+
+/// A run that was cut short from outside says nothing about the artifact.
+fn whole(recording: Recording) -> Result<Recording, ExecuteError> {
+    match recording.run.ending {
+        Ending::Interrupted { signal } => {
+            Err(failed(format!("signal {signal} to the worker interrupted the run")))
+        }
+        _ => Ok(recording),
+    }
+}
+
+fn refused(refusal: Refusal) -> ExecuteError {
+    let reason = refusal.reason;
+    match refusal.kind {
+        ErrorKind::Unrunnable => ExecuteError::Unrunnable { reason },
+        ErrorKind::Runner => ExecuteError::Runner { runner: RUNNER.to_owned(), reason },
+        ErrorKind::Failed => ExecuteError::Failed { reason },
+    }
+}
+
+fn failed(reason: impl Into<String>) -> ExecuteError {
+    ExecuteError::Failed { reason: reason.into() }
+}

@@ -1,0 +1,90 @@
+//! `shieldx worker`: one run in a process of its own, for a server that must outlive it.
+//!
+//! It reads one job from standard input, has it run, and tells on standard output how it goes and
+//! how it ended, one JSON value a line. Standard input stays open as a leash: when it ends, the
+//! server is gone or wants the run no more, and this process ends at once with everything in it.
+//! It knows no queue, no tenant and no verdict.
+
+pub mod job;
+mod leash;
+mod prepare;
+mod trim;
+mod voice;
+
+use std::io::{self, Write as _};
+
+use sandbox::{RunError, Spec};
+use types::Recording;
+
+use crate::engine;
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::request::RunnerName;
+pub(crate) use voice::LINE_MAX_BYTES;
+
+use job::{ErrorKind, Job, Message, Refusal};
+use voice::Voice;
+
+/// Does one job. What is wrong with the job or the artifact is an answer, not a failure.
+///
+/// # Errors
+/// When there is no job to be read, or nobody to answer to.
+pub fn work(environment: &Environment) -> Result<Exit, Failure> {
+    let job = leash::take_job().map_err(|error| {
+        Failure::of(Exit::BadData, &error)
+            .hint("`shieldx up` starts this command itself; people use `shieldx run`")
+    })?;
+    let (voice, ear) = Voice::start().map_err(unheard)?;
+    let result = prepare::spec(&job, environment, ear).and_then(|spec| run(&spec));
+    voice.end();
+    let line = match result {
+        Ok(recording) => recorded(&job, recording),
+        Err(refusal) => Message::Error(refusal).line(),
+    };
+    let line = line.map_err(|error| Failure::of(Exit::Failed, &error))?;
+    let mut out = io::stdout().lock();
+    out.write_all(&line).and_then(|()| out.flush()).map_err(unheard)?;
+    Ok(Exit::Success)
+}
+
+fn run(spec: &Spec) -> Result<Recording, Refusal> {
+    engine::execute(RunnerName::Process, spec).map_err(|error| {
+        let kind = match &error {
+            RunError::Setup { step, source } if is_the_artifacts(step, source) => {
+                ErrorKind::Unrunnable
+            }
+            RunError::Setup { .. } => ErrorKind::Failed,
+            RunError::Monitor { .. } => ErrorKind::Runner,
+        };
+        Refusal { kind, reason: Failure::of(Exit::Failed, &error).message }
+    })
+}
+
+/// Whether another try would end the same way: the kernel looked at the program (`execve(2)`) or at
+/// its arguments and does not take them.
+fn is_the_artifacts(step: &str, source: &io::Error) -> bool {
+    let lasting = [
+        libc::E2BIG,
+        libc::EACCES,
+        libc::EINVAL,
+        libc::ELIBBAD,
+        libc::ELOOP,
+        libc::ENOENT,
+        libc::ENOEXEC,
+        libc::ENOTDIR,
+    ];
+    step.starts_with("pass the command's arguments")
+        || (step.starts_with("start the program")
+            && source.raw_os_error().is_some_and(|errno| lasting.contains(&errno)))
+}
+
+/// The line that tells the recording, with as many of its events as fit.
+fn recorded(job: &Job, mut recording: Recording) -> serde_json::Result<Vec<u8>> {
+    trim::to_size(&mut recording, job.recording_max_bytes)?;
+    Message::Recording(Box::new(recording)).line()
+}
+
+fn unheard(error: io::Error) -> Failure {
+    Failure::of(Exit::Failed, &error).hint("the server that started this worker does not listen")
+}
