@@ -116,7 +116,7 @@ fn too_many(exceeded: Exceeded) -> Problem {
         Whose::Key => ("key", "this API key"),
     };
     let Exceeded { per_second, burst, wait, .. } = exceeded;
-    let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+    let seconds = u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
     let mut problem = Problem::new(
         StatusCode::TOO_MANY_REQUESTS,
         "rate-limited",

@@ -1,0 +1,123 @@
+//! An ingress on a free port and a gateway behind it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use futures_util::StreamExt as _;
+use http::Request;
+use ingress::{Config, Ingress};
+use runtime::clock::Manual;
+use runtime::http::edge::Edge;
+use runtime::http::forward::{self, Client};
+use runtime::http::server::{self, Counters, Limits};
+use runtime::metrics::Metrics;
+use runtime::shutdown::Shutdown;
+use runtime::tasks::Tasks;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+
+pub(crate) const SECRET: &str = "a-secret-that-is-drawn-at-the-start";
+/// A moment in 2023.
+const NOW_US: i64 = 1_700_000_000_000_000;
+
+pub(crate) struct Stack {
+    pub(crate) address: SocketAddr,
+    pub(crate) gateway: SocketAddr,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Arc<Manual>,
+    pub(crate) counters: Counters,
+    /// Requests the gateway heard.
+    pub(crate) heard: Arc<AtomicUsize>,
+    pub(crate) tasks: Tasks,
+}
+
+impl Stack {
+    /// The gateway answers with what it heard: the origin it believes, then method and target, then
+    /// the headers, a line each, then how many bytes the body had.
+    pub(crate) async fn start(config: Config) -> Self {
+        let heard = Arc::new(AtomicUsize::new(0));
+        let hearing = Arc::clone(&heard);
+        let edge = Edge::new(SECRET).unwrap();
+        let tell = async move |mut request: Request<Body>| {
+            hearing.fetch_add(1, Ordering::SeqCst);
+            let origin = edge.admit(&mut request);
+            let mut text = format!("origin {} {:?}\n", origin.address, origin.transport);
+            text += &format!("{} {}\n", request.method(), request.uri());
+            for (name, value) in request.headers() {
+                text += &format!("{name}: {}\n", value.to_str().unwrap());
+            }
+            let mut length = 0;
+            let mut body = request.into_body().into_data_stream();
+            while let Some(Ok(chunk)) = body.next().await {
+                length += chunk.len();
+            }
+            text + &format!("body {length}\n")
+        };
+        Self::with_gateway(config, Router::new().fallback(tell), heard).await
+    }
+
+    async fn with_gateway(config: Config, router: Router, heard: Arc<AtomicUsize>) -> Self {
+        let tasks = Tasks::new(Shutdown::new());
+        let listener = server::bind(loopback()).await.unwrap();
+        let gateway = listener.local_addr().unwrap();
+        server::serve(listener, None, router, Limits::internal(), tasks.clone(), "gateway");
+        let (metrics, clock) = (Metrics::new("ingress"), Arc::new(Manual::at(NOW_US)));
+        let client = Client::new(forward::Config::default(), tasks.clone());
+        let to = format!("http://{gateway}").parse().unwrap();
+        let limits = config.limits.clone();
+        let ingress = Ingress::new(config, to, client, clock.clone(), &metrics, SECRET).unwrap();
+        let listener = server::bind(loopback()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let counters = server::serve(listener, None, ingress, limits, tasks.clone(), "ingress");
+        counters.register(&metrics, "public");
+        Self { address, gateway, metrics, clock, counters, heard, tasks }
+    }
+
+    /// One request with `connection: close`, as text, and its whole answer.
+    pub(crate) async fn ask(&self, request: &str) -> String {
+        self.ask_from([127, 0, 0, 1], request).await
+    }
+
+    pub(crate) async fn ask_from(&self, address: [u8; 4], request: &str) -> String {
+        let mut stream = self.connect_from(address).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    pub(crate) async fn connect_from(&self, address: [u8; 4]) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((address, 0))).unwrap();
+        socket.connect(self.address).await.unwrap()
+    }
+
+    pub(crate) fn heard(&self) -> usize {
+        self.heard.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn counted(&self, outcome: &str) -> u64 {
+        let line = format!("shieldx_ingress_requests_total{{outcome=\"{outcome}\"}} ");
+        let text = self.metrics.text();
+        let value = text.lines().find_map(|each| each.strip_prefix(&line));
+        value.unwrap_or_else(|| panic!("no {line:?} in {text}")).parse().unwrap()
+    }
+}
+
+pub(crate) fn loopback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// A GET with further header lines.
+pub(crate) fn get(target: &str, lines: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nhost: app.test\r\nconnection: close\r\n{lines}\r\n")
+}
+
+/// The value of a header in an answer, or in what the gateway heard.
+pub(crate) fn value<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let prefix = format!("{name}: ");
+    answer.lines().find_map(|line| line.strip_prefix(&prefix))
+}
