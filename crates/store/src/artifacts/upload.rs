@@ -140,16 +140,13 @@ impl Drop for Incoming {
 /// damaged artifact is healed by sending it again.
 fn put(from: &Path, to: &Path) -> std::io::Result<bool> {
     let new = !to.exists();
-    if let Some(folder) = to.parent()
-        && !folder.exists()
-    {
+    if let Some(folder) = to.parent() {
         make_folder(folder)?;
-        // Each new folder is a name in the one above it.
-        sync_parent(folder)?;
-        folder.parent().map_or(Ok(()), sync_parent)?;
     }
     std::fs::rename(from, to)?;
-    let synced = sync_parent(to);
+    // The names of the file, of its folder and of its tenant's: another upload may have made the
+    // folders a moment ago, and not have synced them yet.
+    let synced = to.ancestors().take(3).try_for_each(sync_parent);
     if synced.is_err() && new {
         drop(std::fs::remove_file(to));
     }
