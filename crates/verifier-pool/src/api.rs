@@ -18,8 +18,8 @@ use serde::Deserialize;
 use types::Role;
 use types::ports::Authenticator;
 use utoipa::OpenApi as _;
-use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi, RefOr, Schema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -60,12 +60,13 @@ impl utoipa::Modify for Security {
 
 /// The routes, and what they are in OpenAPI.
 pub fn router(pool: Arc<Pool>, keys: Arc<dyn Authenticator>) -> (Router, OpenApi) {
-    let (router, openapi) = OpenApiRouter::with_openapi(Document::openapi())
+    let (router, mut openapi) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(submit::submit, list))
         .routes(routes!(get, delete))
         .routes(routes!(report::report))
         .routes(routes!(events::events))
         .split_for_parts();
+    limit_timeout(&mut openapi, pool.config.timeout_max_ms);
     let router = router
         .fallback(async || Problem::not_found("there is no such route"))
         .method_not_allowed_fallback(async || {
@@ -78,6 +79,27 @@ pub fn router(pool: Arc<Pool>, keys: Arc<dyn Authenticator>) -> (Router, OpenApi
         .layer(Extension(keys))
         .with_state(pool);
     (router, openapi)
+}
+
+/// Puts the configured longest time of a run into the document: in the query and in the form.
+fn limit_timeout(openapi: &mut OpenApi, timeout_max_ms: u64) {
+    let operation = openapi.paths.paths.get_mut("/v1/verifications").and_then(|p| p.post.as_mut());
+    let parameters = operation.and_then(|operation| operation.parameters.as_mut());
+    let in_query = parameters.into_iter().flatten().find_map(|parameter| match parameter {
+        RefOr::T(parameter) if parameter.name == "timeout_ms" => parameter.schema.as_mut(),
+        _ => None,
+    });
+    let components = openapi.components.as_mut();
+    let form = components.and_then(|components| components.schemas.get_mut("SubmissionForm"));
+    let in_form = match form {
+        Some(RefOr::T(Schema::Object(form))) => form.properties.get_mut("timeout_ms"),
+        _ => None,
+    };
+    for schema in in_query.into_iter().chain(in_form) {
+        if let RefOr::T(Schema::Object(number)) = schema {
+            number.maximum = Some(timeout_max_ms.into());
+        }
+    }
 }
 
 /// What is listed.

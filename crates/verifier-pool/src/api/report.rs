@@ -29,8 +29,8 @@ const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-u
     tag = "verifications",
     params(
         ("id" = String, Path, format = "uuid", description = "Id of the verification"),
-        ("Accept" = Option<String>, Header, description = "`text/html` for a page"),
-        ("If-None-Match" = Option<String>, Header, description = "An `ETag` that is known"),
+        ("Accept" = Option<String>, Header, nullable = false, description = "`text/html` for a page"),
+        ("If-None-Match" = Option<String>, Header, nullable = false, description = "An `ETag` that is known"),
     ),
     responses(
         (status = 200, description = "The report", content(

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode, header};
 use runtime::http::{Auth, Json, Problem};
 use runtime::telemetry;
+use serde::Deserialize;
 use types::{Role, Tenant};
 use utoipa::ToSchema;
 
@@ -17,23 +18,30 @@ use crate::error::PoolError;
 use crate::order::{self, Parameters};
 use crate::pool::{Accepted, Pool};
 
-/// A submission as a form.
+/// The bytes of an artifact.
 #[derive(Debug, ToSchema)]
+#[schema(value_type = String, format = Binary, min_length = 1)]
+#[expect(dead_code, reason = "documents the body; it is streamed")]
+pub(super) struct Artifact(Vec<u8>);
+
+/// A submission as a form.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = SubmissionForm)]
 #[expect(dead_code, reason = "documents the form; it is read part by part")]
 pub(super) struct Form {
     /// The artifact. Its file name is taken where `file_name` is not given.
     #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
     artifact: Vec<u8>,
-    #[schema(max_length = 255, min_length = 1)]
+    #[schema(max_length = 255, pattern = r"^[^/\x00-\x1f\x7f-\x9f]+$", nullable = false)]
     file_name: Option<String>,
-    #[schema(max_items = 64)]
+    #[schema(max_items = 64, nullable = false)]
     argument: Option<Vec<String>>,
-    #[schema(pattern = "^[a-z0-9-]{1,32}$")]
+    #[schema(pattern = "^[a-z0-9-]{1,32}$", nullable = false)]
     runner: Option<String>,
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, nullable = false)]
     timeout_ms: Option<u64>,
-    #[schema(pattern = "^(python3|node|sh|bash)$")]
+    #[schema(pattern = "^(python3|node|sh|bash)$", nullable = false)]
     interpreter: Option<String>,
 }
 
@@ -62,19 +70,26 @@ pub(super) struct Form {
             description = "How long it may run, in milliseconds"),
         ("interpreter" = Option<String>, Query, pattern = "^(python3|node|sh|bash)$",
             description = "Run text with this program, whatever it looks like"),
-        ("Idempotency-Key" = Option<String>, Header, pattern = r"^[\x20-\x7e]{1,255}$",
+        ("Idempotency-Key" = Option<String>, Header, nullable = false,
+            pattern = r"^[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?$",
             description = "The caller's name for this request, unique in the tenant"),
     ),
     request_body(
         description = "The artifact (any media type but multipart/form-data), or a form",
         content(
-            (String = "application/octet-stream"),
+            (Artifact = "application/octet-stream"),
             (Form = "multipart/form-data"),
         ),
     ),
     responses(
         (status = 202, description = "Accepted and queued", body = VerificationDocument,
-            headers(("Location" = String, description = "The verification's path"))),
+            headers(("Location" = String, description = "The verification's path")),
+            links(
+                ("verification" = (operation_id = "get", parameters(("id" = "$response.body#/id")))),
+                ("report" = (operation_id = "report", parameters(("id" = "$response.body#/id")))),
+                ("events" = (operation_id = "events", parameters(("id" = "$response.body#/id")))),
+                ("deletion" = (operation_id = "delete", parameters(("id" = "$response.body#/id")))),
+            )),
         (status = 200, description = "It was accepted before, under the same Idempotency-Key",
             body = VerificationDocument,
             headers(("Location" = String, description = "The verification's path"))),

@@ -167,6 +167,13 @@ async fn the_document_describes_every_operation() {
         let name = reference.split('"').next().unwrap();
         assert!(schemas.contains_key(name), "{name}");
     }
+    let form = &schemas["SubmissionForm"];
+    assert_eq!(form["additionalProperties"], false);
+    assert_eq!(form["properties"]["timeout_ms"]["maximum"], 600_000);
+    let parameters =
+        openapi["paths"]["/v1/verifications"]["post"]["parameters"].as_array().unwrap();
+    let timeout = parameters.iter().find(|known| known["name"] == "timeout_ms").unwrap();
+    assert_eq!(timeout["schema"]["maximum"], 600_000);
     let kinds: Vec<&Value> =
         openapi["components"]["securitySchemes"].as_object().unwrap().values().collect();
     assert_eq!(kinds.len(), 2);
