@@ -18,7 +18,10 @@ use super::server::Transport;
 
 /// The ingress' proof.
 pub const EDGE: HeaderName = HeaderName::from_static("x-shieldx-edge");
-/// What begins so is only said inside ShieldX; from outside it is removed.
+/// The one header with [`INTERNAL_PREFIX`] that a client says: the session it is in. The gateway reads
+/// it and says it anew.
+pub const SESSION: HeaderName = HeaderName::from_static("x-shieldx-session");
+/// What begins so is only said inside ShieldX; from outside it is removed, but [`SESSION`].
 pub const INTERNAL_PREFIX: &str = "x-shieldx-";
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -172,8 +175,10 @@ fn forget(headers: &mut HeaderMap) {
 
 /// Removes every header that only ShieldX says.
 pub fn forget_internal(headers: &mut HeaderMap) {
-    let internal: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with(INTERNAL_PREFIX)).cloned().collect();
+    let internal = |name: &&HeaderName| {
+        name.as_str().starts_with(INTERNAL_PREFIX) && **name != SESSION
+    };
+    let internal: Vec<HeaderName> = headers.keys().filter(internal).cloned().collect();
     for name in internal {
         headers.remove(name);
     }
