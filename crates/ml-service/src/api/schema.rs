@@ -126,20 +126,16 @@ pub(super) struct Column {
     pub(super) name: String,
     /// Absent while every value is null.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    #[schema(inline, nullable = false)]
+    #[schema(schema_with = kind_schema, required = false)]
     pub(super) kind: Option<Kind>,
 }
 
-impl ToSchema for Kind {}
-
-impl PartialSchema for Kind {
-    fn schema() -> RefOr<Schema> {
-        let words = [Kind::Number, Kind::String, Kind::Bool].map(Kind::as_str);
-        ObjectBuilder::new()
-            .schema_type(SchemaType::new(Type::String))
-            .enum_values(Some(words))
-            .into()
-    }
+fn kind_schema() -> ObjectBuilder {
+    let words = [Kind::Number, Kind::String, Kind::Bool].map(Kind::as_str);
+    ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::String))
+        .description(Some("Absent while every value is null"))
+        .enum_values(Some(words))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -160,6 +156,7 @@ pub(super) struct EntityFeatures {
 pub(super) struct Feature {
     pub(super) status: Status,
     /// Null unless `PRESENT`.
+    #[schema(schema_with = value_schema)]
     pub(super) value: Value,
     /// When the value was true, RFC 3339; absent when nothing was ever told.
     #[serde(skip_serializing_if = "Option::is_none")]
