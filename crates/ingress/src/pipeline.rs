@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use runtime::http::admission::Malformed;
 use runtime::http::auth;
 use runtime::http::edge::{Origin, forget_internal};
+use runtime::http::forward::ForwardError;
 use runtime::http::observe::observed;
 use runtime::http::routes::{caught, limited};
 use runtime::http::{Problem, admission};
@@ -104,8 +105,20 @@ async fn forward(ingress: &Parts, mut request: Request<Body>) -> Response<Body> 
         Err(error) => {
             let outcome = if error.is_upstreams() { Outcome::Failed } else { Outcome::Body };
             ingress.counts.outcome(outcome);
-            error.problem().into_response()
+            not_forwarded(&error).into_response()
         }
+    }
+}
+
+/// A gateway that takes no connection is a part of ShieldX that is missing, not an application.
+fn not_forwarded(error: &ForwardError) -> Problem {
+    let problem = error.problem();
+    match error {
+        ForwardError::Connect { .. } | ForwardError::ConnectTimeout { .. } => {
+            let cause = problem.internal.unwrap_or_default();
+            Problem::unavailable("the gateway cannot be reached; try again", cause)
+        }
+        _ => problem,
     }
 }
 

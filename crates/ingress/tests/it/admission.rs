@@ -9,6 +9,8 @@ use runtime::shutdown::Shutdown;
 use runtime::tasks::Tasks;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::harness::{Stack, get, value};
 
@@ -55,11 +57,11 @@ async fn what_only_shieldx_says_is_not_believed_from_outside() {
         assert!(!answer.contains("shieldx-"), "{lines}: {answer}");
     }
     // Who goes round the ingress is taken for what its connection is.
-    let mut stream = tokio::net::TcpStream::connect(stack.gateway).await.unwrap();
+    let mut stream = TcpStream::connect(stack.gateway).await.unwrap();
     let request = get("/", "x-shieldx-edge: guess\r\nx-forwarded-for: 192.0.2.1\r\n");
-    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await.unwrap();
+    stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.contains("\norigin 127.0.0.1 Plain\n"), "{answer}");
 }
 
@@ -169,7 +171,7 @@ async fn a_body_beyond_the_limit_is_a_413() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_gone_is_a_502_and_not_ready() {
+async fn a_gateway_that_is_gone_is_a_503_and_not_ready() {
     let address = {
         let listener = tokio::net::TcpListener::bind(crate::harness::loopback()).await.unwrap();
         listener.local_addr().unwrap()
@@ -183,7 +185,8 @@ async fn a_gateway_that_is_gone_is_a_502_and_not_ready() {
         Ingress::new(Config::default(), gateway(), client.clone(), clock.clone(), &metrics, secret);
     let request = http::Request::get("/").header("host", "a").body(axum::body::Body::empty());
     let answer = tower::ServiceExt::oneshot(ingress.unwrap(), request.unwrap()).await.unwrap();
-    assert_eq!(answer.status(), 502);
+    assert_eq!(answer.status(), 503);
+    assert!(answer.headers().contains_key("retry-after"));
     assert!(metrics.text().contains("shieldx_ingress_requests_total{outcome=\"failed\"} 1\n"));
     let reason = GatewayReachable::new(gateway()).check().await.unwrap_err();
     assert!(reason.contains(&address.to_string()), "{reason}");
@@ -199,16 +202,52 @@ async fn requests_in_flight_are_answered_when_the_process_ends() {
     let stack = Stack::start(Config::default()).await;
     let mut stream = stack.connect_from([127, 0, 0, 1]).await;
     let half = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nha";
-    tokio::io::AsyncWriteExt::write_all(&mut stream, half.as_bytes()).await.unwrap();
+    stream.write_all(half.as_bytes()).await.unwrap();
     while stack.heard() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     stack.tasks.shutdown().begin();
-    tokio::io::AsyncWriteExt::write_all(&mut stream, b"lf").await.unwrap();
+    stream.write_all(b"lf").await.unwrap();
     let mut answer = String::new();
-    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await.unwrap();
+    stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("body 4\n"), "{answer}");
     assert!(stack.tasks.shutdown().drained(Duration::from_secs(5)).await);
+}
+
+#[tokio::test]
+async fn a_websocket_passes_the_front_door() {
+    let listener = tokio::net::TcpListener::bind(crate::harness::loopback()).await.unwrap();
+    let stack = Stack::before(listener.local_addr().unwrap(), Config::default()).await;
+    let mut browser = stack.connect_from([127, 0, 0, 1]).await;
+    let ask = "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    browser.write_all(ask.as_bytes()).await.unwrap();
+    let (mut gateway, _) = listener.accept().await.unwrap();
+    let asked = until(&mut gateway, "\r\n\r\n").await;
+    assert!(
+        asked.contains("upgrade: websocket\r\n") && asked.contains("x-shieldx-edge: "),
+        "{asked}"
+    );
+    let agree =
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    gateway.write_all(agree.as_bytes()).await.unwrap();
+    let agreed = until(&mut browser, "\r\n\r\n").await;
+    assert!(agreed.starts_with("HTTP/1.1 101") && agreed.contains("x-request-id: "), "{agreed}");
+    browser.write_all(b"ping;").await.unwrap();
+    until(&mut gateway, "ping;").await;
+    gateway.write_all(b"pong;").await.unwrap();
+    until(&mut browser, "pong;").await;
+    assert_eq!(stack.counted("forwarded"), 1);
+}
+
+async fn until(stream: &mut TcpStream, text: &str) -> String {
+    let mut heard = String::new();
+    while !heard.contains(text) {
+        let mut buffer = [0; 1024];
+        let length = stream.read(&mut buffer).await.unwrap();
+        assert!(length > 0, "no {text:?} in {heard:?}");
+        heard.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+    heard
 }
 
 #[test]

@@ -56,14 +56,20 @@ impl Stack {
             }
             text + &format!("body {length}\n")
         };
-        Self::with_gateway(config, Router::new().fallback(tell), heard).await
-    }
-
-    async fn with_gateway(config: Config, router: Router, heard: Arc<AtomicUsize>) -> Self {
         let tasks = Tasks::new(Shutdown::new());
         let listener = server::bind(loopback()).await.unwrap();
         let gateway = listener.local_addr().unwrap();
-        server::serve(listener, None, router, Limits::internal(), tasks.clone(), "gateway");
+        let (router, limits) = (Router::new().fallback(tell), Limits::internal());
+        server::serve(listener, None, router, limits, tasks.clone(), "gateway");
+        Self { heard, ..Self::with(tasks, gateway, config).await }
+    }
+
+    /// The gateway is the test's.
+    pub(crate) async fn before(gateway: SocketAddr, config: Config) -> Self {
+        Self::with(Tasks::new(Shutdown::new()), gateway, config).await
+    }
+
+    async fn with(tasks: Tasks, gateway: SocketAddr, config: Config) -> Self {
         let (metrics, clock) = (Metrics::new("ingress"), Arc::new(Manual::at(NOW_US)));
         let client = Client::new(forward::Config::default(), tasks.clone());
         let to = format!("http://{gateway}").parse().unwrap();
@@ -73,7 +79,7 @@ impl Stack {
         let address = listener.local_addr().unwrap();
         let counters = server::serve(listener, None, ingress, limits, tasks.clone(), "ingress");
         counters.register(&metrics, "public");
-        Self { address, gateway, metrics, clock, counters, heard, tasks }
+        Self { address, gateway, metrics, clock, counters, heard: Arc::default(), tasks }
     }
 
     /// One request with `connection: close`, as text, and its whole answer.

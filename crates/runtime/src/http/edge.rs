@@ -175,9 +175,8 @@ fn forget(headers: &mut HeaderMap) {
 
 /// Removes every header that only ShieldX says.
 pub fn forget_internal(headers: &mut HeaderMap) {
-    let internal = |name: &&HeaderName| {
-        name.as_str().starts_with(INTERNAL_PREFIX) && **name != SESSION
-    };
+    let internal =
+        |name: &&HeaderName| name.as_str().starts_with(INTERNAL_PREFIX) && **name != SESSION;
     let internal: Vec<HeaderName> = headers.keys().filter(internal).cloned().collect();
     for name in internal {
         headers.remove(name);

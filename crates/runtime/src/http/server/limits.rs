@@ -28,8 +28,10 @@ pub struct Limits {
     /// Milliseconds a client may take nothing of the responses it asked for.
     pub send_idle_timeout_ms: u64,
     /// Open connections. At the bound none is accepted until one ends, and idle ones are ended.
+    /// Each takes a file descriptor, and two when it is forwarded.
     pub connections_max: usize,
-    /// Open connections of one address (of one /64 with IPv6); more are closed at once.
+    /// Open connections of one address (of one /64 with IPv6); more are closed at once. Behind a
+    /// load balancer all clients have its address: then this is as large as `connections_max`.
     pub connections_per_address_max: usize,
     /// Requests at the same time on one HTTP/2 connection.
     pub h2_concurrent_streams_max: u32,

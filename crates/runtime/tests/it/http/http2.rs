@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use http::{Request, StatusCode};
+use runtime::http::forward::Config;
 use runtime::http::server::Limits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::support::{FOREVER, Raw, Server};
+use super::support::{FOREVER, OK, Raw, Recorder, Reply, Server, client};
 
 type Client = h2::client::SendRequest<bytes::Bytes>;
 
@@ -66,6 +67,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const CANCEL: u32 = 8;
 /// `GET http://x/` in HPACK.
@@ -208,4 +210,80 @@ async fn what_http1_only_says_between_neighbours_is_no_http2() {
         };
         assert_eq!(refused.reason(), Some(h2::Reason::PROTOCOL_ERROR), "{name}");
     }
+}
+
+/// A request's header in HPACK: literals that no table changes.
+fn header(path: &str, authority: &str, lines: &[(&str, &str)]) -> Vec<u8> {
+    let text = |text: &str| {
+        let mut bytes = vec![u8::try_from(text.len()).unwrap()];
+        bytes.extend(text.as_bytes());
+        bytes
+    };
+    let mut block = vec![0x82, 0x86, 0x04];
+    block.extend(text(path));
+    block.push(0x01);
+    block.extend(text(authority));
+    for (name, value) in lines {
+        block.push(0);
+        block.extend(text(name));
+        block.extend(text(value));
+    }
+    frame(HEADERS, END_HEADERS | END_STREAM, 1, &block)
+}
+
+#[tokio::test]
+async fn what_http2_can_say_and_http1_cannot_reaches_no_upstream() {
+    let recorder = Recorder::start(Reply::Always(OK)).await;
+    let server = Server::forwarding(client(Config::default()), recorder.upstream()).await;
+    let hidden = "a\r\n\r\nGET /hidden HTTP/1.1\r\nhost: a";
+    for request in [
+        header("/ HTTP/1.1\r\nx: y", "a", &[]),
+        header("/\n", "a", &[]),
+        header("/ x", "a", &[]),
+        header("x", "a", &[]),
+        header("", "a", &[]),
+        header("/", "a\r\nx: y", &[]),
+        header("/", "u@a", &[]),
+        header("/", "", &[]),
+        header("/", "a", &[("host", "b")]),
+        header("/", "a", &[("x", hidden)]),
+        header("/", "a", &[("x", "a\0b")]),
+        header("/", "a", &[("x: y\r\nz", "1")]),
+        header("/", "a", &[("X", "1")]),
+        header("/", "a", &[("", "1")]),
+        header("/", "a", &[("transfer-encoding", "chunked")]),
+        header("/", "a", &[("connection", "close")]),
+        header("/", "a", &[("content-length", "5")]),
+        header("/", "a", &[("content-length", "+0")]),
+        header("/", "a", &[("content-length", "0"), ("content-length", "0")]),
+        header("/", "a", &[(":path", "/twice")]),
+        header("/", "a", &[("x", "1"), (":late", "1")]),
+        header("/%0d%0ax", "a", &[]),
+    ] {
+        let mut client = greet(&server).await;
+        client.say(&request).await;
+        client.say(frame(PING, 0, 0, b"the end.")).await;
+        // The answer to the ping, or the end of the connection, proves that the request was read.
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let reading = async {
+            let (mut heard, mut buffer) = (Vec::new(), [0; 1024]);
+            while let Ok(length @ 1..) = client.0.read(&mut buffer).await {
+                heard.extend_from_slice(&buffer[..length]);
+                if heard.windows(8).any(|eight| eight == b"the end.") {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(FOREVER, reading).await.expect("it was not read");
+        assert_eq!(recorder.all(), "", "{text:?}");
+    }
+    let mut good = greet(&server).await;
+    good.say(header("//a/%2e%2e?b", "shop.test:1", &[("cookie", "a=1"), ("cookie", "b=2")])).await;
+    good.until("ok").await;
+    let heard = recorder.all();
+    assert!(heard.starts_with("GET //a/%2e%2e?b HTTP/1.1\r\n"), "{heard}");
+    assert!(
+        heard.contains("host: shop.test:1\r\n") && heard.contains("cookie: a=1; b=2\r\n"),
+        "{heard}"
+    );
 }
