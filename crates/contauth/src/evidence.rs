@@ -7,11 +7,17 @@
 //! Statist. 2021). Its expectation under the subject is 1, so by Ville's inequality the running
 //! product exceeds 1/α with probability α at most.
 //!
+//! (Windows of one session resemble each other, so this holds for sessions more than for windows; see
+//! [`crate::reference`].)
+//!
 //! Sums are kept between a floor and a cap and fade with every window. The floor makes it a CUSUM
 //! (Page 1954): an hour of good typing buys no more credit than a minute, and a change of person shows
 //! within a few windows. Fading, and the cap, let a wrong alarm end.
 
 use serde::{Deserialize, Serialize};
+
+use crate::reference::Score;
+use crate::vector::Vector;
 
 /// How one kind of behaviour is weighed.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +32,7 @@ pub(crate) struct Rule {
     pub(crate) cap: f64,
 }
 
-pub(crate) const TYPING: Rule = Rule { exponent: 0.3, remember: 0.95, floor: -2.5, cap: 5.5 };
+pub(crate) const TYPING: Rule = Rule { exponent: 0.4, remember: 0.9, floor: -2.5, cap: 5.5 };
 /// Pointer movement tells people apart less well, and depends on what is on the screen.
 pub(crate) const POINTER: Rule = Rule { exponent: 0.5, remember: 0.9, floor: -0.7, cap: 2.5 };
 
@@ -44,6 +50,7 @@ impl Rule {
 
 /// Evidence of one kind in one session.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Ledger {
     /// Natural log-likelihood ratio; positive speaks for somebody else.
     pub(crate) sum: f64,
@@ -55,19 +62,26 @@ pub(crate) struct Ledger {
     pub(crate) basis: u32,
     /// The feature that differed most, as an index, and whether it was larger.
     pub(crate) odd: (usize, bool),
+    /// Windows to learn if the session is still trusted some windows later.
+    pub(crate) waiting: Vec<Vector>,
+    /// Windows this session taught the profile.
+    pub(crate) learned: u32,
 }
 
 impl Ledger {
-    pub(crate) fn weigh(&mut self, rule: &Rule, p: f64, basis: u32, odd: (usize, bool)) {
-        self.sum = (self.sum * rule.remember + rule.ratio(p)).clamp(rule.floor, rule.cap);
+    /// Adds a window that was compared with `basis` own ones.
+    pub(crate) fn weigh(&mut self, rule: &Rule, score: &Score, basis: usize) {
+        self.sum = (self.sum * rule.remember + rule.ratio(score.p)).clamp(rule.floor, rule.cap);
         self.windows = self.windows.saturating_add(1);
-        (self.p, self.basis, self.odd) = (p, basis, odd);
+        (self.p, self.odd) = (score.p, score.odd);
+        self.basis = u32::try_from(basis).unwrap_or(u32::MAX);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Ledger, POINTER, TYPING};
+    use crate::reference::Score;
 
     #[test]
     fn the_ratio_bets_fairly_against_uniform_p_values() {
@@ -81,17 +95,18 @@ mod tests {
 
     #[test]
     fn an_hour_of_good_typing_does_not_hide_a_change_of_person() {
+        let score = |p| Score { p, odd: (0, true) };
         let mut ledger = Ledger::default();
         for _ in 0..1000 {
-            ledger.weigh(&TYPING, 0.6, 200, (0, true));
+            ledger.weigh(&TYPING, &score(0.6), 200);
         }
         assert_eq!(ledger.sum, TYPING.floor);
         for _ in 0..4 {
-            ledger.weigh(&TYPING, 1.0 / 201.0, 200, (0, true));
+            ledger.weigh(&TYPING, &score(1.0 / 201.0), 200);
         }
         assert!(ledger.sum > 4.0, "{}", ledger.sum);
         for _ in 0..100 {
-            ledger.weigh(&TYPING, 1.0 / 201.0, 200, (0, true));
+            ledger.weigh(&TYPING, &score(1.0 / 201.0), 200);
         }
         assert_eq!(ledger.sum, TYPING.cap);
     }

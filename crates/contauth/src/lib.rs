@@ -37,3 +37,9 @@ pub use config::Config;
 pub use error::Error;
 pub use service::{Contauth, Reported};
 pub use telemetry::TELEMETRY_BODY_MAX_BYTES;
+
+#[cfg(test)]
+mod evaluation;
+#[cfg(test)]
+#[path = "../tests/it/typist.rs"]
+mod typist;

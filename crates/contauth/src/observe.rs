@@ -3,9 +3,10 @@
 //!
 //! **Learning without poisoning.** Until a subject is known, everything is learned (trust on first
 //! use; the level says *unknown* all the while), but only so much per session. After that a window is
-//! learned only if it is not among the strangest 5 % itself, the session's evidence does not speak
-//! against the subject, the session is not suspected for other reasons, and neither the session nor
-//! the day has had its fill.
+//! learned only if it is not among the strangest itself, if four more windows have come and the
+//! session is not suspected even then, and if neither the session nor the day has had its fill. It is
+//! not asked to be typical: a profile that learns only what it expects becomes narrower than its
+//! subject, and alarms more and more.
 
 use types::ports::Surroundings;
 
@@ -20,10 +21,12 @@ use crate::surroundings::{DevicePrints, Difference, network, public};
 use crate::telemetry::Report;
 use crate::vector::Vector;
 
-/// Below this a window is unusual, and not learned by a profile that is known.
+/// Below this a window is called unusual in the metrics.
 const UNUSUAL_P: f64 = 0.05;
-/// Evidence up to which a session may teach a profile that is known: not against the subject.
-const LEARN_SUM_MAX: f64 = 0.5;
+/// Stranger windows are not learned by a profile that is known.
+const LEARN_P_MIN: f64 = 0.01;
+/// Windows that must come after one before it is learned.
+const LEARN_AFTER_WINDOWS: usize = 4;
 
 /// What came of a report.
 #[derive(Debug)]
@@ -51,12 +54,34 @@ pub(crate) struct Tally {
 
 /// How windows of one kind are compared.
 struct Scale<'a> {
-    rule: &'static Rule,
+    kind: Kind,
     reference: Option<&'a Reference>,
     /// Absent until the subject is known.
     calibration: Option<&'a Calibration>,
     /// More windows that may be learned.
     room: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Typing,
+    Pointer,
+}
+
+impl Kind {
+    fn rule(self) -> &'static Rule {
+        match self {
+            Kind::Typing => &TYPING,
+            Kind::Pointer => &POINTER,
+        }
+    }
+
+    fn ledger(self, session: &mut Session) -> &mut Ledger {
+        match self {
+            Kind::Typing => &mut session.typing,
+            Kind::Pointer => &mut session.pointer,
+        }
+    }
 }
 
 #[tracing::instrument(skip_all, name = "contauth.observe")]
@@ -148,27 +173,15 @@ fn type_windows(
     now_us: i64,
 ) -> Tally {
     let known = hand.filter(|hand| hand.typing_known(config));
-    let session_room = LEARN_SESSION_MAX.saturating_sub(session.learned);
     let day_room = if known.is_some() { profile.left_today(now_us) } else { u32::MAX };
     let scale = Scale {
-        rule: &TYPING,
+        kind: Kind::Typing,
         reference: hand.map(|hand| &hand.typing),
         calibration: known.and_then(|hand| hand.typing_calibration.as_ref()),
-        room: session_room.min(day_room),
+        room: LEARN_SESSION_MAX.saturating_sub(session.typing.learned).min(day_room),
     };
-    let mut tally = Tally::default();
-    for window in typing::windows(&mut session.strokes) {
-        let Some(window) = window else {
-            tally.thin += 1;
-            continue;
-        };
-        let trusted = not_suspected(session, config, now_us);
-        let mut ledger = std::mem::take(&mut session.typing);
-        let replayed = weigh(&scale, window, &mut ledger, trusted, &mut lesson.typing, &mut tally);
-        session.typing = ledger;
-        session.replays = session.replays.saturating_add(u32::from(replayed));
-    }
-    tally
+    let windows = typing::windows(&mut session.strokes);
+    weigh(session, config, &scale, windows, &mut lesson.typing, now_us)
 }
 
 fn move_windows(
@@ -180,54 +193,84 @@ fn move_windows(
 ) -> Tally {
     let known = hand.filter(|hand| hand.pointer_known(config));
     let scale = Scale {
-        rule: &POINTER,
+        kind: Kind::Pointer,
         reference: hand.map(|hand| &hand.pointer),
         calibration: known.and_then(|hand| hand.pointer_calibration.as_ref()),
-        room: LEARN_SESSION_MAX.saturating_sub(session.pointer_learned),
+        room: LEARN_SESSION_MAX.saturating_sub(session.pointer.learned),
     };
+    let windows = pointer::windows(&mut session.steps).into_iter().map(Some).collect();
+    weigh(session, config, &scale, windows, &mut lesson.pointer, now_us)
+}
+
+/// Weighs windows one after the other and puts those that may be learned into the lesson.
+fn weigh(
+    session: &mut Session,
+    config: &Config,
+    scale: &Scale<'_>,
+    windows: Vec<Option<Vector>>,
+    lesson: &mut Vec<Vector>,
+    now_us: i64,
+) -> Tally {
+    let room = usize::try_from(scale.room).unwrap_or(usize::MAX);
     let mut tally = Tally::default();
-    for window in pointer::windows(&mut session.steps) {
-        let trusted = not_suspected(session, config, now_us);
-        let mut ledger = std::mem::take(&mut session.pointer);
-        let replayed = weigh(&scale, window, &mut ledger, trusted, &mut lesson.pointer, &mut tally);
-        session.pointer = ledger;
-        session.replays = session.replays.saturating_add(u32::from(replayed));
+    for window in windows {
+        let Some(window) = window else {
+            tally.thin += 1;
+            continue;
+        };
+        let ledger = scale.kind.ledger(session);
+        let known = scale.reference.is_some_and(|known| known.has(&window));
+        if known || lesson.contains(&window) || ledger.waiting.contains(&window) {
+            tally.replayed += 1;
+            session.replays = session.replays.saturating_add(1);
+            continue;
+        }
+        let learnable = match scale.calibration {
+            None => {
+                tally.enrolling += 1;
+                not_suspected(session, config, now_us).then_some(window)
+            }
+            Some(calibration) => {
+                let score = calibration.score(&window);
+                ledger.weigh(scale.kind.rule(), &score, calibration.windows());
+                tally.usual += u64::from(score.p >= UNUSUAL_P);
+                tally.unusual += u64::from(score.p < UNUSUAL_P);
+                let trusted = not_suspected(session, config, now_us);
+                wait(scale.kind.ledger(session), window, score.p, trusted, &mut tally)
+            }
+        };
+        match learnable {
+            Some(window) if lesson.len() < room => {
+                tally.learned += 1;
+                lesson.push(window);
+            }
+            Some(_) => tally.refused += 1,
+            None => tally.refused += u64::from(scale.calibration.is_none()),
+        }
     }
     tally
 }
 
-/// Weighs one window and puts it into the lesson if it may be learned; whether it was a replay.
-fn weigh(
-    scale: &Scale<'_>,
-    window: Vector,
+/// A window of a subject who is known is learned only when some more have come and the session is
+/// still trusted: by then a change of person shows, and the first windows of the other one go.
+fn wait(
     ledger: &mut Ledger,
+    window: Vector,
+    p: f64,
     trusted: bool,
-    lesson: &mut Vec<Vector>,
     tally: &mut Tally,
-) -> bool {
-    if scale.reference.is_some_and(|known| known.has(&window)) || lesson.contains(&window) {
-        tally.replayed += 1;
-        return true;
+) -> Option<Vector> {
+    if !trusted {
+        tally.refused += 1 + u64::try_from(ledger.waiting.len()).unwrap_or(0);
+        ledger.waiting.clear();
+        return None;
     }
-    let mut good = trusted;
-    if let Some(calibration) = scale.calibration {
-        let score = calibration.score(&window);
-        let basis = u32::try_from(calibration.windows()).unwrap_or(u32::MAX);
-        ledger.weigh(scale.rule, score.p, basis, score.odd);
-        good &= score.p >= UNUSUAL_P && ledger.sum <= LEARN_SUM_MAX;
-        tally.usual += u64::from(score.p >= UNUSUAL_P);
-        tally.unusual += u64::from(score.p < UNUSUAL_P);
-    } else {
-        tally.enrolling += 1;
-    }
-    let room = usize::try_from(scale.room).unwrap_or(usize::MAX);
-    if good && lesson.len() < room {
-        lesson.push(window);
-        tally.learned += 1;
-    } else {
+    if p < LEARN_P_MIN {
         tally.refused += 1;
+        return None;
     }
-    false
+    ledger.waiting.push(window);
+    (ledger.waiting.len() > LEARN_AFTER_WINDOWS).then(|| ledger.waiting.remove(0))
 }
 
 fn not_suspected(session: &Session, config: &Config, now_us: i64) -> bool {
@@ -244,8 +287,8 @@ fn teach(
 ) -> Option<Profile> {
     let learned = (!lesson.is_empty()).then(|| {
         let windows = |windows: &Vec<Vector>| u32::try_from(windows.len()).unwrap_or(u32::MAX);
-        session.learned = session.learned.saturating_add(windows(&lesson.typing));
-        session.pointer_learned = session.pointer_learned.saturating_add(windows(&lesson.pointer));
+        session.typing.learned = session.typing.learned.saturating_add(windows(&lesson.typing));
+        session.pointer.learned = session.pointer.learned.saturating_add(windows(&lesson.pointer));
         lesson.first = session.taught.as_ref() != Some(&session.keyboard);
         session.taught = Some(session.keyboard.clone());
         lesson.device = session.device.fingerprint.clone().filter(|_| session.device.met.is_none());

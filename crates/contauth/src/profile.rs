@@ -17,9 +17,10 @@ const HANDS_MAX: usize = 4;
 pub(crate) const POINTER_WINDOWS_MIN: usize = 20;
 /// Windows one session adds: a tenth of a full profile, so that no single session can be most of it.
 pub(crate) const LEARN_SESSION_MAX: u32 = 20;
-/// Windows all sessions of a day add once the subject is known. Whoever wants to walk a profile over
-/// to themselves needs days of typing that passes for the subject's.
-pub(crate) const LEARN_DAY_MAX: u32 = 60;
+/// Windows all sessions of a day add once the subject is known: a full profile is turned over in ten
+/// days at the least. Whoever wants to walk it over to themselves must pass for the subject all the
+/// while, a little less so every day.
+pub(crate) const LEARN_DAY_MAX: u32 = 20;
 const DAY_US: i64 = 86_400_000_000;
 
 /// One subject of one tenant.
@@ -131,9 +132,10 @@ impl Profile {
             self.networks.meet_network(network, now_us);
         }
         let hand = self.hand_to_teach(&lesson.keyboard);
-        lesson.typing.into_iter().for_each(|window| hand.typing.learn(window, max));
-        lesson.pointer.into_iter().for_each(|window| hand.pointer.learn(window, max));
         hand.sessions = hand.sessions.saturating_add(u32::from(lesson.first));
+        let session = hand.sessions;
+        lesson.typing.into_iter().for_each(|window| hand.typing.learn(window, session, max));
+        lesson.pointer.into_iter().for_each(|window| hand.pointer.learn(window, session, max));
         hand.last_us = now_us;
         hand.calibrate();
     }
@@ -195,8 +197,8 @@ mod tests {
     #[test]
     fn a_day_has_its_fill_and_the_next_begins_anew() {
         let mut profile = Profile::default();
-        profile.learn(lesson("a", 50), &Config::default(), 0);
-        assert_eq!(profile.left_today(1), LEARN_DAY_MAX - 50);
+        profile.learn(lesson("a", 15), &Config::default(), 0);
+        assert_eq!(profile.left_today(1), LEARN_DAY_MAX - 15);
         assert_eq!(profile.left_today(super::DAY_US), LEARN_DAY_MAX);
     }
 }

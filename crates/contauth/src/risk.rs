@@ -234,3 +234,6 @@ fn standing(session: &Session) -> Option<Signal> {
 fn logistic(log_odds: f64) -> f64 {
     1.0 / (1.0 + (-log_odds).exp())
 }
+
+#[cfg(test)]
+mod tests;

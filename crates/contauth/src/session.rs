@@ -30,10 +30,8 @@ pub(crate) struct Session {
     pub(crate) network: Network,
     /// Kind of device that is typed on now.
     pub(crate) keyboard: String,
-    /// Kind of device this session taught the profile, and how much.
+    /// Kind of device this session taught the profile.
     pub(crate) taught: Option<String>,
-    pub(crate) learned: u32,
-    pub(crate) pointer_learned: u32,
     /// Windows that were known already, to the last digit.
     pub(crate) replays: u32,
     pub(crate) standing: Standing,
@@ -120,7 +118,8 @@ impl Session {
         self.strokes.clear();
         self.steps.clear();
         for ledger in [&mut self.typing, &mut self.pointer] {
-            *ledger = Ledger { sum: ledger.sum.max(0.0), ..Ledger::default() };
+            let (sum, learned) = (ledger.sum.max(0.0), ledger.learned);
+            *ledger = Ledger { sum, learned, ..Ledger::default() };
         }
     }
 }
