@@ -7,6 +7,7 @@ use runtime::http::ops::Dependency as _;
 use runtime::metrics::Metrics;
 use runtime::shutdown::Shutdown;
 use runtime::tasks::Tasks;
+use runtime::telemetry::{self, LogSettings, Service, Services, Settings};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -91,6 +92,35 @@ async fn a_trace_goes_on_where_it_is_well_formed_and_believed() {
         text.contains("shieldx_ingress_traceparents_total{admission=\"refused\"} 1\n"),
         "{text}"
     );
+}
+
+const SERVICES: Services = &[Service { name: "ingress", crates: &["ingress"] }];
+
+#[tokio::test]
+async fn one_trace_runs_from_the_caller_through_the_ingress_to_the_gateway() {
+    let log = LogSettings { filter: "off".to_owned(), json: true, color: false };
+    let (telemetry, subscriber) =
+        telemetry::subscriber(Settings::default(), log, SERVICES, std::io::sink).unwrap();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let stack = Stack::start(Config::default()).await;
+    let answer = stack.ask(&get("/a", &format!("traceparent: {PARENT}\r\n"))).await;
+    let trace = telemetry.traces().get("0af7651916cd43dd8448eb211c80319c").unwrap();
+    let named = |name: &str| {
+        let found = trace.spans.iter().find(|span| span.name == name);
+        found.unwrap_or_else(|| panic!("no {name:?} in {:?}", trace.spans))
+    };
+    let (server, admit, forward) = (named("GET /{*path}"), named("admit"), named("forward"));
+    assert_eq!(server.parent_id.as_deref(), Some("b7ad6b7169203331"));
+    assert_eq!(admit.parent_id.as_ref(), Some(&server.span_id));
+    assert_eq!(forward.parent_id.as_ref(), Some(&server.span_id));
+    assert_eq!(server.service, "ingress");
+    // The gateway is told the span it hangs under.
+    let told = format!("00-{}-{}-01", trace.trace_id, forward.span_id);
+    assert_eq!(value(&answer, "traceparent"), Some(&*told));
+    // A refusal names its trace.
+    let refused = stack.ask("GET / HTTP/1.1\r\n\r\n").await;
+    let (_, id) = refused.split_once("\"trace_id\":\"").unwrap();
+    assert!(telemetry.traces().get(&id[..32]).is_some(), "{refused}");
 }
 
 #[tokio::test]

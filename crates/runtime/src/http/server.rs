@@ -85,7 +85,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 /// Serves a listener until the process ends: then it accepts nothing more, connections finish
 /// their requests, and the composition root's deadline ends the rest. Every connection is a task
-/// called `name`.
+/// called `name`, inside the span that is current here: call it outside of any.
 pub fn serve<S>(
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,

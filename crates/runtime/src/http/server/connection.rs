@@ -142,8 +142,11 @@ where
                     }
                 }
                 overdue = poll_fn(|cx| timer.poll(cx, &activity, &self.limits)) => {
-                    if overdue != Overdue::Idle || leaving {
-                        self.counters.count(overdue.into());
+                    if overdue == Overdue::Idle && leaving {
+                        return;
+                    }
+                    self.counters.count(overdue.into());
+                    if overdue != Overdue::Idle {
                         return;
                     }
                     leaving = true;

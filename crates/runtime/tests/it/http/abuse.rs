@@ -59,6 +59,7 @@ async fn a_connection_without_requests_is_closed_after_its_time() {
     client.until("hello").await;
     assert_eq!(client.rest().await, "");
     server.open(0).await;
+    assert_eq!(server.ended("idle"), 1);
 }
 
 #[tokio::test]
