@@ -9,6 +9,7 @@ mod schema;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::body::HttpBody as _;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::{Extension, Router};
 use runtime::clock::rfc3339;
@@ -140,10 +141,18 @@ async fn ingest(
     // The role before the body: who may not write is not read.
     let caller = auth.need(Role::Member)?;
     known_name(&view)?;
+    let room = service.room_for_body(&caller.tenant, announced_bytes(&request));
+    let _room = room.map_err(|error| refuse(&service, error))?;
     let rows = rows(request).await.inspect_err(|_| service.rejected(Reason::Malformed))?;
     let ingested = service.ingest(&caller.tenant, &view, rows).await;
     let accepted = ingested.map_err(|error| refuse(&service, error))?;
     Ok(Json(IngestAnswer { accepted: accepted.rows, position: accepted.position }))
+}
+
+/// What the body may take: its length where it is known, else as much as is allowed.
+fn announced_bytes(request: &Request) -> u64 {
+    let max = INGEST_BODY_MAX_BYTES as u64;
+    request.body().size_hint().upper().unwrap_or(max).min(max)
 }
 
 #[derive(Debug, Deserialize)]

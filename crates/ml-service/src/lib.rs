@@ -15,6 +15,7 @@ pub mod config;
 pub mod error;
 pub mod history;
 pub mod index;
+mod intake;
 pub mod metrics;
 pub mod pipeline;
 mod rebuild;

@@ -14,7 +14,7 @@ pub mod validate;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use types::Tenant;
 
 use crate::error::MlError;
@@ -44,26 +44,26 @@ pub async fn ingest(
 ) -> Result<Accepted, MlError> {
     let begun = Instant::now();
     let core = service.core();
-    let permit = service.room_for(rows.len())?;
     let validated = validate::validate(view, rows, core.rows_max)?;
+    let share = service.room_for(tenant, validated.rows())?;
     let locked = admit::lock(core, tenant, view).await?;
     let admitted = admit::admit(core, locked, validated)?;
-    let accepted = commit(service, encode::encode(admitted), permit).await?;
+    let accepted = commit(service, encode::encode(admitted), share).await?;
     core.metrics.ingested(accepted.rows, begun.elapsed());
     Ok(accepted)
 }
 
-/// Append and index, in a task that nobody's leaving interrupts.
+/// Append and index, in a task that nobody's leaving interrupts. `held` is dropped when it is done.
 pub(crate) async fn commit(
     service: &MlService,
     encoded: Encoded,
-    permit: OwnedSemaphorePermit,
+    held: impl Send + 'static,
 ) -> Result<Accepted, MlError> {
     let (tell, told) = oneshot::channel();
     let core = Arc::clone(service.core());
     service.tasks().spawn("ml-commit", async move {
         let outcome = append_and_index(&core, encoded).await;
-        drop(permit);
+        drop(held);
         // The caller may have hung up; the batch stands all the same.
         let _ = tell.send(outcome);
     });

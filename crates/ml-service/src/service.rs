@@ -7,24 +7,29 @@ use runtime::clock::Clock;
 use runtime::metrics::Metrics;
 use runtime::tasks::Tasks;
 use store::domain::FeatureLog;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use types::Tenant;
 
 use crate::anomaly::{self, References};
 use crate::config::Config;
 use crate::error::MlError;
 use crate::index::{Index, Limits, Usage, View};
+use crate::intake::{Intake, Share};
 use crate::metrics::{MlMetrics, Reason};
 use crate::pipeline::validate::{ROWS_MAX, Row};
 use crate::pipeline::{self, Accepted};
 use crate::{history, rebuild};
+
+/// Bytes of bodies that are being read at the same time, of all tenants; one has a quarter.
+const BODIES_BYTES_MAX: u64 = 256 << 20;
 
 /// Feature store and anomaly, over one log.
 #[derive(Debug)]
 pub struct MlService {
     core: Arc<Core>,
     tasks: Tasks,
-    rows_in_flight: Arc<Semaphore>,
+    rows_in_flight: Arc<Intake>,
+    bodies_in_flight: Arc<Intake>,
     scans: Arc<Semaphore>,
 }
 
@@ -84,10 +89,12 @@ impl MlService {
             last_created_us: AtomicI64::new(i64::MIN),
         });
         rebuild::rebuild(&core).await?;
+        let rows_max = u64::from(config.rows_in_flight_max);
         Ok(Arc::new(Self {
             core,
             tasks: tasks.clone(),
-            rows_in_flight: Arc::new(Semaphore::new(config.rows_in_flight_max as usize)),
+            rows_in_flight: Intake::new(rows_max, (rows_max / 2).max(ROWS_MAX.into())),
+            bodies_in_flight: Intake::new(BODIES_BYTES_MAX, BODIES_BYTES_MAX / 4),
             scans: Arc::new(Semaphore::new(config.scans_max as usize)),
         }))
     }
@@ -158,16 +165,15 @@ impl MlService {
     }
 
     /// Room for a caller's rows, or a refusal: waiting batches take memory.
-    pub(crate) fn room_for(&self, rows: usize) -> Result<OwnedSemaphorePermit, MlError> {
-        let rows = u32::try_from(rows).unwrap_or(u32::MAX).min(ROWS_MAX);
-        let busy = |_| MlError::Busy { doing: "written" };
-        Arc::clone(&self.rows_in_flight).try_acquire_many_owned(rows).map_err(busy)
+    pub(crate) fn room_for(&self, tenant: &Tenant, rows: usize) -> Result<Share, MlError> {
+        let busy = MlError::Busy { doing: "written" };
+        self.rows_in_flight.take(tenant, rows as u64).ok_or(busy)
     }
 
-    /// Room for one of our own rows, waited for.
-    pub(crate) async fn room_for_one(&self) -> Result<OwnedSemaphorePermit, MlError> {
-        let closed = |_| MlError::Stopped;
-        Arc::clone(&self.rows_in_flight).acquire_owned().await.map_err(closed)
+    /// Room for a body that is about to be read.
+    pub(crate) fn room_for_body(&self, tenant: &Tenant, bytes: u64) -> Result<Share, MlError> {
+        let busy = MlError::Busy { doing: "sent" };
+        self.bodies_in_flight.take(tenant, bytes).ok_or(busy)
     }
 }
 

@@ -35,7 +35,6 @@ async fn observe(service: &MlService, run: &RunFeatures) -> Result<Anomaly, MlEr
     let begun = Instant::now();
     check(run)?;
     let core = service.core();
-    let permit = service.room_for_one().await?;
     let locked = admit::lock(core, &run.tenant, VIEW).await?;
     let opinion = {
         let _span = tracing::info_span!("score").entered();
@@ -57,7 +56,7 @@ async fn observe(service: &MlService, run: &RunFeatures) -> Result<Anomaly, MlEr
         }
     };
     let admitted = admit::admit(core, locked, validated)?;
-    let accepted = pipeline::commit(service, encode::encode(admitted), permit).await?;
+    let accepted = pipeline::commit(service, encode::encode(admitted), ()).await?;
     core.metrics.ingested(accepted.rows, begun.elapsed());
     core.metrics.observed(if scored { Outcome::Scored } else { Outcome::TooFew });
     Ok(anomaly)

@@ -122,6 +122,43 @@ async fn too_many_rows_in_flight_are_asked_to_come_again() {
     house.write("two", &[("x", "10:00", json!({"a": 1}))]).await;
 }
 
+/// A body without a length takes the room of the largest; a tenant has room for four of those.
+#[tokio::test]
+async fn bodies_that_do_not_come_to_an_end_do_not_fill_the_memory() {
+    let house = Arc::new(House::new().await);
+    let endless = || {
+        let request = http::Request::post("/v1/features/host").header("x-api-key", "a.member");
+        let request = request.header("content-type", "application/json");
+        request.body(axum::body::Body::new(Endless)).unwrap()
+    };
+    let mut senders = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (house, request) = (Arc::clone(&house), endless());
+        senders.spawn(async move { house.send(request).await });
+    }
+    tokio::task::yield_now().await;
+    let (status, headers, _) = house.send(endless()).await;
+    assert_eq!((status.as_u16(), &headers["retry-after"].as_bytes()), (429, &b"1".as_slice()));
+    house.write_as("b.member", "host", &[("x", "10:00", json!({"a": 1}))]).await;
+    senders.shutdown().await;
+    house.write("host", &[("x", "10:00", json!({"a": 1}))]).await;
+}
+
+/// Sends nothing and never ends.
+struct Endless;
+
+impl http_body::Body for Endless {
+    type Data = axum::body::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
 #[tokio::test]
 async fn settings_that_cannot_be_are_named() {
     for (config, name) in [
