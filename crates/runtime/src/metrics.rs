@@ -5,7 +5,18 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Metric, Registry};
+
+use crate::telemetry;
+
+mod process;
 
 /// Upper bounds in seconds: OpenTelemetry's for `http.server.request.duration`, with 0.35 and 2
 /// added because objectives stand there.
@@ -45,6 +56,44 @@ impl Metrics {
         metric
     }
 
+    /// A counter for each value of a label, all of them there from the start: a counter that is born
+    /// at 1 has not increased, and a rate of errors that does not exist is not nought.
+    #[must_use]
+    pub fn counter_family<const N: usize>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        values: [&'static str; N],
+    ) -> [Counter; N] {
+        let family = self.register(name, help, Family::<[(&str, &str); 1], Counter>::default());
+        values.map(|value| family.get_or_create_owned(&[(label, value)]))
+    }
+
+    /// A histogram for each value of a label, with these upper bounds.
+    #[must_use]
+    pub fn histogram_family<const N: usize>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        values: [&'static str; N],
+        bounds: &'static [f64],
+    ) -> [Histogram; N] {
+        let make = move || Histogram::new(bounds.iter().copied());
+        let family = Family::<[(&str, &str); 1], Histogram, _>::new_with_constructor(make);
+        let family = self.register(name, help, family);
+        values.map(|value| family.get_or_create_owned(&[(label, value)]))
+    }
+
+    /// Adds what is known of the process, and `shieldx_build_info`.
+    pub fn register_process(&self) {
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register("shieldx_build", "What runs", build);
+        registry.register_collector(Box::new(process::Process));
+    }
+
     /// OpenMetrics 1.0 text.
     #[must_use]
     pub fn text(&self) -> String {
@@ -55,3 +104,52 @@ impl Metrics {
         text
     }
 }
+
+/// A histogram of seconds that names, for each of its buckets, the trace of the newest request in it:
+/// the way from *some are slow* to one that was. Cloning gives another handle to the same.
+///
+/// Unlike [`Histogram`] it takes a lock to observe.
+#[derive(Debug, Clone)]
+pub struct TracedHistogram(HistogramWithExemplars<TraceId>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TraceId {
+    trace_id: String,
+}
+
+impl Default for TracedHistogram {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TracedHistogram {
+    /// With [`DURATION_BUCKETS_S`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self(HistogramWithExemplars::new(DURATION_BUCKETS_S.into_iter()))
+    }
+
+    /// Names the current trace, where that is kept: call it within the span.
+    pub fn observe(&self, seconds: f64) {
+        let trace = telemetry::current_sampled_trace_id().map(|trace_id| TraceId { trace_id });
+        self.0.observe(seconds, trace, None);
+    }
+}
+
+impl TypedMetric for TracedHistogram {
+    const TYPE: MetricType = MetricType::Histogram;
+}
+
+impl EncodeMetric for TracedHistogram {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        self.0.encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,12 @@
 //! The one spawner: every task has a name, and a status that can be asked for.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
 use crate::shutdown::Shutdown;
@@ -18,8 +22,9 @@ pub struct Tasks {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Status {
     pub running: u64,
+    /// Also those ended by a panic, or by the end of the runtime.
     pub ended: u64,
-    /// Ended by a panic; each is also logged.
+    /// Panics; each is also logged. One ends its task, except in [`Tasks::every`].
     pub panicked: u64,
 }
 
@@ -43,22 +48,24 @@ impl Tasks {
         self.change(name, |status| status.running += 1);
         let watched = Watched { tasks: self.clone(), name };
         let work = async move {
-            let _watched = watched;
-            future.await;
+            watched.tasks.guarded(name, future).await;
+            drop(watched);
         };
         drop(tokio::spawn(self.shutdown.track(work.in_current_span())));
     }
 
-    /// Repeats something with a pause between, until shutdown begins.
-    pub fn every<F, W>(&self, name: &'static str, pause: std::time::Duration, mut work: W)
+    /// Repeats something with a pause between, until shutdown begins. A panic ends one repetition and
+    /// not the next.
+    pub fn every<F, W>(&self, name: &'static str, pause: Duration, mut work: W)
     where
         W: FnMut() -> F + Send + 'static,
         F: Future<Output = ()> + Send,
     {
-        let shutdown = self.shutdown.clone();
+        let tasks = self.clone();
         self.spawn(name, async move {
-            while tokio::time::timeout(pause, shutdown.wait_begun()).await.is_err() {
-                work().await;
+            while tokio::time::timeout(pause, tasks.shutdown.wait_begun()).await.is_err() {
+                let once = async { work().await };
+                tasks.guarded(name, once).await;
             }
         });
     }
@@ -68,9 +75,24 @@ impl Tasks {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Counts and logs a panic instead of passing it on. Whatever the future left half done is its
+    /// own: nothing of it is used again.
+    async fn guarded(&self, name: &'static str, future: impl Future<Output = ()>) {
+        if let Err(panic) = AssertUnwindSafe(future).catch_unwind().await {
+            self.change(name, |status| status.panicked += 1);
+            tracing::error!(task = name, panic = said(&*panic), "a background task panicked");
+        }
+    }
+
     fn change(&self, name: &'static str, change: impl FnOnce(&mut Status)) {
         change(self.status.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default());
     }
+}
+
+/// What `panic!` was given.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
 }
 
 /// Counts a task's end, however it comes.
@@ -81,14 +103,94 @@ struct Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let panicked = std::thread::panicking();
-        if panicked {
-            tracing::error!(task = self.name, "a background task panicked");
-        }
         self.tasks.change(self.name, |status| {
             status.running -= 1;
             status.ended += 1;
-            status.panicked += u64::from(panicked);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::sync::{Notify, oneshot};
+
+    use super::{Arc, Duration, Shutdown, Status, Tasks};
+
+    /// Far more than a test takes.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn tasks() -> Tasks {
+        Tasks::new(Shutdown::new())
+    }
+
+    async fn drained(tasks: &Tasks) -> Status {
+        tasks.shutdown().begin();
+        assert!(tasks.shutdown().drained(LONG).await);
+        tasks.status()["work"]
+    }
+
+    #[tokio::test]
+    async fn a_task_is_running_until_it_has_ended_and_shutdown_waits_for_it() {
+        let tasks = tasks();
+        let (go, wait) = oneshot::channel::<()>();
+        tasks.spawn("work", async move { wait.await.unwrap() });
+        assert_eq!(tasks.status()["work"], Status { running: 1, ended: 0, panicked: 0 });
+        tasks.shutdown().begin();
+        assert!(!tasks.shutdown().drained(Duration::ZERO).await, "it still runs");
+        go.send(()).unwrap();
+        assert_eq!(drained(&tasks).await, Status { running: 0, ended: 1, panicked: 0 });
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_counted_once_whether_it_comes_first_or_after_a_wait() {
+        let tasks = tasks();
+        tasks.spawn("work", async { panic!("at once") });
+        tasks.spawn("work", async {
+            tokio::task::yield_now().await;
+            panic!("{}", "later");
+        });
+        tasks.spawn("work", async {});
+        assert_eq!(drained(&tasks).await, Status { running: 0, ended: 3, panicked: 2 });
+    }
+
+    #[tokio::test]
+    async fn a_task_that_starts_others_is_waited_for_with_them() {
+        let tasks = tasks();
+        let inner = tasks.clone();
+        tasks.spawn("work", async move {
+            inner.shutdown().wait_begun().await;
+            inner.clone().spawn("work", async { tokio::task::yield_now().await });
+        });
+        assert_eq!(drained(&tasks).await, Status { running: 0, ended: 2, panicked: 0 });
+    }
+
+    #[tokio::test]
+    async fn what_is_repeated_goes_on_after_a_panic_and_stops_at_shutdown() {
+        let tasks = tasks();
+        let (times, enough) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
+        let (counted, told) = (Arc::clone(&times), Arc::clone(&enough));
+        tasks.every("work", Duration::from_millis(1), move || {
+            let time = counted.fetch_add(1, Ordering::SeqCst);
+            assert_ne!(time, 0, "the first time");
+            if time == 3 {
+                told.notify_one();
+            }
+            async move { assert_ne!(time, 1, "the second time") }
+        });
+        enough.notified().await;
+        assert_eq!(drained(&tasks).await, Status { running: 0, ended: 1, panicked: 2 });
+        let ended = times.load(Ordering::SeqCst);
+        assert!(ended >= 4, "{ended}");
+    }
+
+    #[test]
+    fn a_task_that_the_end_of_the_runtime_cuts_off_has_ended_and_not_panicked() {
+        let tasks = tasks();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { tasks.spawn("work", std::future::pending()) });
+        drop(runtime);
+        assert_eq!(tasks.status()["work"], Status { running: 0, ended: 1, panicked: 0 });
     }
 }

@@ -16,6 +16,8 @@ use super::span::Ended;
 
 /// Spans that wait; further ones are dropped.
 const QUEUE_SPANS_MAX: usize = 4096;
+/// Their bytes, estimated.
+const QUEUE_BYTES_MAX: usize = 16 << 20;
 /// Spans of one request.
 const BATCH_SPANS_MAX: usize = 512;
 /// How long a span waits for others to be sent with.
@@ -37,6 +39,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     spans: VecDeque<Arc<Ended>>,
+    bytes: usize,
     /// Taken out and not yet accounted for.
     sending: usize,
     /// No more spans are taken, and after this nothing is sent.
@@ -60,12 +63,15 @@ impl Queue {
 
     /// Takes a span or drops it; never waits.
     pub(super) fn push(&self, span: Arc<Ended>) {
+        let bytes = span.bytes();
         let mut state = self.lock();
-        if state.closed.is_some() || state.spans.len() >= QUEUE_SPANS_MAX {
+        let full = state.spans.len() >= QUEUE_SPANS_MAX || state.bytes + bytes > QUEUE_BYTES_MAX;
+        if full || state.closed.is_some() {
             drop(state);
             self.counts.dropped.inc();
             return;
         }
+        state.bytes += bytes;
         state.spans.push_back(span);
         let full = state.spans.len() == BATCH_SPANS_MAX;
         drop(state);
@@ -91,8 +97,11 @@ impl Queue {
             }
             if !state.spans.is_empty() {
                 let count = state.spans.len().min(BATCH_SPANS_MAX);
+                let spans: Vec<Arc<Ended>> = state.spans.drain(..count).collect();
+                let bytes: usize = spans.iter().map(|span| span.bytes()).sum();
+                state.bytes = state.bytes.saturating_sub(bytes);
                 state.sending = count;
-                return Some(state.spans.drain(..count).collect());
+                return Some(spans);
             }
         }
     }

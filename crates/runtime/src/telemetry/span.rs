@@ -1,8 +1,10 @@
 //! A span that has ended, with its service, made small enough to be held.
 
+use std::borrow::Cow;
 use std::mem::size_of;
 use std::sync::Arc;
 
+use opentelemetry::trace::Status;
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
@@ -27,8 +29,15 @@ impl Ended {
     fn new(service: &'static str, mut data: SpanData) -> Self {
         // The resource says it.
         data.attributes.retain(|pair| pair.key.as_str() != FIELD);
-        cut(&mut data.attributes);
-        data.events.events.iter_mut().for_each(|event| cut(&mut event.attributes));
+        cut_values(&mut data.attributes);
+        cut(&mut data.name);
+        for event in &mut data.events.events {
+            cut(&mut event.name);
+            cut_values(&mut event.attributes);
+        }
+        if let Status::Error { description } = &mut data.status {
+            cut(description);
+        }
         Self { service, data }
     }
 
@@ -45,7 +54,11 @@ impl Ended {
         let events: usize = events
             .map(|event| OVERHEAD_BYTES * 2 + event.name.len() + attributes(&event.attributes))
             .sum();
-        size_of::<Self>() + OVERHEAD_BYTES + attributes(&self.data.attributes) + events
+        size_of::<Self>()
+            + OVERHEAD_BYTES
+            + self.data.name.len()
+            + attributes(&self.data.attributes)
+            + events
     }
 }
 
@@ -57,16 +70,28 @@ fn text(value: &Value) -> usize {
     }
 }
 
-fn cut(attributes: &mut [KeyValue]) {
+fn cut_values(attributes: &mut [KeyValue]) {
     for pair in attributes {
         if let Value::String(value) = &pair.value
-            && value.as_str().len() > TEXT_BYTES_MAX
+            && let Some(cut) = shortened(value.as_str())
         {
-            let value = value.as_str();
-            let kept = value.get(..value.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or_default();
-            pair.value = Value::String(format!("{kept}…").into());
+            pair.value = Value::String(cut.into());
         }
     }
+}
+
+fn cut(text: &mut Cow<'static, str>) {
+    if let Some(cut) = shortened(text) {
+        *text = Cow::Owned(cut);
+    }
+}
+
+/// What is kept of a text; `None` for all of it.
+fn shortened(text: &str) -> Option<String> {
+    (text.len() > TEXT_BYTES_MAX).then(|| {
+        let kept = text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or_default();
+        format!("{kept}…")
+    })
 }
 
 /// Takes the spans that end: into memory, and into the queue to the collector where there is one.

@@ -1,7 +1,8 @@
 //! The newest traces, kept in memory, to be looked at where no collector is.
 //!
 //! Bounded in traces, in spans of one trace, and in bytes: the oldest trace goes first, and what
-//! went is counted.
+//! went is counted. Traces of no tenant (probes, requests without a key) have a quarter of the room
+//! at most, so that nobody without a key can push out those of tenants.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -123,8 +124,10 @@ impl fmt::Debug for Traces {
 #[derive(Default)]
 struct Kept {
     traces: HashMap<TraceId, Spans>,
-    /// Oldest first; each trace that is kept is here once.
-    order: VecDeque<TraceId>,
+    /// Traces in which a tenant is named, oldest first.
+    owned: VecDeque<TraceId>,
+    /// The others, oldest first; also some that are owned by now, or gone.
+    unowned: VecDeque<TraceId>,
     bytes: usize,
 }
 
@@ -171,10 +174,16 @@ impl Traces {
         Some(Trace { trace_id: id.to_string(), tenant, spans, spans_dropped })
     }
 
+    /// A trace that is this tenant's and nobody else's.
+    #[must_use]
+    pub fn of_tenant(&self, tenant: &str, trace_id: &str) -> Option<Trace> {
+        self.get(trace_id).filter(|trace| trace.tenant.as_deref() == Some(tenant))
+    }
+
     /// How many traces are kept.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock().order.len()
+        self.lock().traces.len()
     }
 
     #[must_use]
@@ -187,37 +196,74 @@ impl Traces {
         if self.limits.traces_max == 0 {
             return;
         }
-        let bytes = ended.bytes();
-        let id = ended.data.span_context.trace_id();
         let mut kept = self.lock();
-        let kept = &mut *kept;
-        let trace = kept.traces.entry(id).or_insert_with(|| {
-            kept.order.push_back(id);
-            Spans::default()
-        });
-        if let Some(tenant) = ended.attribute(TENANT) {
-            trace.tenant.hear(&tenant.as_str());
-        }
-        if trace.spans.len() >= self.limits.spans_per_trace_max {
-            trace.dropped = trace.dropped.saturating_add(1);
+        if !kept.add(ended, self.limits.spans_per_trace_max) {
             self.counts.trace_spans_dropped.inc();
-            return;
         }
-        trace.spans.push(Arc::clone(ended));
-        trace.bytes += bytes;
-        kept.bytes += bytes;
-        while kept.order.len() > self.limits.traces_max || kept.bytes > self.limits.bytes_max {
-            let Some(oldest) = kept.order.pop_front() else { break };
-            let gone = kept.traces.remove(&oldest).map_or(0, |trace| trace.bytes);
-            kept.bytes = kept.bytes.saturating_sub(gone);
-            self.counts.traces_evicted.inc();
-        }
-        self.counts.traces_kept.set(i64::try_from(kept.order.len()).unwrap_or(i64::MAX));
+        self.counts.traces_evicted.inc_by(kept.evict(self.limits));
+        self.counts.traces_kept.set(i64::try_from(kept.traces.len()).unwrap_or(i64::MAX));
         self.counts.trace_bytes.set(i64::try_from(kept.bytes).unwrap_or(i64::MAX));
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// `false` when the trace has too many spans already.
+    fn add(&mut self, ended: &Arc<Ended>, spans_max: usize) -> bool {
+        let id = ended.data.span_context.trace_id();
+        let trace = self.traces.entry(id).or_insert_with(|| {
+            self.unowned.push_back(id);
+            Spans::default()
+        });
+        if let Some(tenant) = ended.attribute(TENANT) {
+            if trace.tenant == Tenant::Unnamed {
+                self.owned.push_back(id);
+            }
+            trace.tenant.hear(&tenant.as_str());
+        }
+        if trace.spans.len() >= spans_max {
+            trace.dropped = trace.dropped.saturating_add(1);
+            return false;
+        }
+        let bytes = ended.bytes();
+        trace.spans.push(Arc::clone(ended));
+        trace.bytes += bytes;
+        self.bytes += bytes;
+        true
+    }
+
+    /// Removes the oldest traces until the limits hold; how many went.
+    fn evict(&mut self, limits: TraceLimits) -> u64 {
+        let mut gone = 0;
+        loop {
+            let full = self.traces.len() > limits.traces_max || self.bytes > limits.bytes_max;
+            let crowded = self.unowned.len() > limits.traces_max / 4;
+            if !full && !crowded {
+                return gone;
+            }
+            let oldest = if crowded || self.owned.is_empty() {
+                let unowned = |id: &TraceId| {
+                    self.traces.get(id).is_some_and(|trace| trace.tenant == Tenant::Unnamed)
+                };
+                match self.unowned.pop_front() {
+                    Some(id) if unowned(&id) => id,
+                    Some(_) => continue,
+                    None => return gone,
+                }
+            } else {
+                match self.owned.pop_front() {
+                    Some(id) => id,
+                    None => return gone,
+                }
+            };
+            if let Some(trace) = self.traces.remove(&oldest) {
+                self.bytes = self.bytes.saturating_sub(trace.bytes);
+                gone += 1;
+            }
+        }
     }
 }
 
