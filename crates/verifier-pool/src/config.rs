@@ -24,7 +24,8 @@ pub struct Config {
     pub runner: String,
     /// The largest artifact, in bytes.
     pub artifact_max_bytes: u64,
-    /// Uploads at once; one more is answered with 503.
+    /// Uploads at once; one more is answered with 503. A tenant gets half of them, one more of its
+    /// own is answered with 429.
     pub uploads_max: u32,
     /// An upload that sends nothing for this long is ended, in milliseconds.
     pub upload_idle_ms: u64,
@@ -43,7 +44,7 @@ pub struct Config {
     pub queue_max_tenant: u64,
     /// Unfinished verifications of all tenants; one more is answered with 503.
     pub queue_max_all: u64,
-    /// Event streams open at once; one more is answered with 503.
+    /// Event streams open at once; shared as uploads are.
     pub subscribers_max: u32,
 }
 

@@ -38,7 +38,12 @@ pub enum PoolError {
         own: bool,
     },
     #[error("{limit} {what} are open, and that is the limit")]
-    Busy { what: &'static str, limit: u32 },
+    Busy {
+        what: &'static str,
+        limit: u32,
+        /// The tenant's own share, not everybody's.
+        own: bool,
+    },
     #[error("there is no such verification")]
     NotFound,
     #[error("the verification runs")]

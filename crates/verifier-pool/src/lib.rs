@@ -13,6 +13,7 @@ pub mod identify;
 mod metrics;
 mod order;
 mod pipeline;
+mod places;
 mod pool;
 mod readiness;
 

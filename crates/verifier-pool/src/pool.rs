@@ -20,15 +20,16 @@ use store::artifacts::{Artifacts, Upload};
 use store::domain::{
     Deleted, NewVerification, Order, Page, State, Submitted, Verification, Verifications,
 };
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use types::Tenant;
 use types::ports::{AnomalySource, Executor, Judge};
 use uuid::{ContextV7, Uuid};
 
 use crate::config::Config;
 use crate::error::PoolError;
-use crate::hub::{Handle, Hub};
+use crate::hub::Hub;
 use crate::metrics::{Meters, Submission};
+use crate::places::Places;
 
 /// How often the gauges of the queue are read.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
@@ -57,8 +58,8 @@ pub struct Pool {
     bell: Notify,
     /// Memory that runs may still take, in MiB.
     memory: Arc<Semaphore>,
-    uploads: Arc<Semaphore>,
-    subscribers: Arc<Semaphore>,
+    pub(crate) uploads: Places,
+    pub(crate) subscribers: Places,
     /// Keeps ids of one millisecond in their order.
     ids: Mutex<ContextV7>,
 }
@@ -76,17 +77,15 @@ impl Pool {
     #[must_use]
     pub fn new(config: Config, parts: Parts) -> Arc<Self> {
         let meters = Meters::new(&parts.metrics);
-        let permits = |number: u32| {
-            let number = usize::try_from(number).unwrap_or(Semaphore::MAX_PERMITS);
-            Arc::new(Semaphore::new(number.min(Semaphore::MAX_PERMITS)))
-        };
+        let memory = usize::try_from(mebibytes(config.memory_total_bytes));
+        let memory = memory.map_or(Semaphore::MAX_PERMITS, |m| m.min(Semaphore::MAX_PERMITS));
         Arc::new(Self {
             meters,
             hub: Hub::default(),
             bell: Notify::new(),
-            memory: permits(mebibytes(config.memory_total_bytes)),
-            uploads: permits(config.uploads_max),
-            subscribers: permits(config.subscribers_max),
+            memory: Arc::new(Semaphore::new(memory)),
+            uploads: Places::new("uploads", config.uploads_max),
+            subscribers: Places::new("event streams", config.subscribers_max),
             ids: Mutex::new(ContextV7::new()),
             config,
             parts,
@@ -119,20 +118,6 @@ impl Pool {
             let pool = Arc::clone(&pool);
             async move { pool.refresh_gauges().await }
         });
-    }
-
-    pub(crate) fn begin_upload(&self) -> Result<OwnedSemaphorePermit, PoolError> {
-        let limit = self.config.uploads_max;
-        let permit = Arc::clone(&self.uploads).try_acquire_owned();
-        permit.map_err(|_| PoolError::Busy { what: "uploads", limit })
-    }
-
-    /// A place for an event stream on a verification, and the feed.
-    pub(crate) fn listen(&self, id: &str) -> Result<(OwnedSemaphorePermit, Handle), PoolError> {
-        let limit = self.config.subscribers_max;
-        let permit = Arc::clone(&self.subscribers).try_acquire_owned();
-        let permit = permit.map_err(|_| PoolError::Busy { what: "event streams", limit })?;
-        Ok((permit, self.hub.handle(id)))
     }
 
     /// Keeps an upload and queues its verification; both or neither, also when the caller goes away

@@ -17,7 +17,6 @@ use runtime::http::{Auth, Path, Problem};
 use serde::Serialize;
 use serde_json::json;
 use store::domain::{State as Stand, Verification};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use types::{Role, Tenant};
 
@@ -26,6 +25,7 @@ use super::known_id;
 use super::respond::{Common, OfOne};
 use crate::error::PoolError;
 use crate::hub::{Handle, Told};
+use crate::places::Place;
 use crate::pool::Pool;
 
 /// How often the store is asked though nobody told of a change.
@@ -48,6 +48,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
     responses(
         (status = 200, description = "The stream", body = String,
             content_type = "text/event-stream"),
+        (status = 429, description = "The tenant has its share of open event streams",
+            body = runtime::http::ProblemDocument, content_type = "application/problem+json"),
         OfOne,
         Common,
     ),
@@ -83,7 +85,7 @@ struct Follower {
     stand: Option<(Stand, u32)>,
     over: bool,
     _handle: Handle,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
     _counted: Counted,
 }
 
@@ -91,7 +93,8 @@ impl Follower {
     async fn begin(pool: Arc<Pool>, tenant: Tenant, id: String) -> Result<Self, PoolError> {
         // Nobody is given a stream for what is not theirs; and from here on nothing is missed.
         pool.verification(&tenant, &id).await?;
-        let (permit, handle) = pool.listen(&id)?;
+        let place = pool.subscribers.take(&tenant)?;
+        let handle = pool.hub.handle(&id);
         let (receiver, phase) = handle.subscribe();
         let counted = Counted::new(&pool);
         let mut follower = Self {
@@ -103,7 +106,7 @@ impl Follower {
             stand: None,
             over: false,
             _handle: handle,
-            _permit: permit,
+            _place: place,
             _counted: counted,
         };
         follower.look().await?;

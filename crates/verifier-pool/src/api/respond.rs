@@ -46,11 +46,11 @@ impl From<PoolError> for Problem {
                     "verification {id} was submitted with this key and is another request; use a new key"
                 ),
             ),
-            PoolError::QueueFull { own, .. } => queue_full(own, detail),
-            PoolError::Busy { .. } => {
+            PoolError::QueueFull { own, .. } => queue_full(own, &detail),
+            PoolError::Busy { own, .. } => {
+                let detail = format!("{detail} ({}); try again", whose(own));
                 let title = "Too much at once";
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                retry(Problem::new(status, "busy", title, format!("{detail}; try again")), RETRY_S)
+                retry(Problem::new(full(own), "busy", title, detail), RETRY_S)
             }
             PoolError::NotFound => Problem::not_found("there is no such verification"),
             PoolError::Running => retry(
@@ -86,11 +86,18 @@ fn retry(mut problem: Problem, seconds: u32) -> Problem {
 }
 
 /// The tenant's own fill is the caller's doing (429), everybody's is ours (503).
-fn queue_full(own: bool, detail: String) -> Problem {
-    let status = if own { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::SERVICE_UNAVAILABLE };
-    let whose = if own { "of this tenant" } else { "of all tenants" };
+fn full(own: bool) -> StatusCode {
+    if own { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+fn whose(own: bool) -> &'static str {
+    if own { "of this tenant" } else { "of all tenants" }
+}
+
+fn queue_full(own: bool, detail: &str) -> Problem {
+    let whose = whose(own);
     let detail = format!("{detail} ({whose}); nothing was kept, try again when some have ended");
-    retry(Problem::new(status, "queue-full", "The queue is full", detail), QUEUE_RETRY_S)
+    retry(Problem::new(full(own), "queue-full", "The queue is full", detail), QUEUE_RETRY_S)
 }
 
 fn store_problem(error: &StoreError) -> Problem {
@@ -158,7 +165,7 @@ impl utoipa::IntoResponses for OfSubmission {
             ),
             (413, "The artifact is too large"),
             (422, "The artifact is nothing that can be executed here"),
-            (429, "The tenant has its fill of unfinished verifications"),
+            (429, "The tenant has its fill of unfinished verifications or of uploads"),
             (507, "The disk is full"),
         ])
     }

@@ -123,7 +123,7 @@ async fn accept(
     let key = idempotency_key(request.headers())?;
     // What the query says wrong is told before the body is waited for.
     check(pool, &parameters)?;
-    let _permit = pool.begin_upload()?;
+    let _place = pool.uploads.take(&tenant)?;
     let received = receive::receive(pool, &tenant, parameters, request).await?;
     check(pool, &received.parameters)?;
     let identified = received.identify()?;

@@ -211,7 +211,7 @@ async fn an_upload_that_breaks_off_keeps_nothing() {
 #[tokio::test]
 async fn a_silent_upload_is_ended_and_one_too_many_is_not_begun() {
     let lab = Lab::new();
-    let config = Config { upload_idle_ms: 200, uploads_max: 1, ..Config::default() };
+    let config = Config { upload_idle_ms: 1_000, uploads_max: 1, ..Config::default() };
     let site = lab.site(config);
     let silent = || {
         let first = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(PYTHON))]);
