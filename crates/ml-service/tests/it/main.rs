@@ -6,5 +6,6 @@ mod bad_input;
 mod bounds;
 mod history;
 mod latest;
+mod model;
 mod restart;
 mod support;
