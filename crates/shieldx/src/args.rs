@@ -28,11 +28,14 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(Box<RunArgs>),
+    Up(Box<UpArgs>),
     Submit(Box<SubmitArgs>),
     Get(GetArgs),
     List(ListArgs),
     Health(HealthArgs),
     Trace(TraceArgs),
+    Key(KeyArgs),
+    Config(ConfigArgs),
     Replay(ReplayArgs),
     Doctor(DoctorArgs),
     Detectors(DetectorsArgs),

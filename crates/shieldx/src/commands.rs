@@ -3,6 +3,7 @@
 pub mod get;
 pub mod health;
 pub mod inventory;
+pub mod key;
 pub mod replay;
 pub mod run;
 pub mod submit;

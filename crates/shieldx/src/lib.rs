@@ -8,6 +8,7 @@
 pub mod args;
 pub mod client;
 pub mod commands;
+pub mod config;
 pub mod engine;
 pub mod environment;
 pub mod executor;
@@ -21,5 +22,6 @@ pub mod progress;
 pub mod quantity;
 pub mod report;
 pub mod request;
+pub mod up;
 pub mod view;
 pub mod worker;

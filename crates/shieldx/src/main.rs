@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use shieldx::args::{Args, Parsed};
 use shieldx::environment::Environment;
 use shieldx::request::Request;
-use shieldx::{commands, failure};
+use shieldx::{commands, failure, up};
 
 fn main() -> ExitCode {
     let environment = Environment::read();
@@ -23,6 +23,9 @@ fn main() -> ExitCode {
         Request::Get(request) => commands::get::get(&request, &environment),
         Request::List(request) => commands::get::list(&request),
         Request::Health(request) => commands::health::health(&request),
+        Request::Up(request) => up::up(&request, &environment),
+        Request::Key(request) => commands::key::key(&request),
+        Request::Config(request) => commands::inventory::settings(&request),
         Request::Trace(request) => commands::trace::trace(&request),
         Request::Worker => commands::worker::worker(&environment),
     });

@@ -3,6 +3,7 @@
 //! Nothing here computes a verdict or changes one. Everything a sample controls is shown through
 //! `Text`'s escape and, in the page, through the template's.
 
+pub mod anomaly;
 pub mod digest;
 pub mod document;
 #[cfg(test)]

@@ -23,7 +23,10 @@ mod variables;
 
 use limits::limits;
 use places::{destinations, keep, mount, shown_by_mount, working_folder};
-use service::{GetRequest, HealthRequest, ListRequest, SubmitRequest, TraceRequest};
+use service::{
+    ConfigRequest, GetRequest, HealthRequest, KeyRequest, ListRequest, SubmitRequest, TraceRequest,
+    UpRequest,
+};
 use variables::command_env;
 
 /// What to do.
@@ -39,6 +42,9 @@ pub enum Request {
     List(ListRequest),
     Health(HealthRequest),
     Trace(TraceRequest),
+    Up(Box<UpRequest>),
+    Key(KeyRequest),
+    Config(ConfigRequest),
     Worker,
 }
 
@@ -144,6 +150,9 @@ impl Request {
             Command::Get(args) => Request::Get(service::get(args, environment)?),
             Command::List(args) => Request::List(service::list(args, environment)?),
             Command::Health(args) => Request::Health(service::health(&args, environment)?),
+            Command::Up(args) => Request::Up(Box::new(service::up(*args, environment)?)),
+            Command::Key(args) => Request::Key(service::key(args, environment)?),
+            Command::Config(args) => Request::Config(service::config(args, environment)?),
             Command::Trace(args) => Request::Trace(service::trace(args, environment)?),
             Command::Worker => Request::Worker,
         })

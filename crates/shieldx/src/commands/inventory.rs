@@ -4,11 +4,13 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use crate::config;
 use crate::engine;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, OutputError};
 use crate::request::InventoryRequest;
+use crate::request::service::ConfigRequest;
 
 /// Prints what this host can do.
 ///
@@ -59,6 +61,20 @@ pub fn detectors(request: &InventoryRequest) -> Result<Exit, Failure> {
         })
     };
     done(printed)
+}
+
+/// Prints the settings of the services.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn settings(request: &ConfigRequest) -> Result<Exit, Failure> {
+    let text = match request {
+        ConfigRequest::Defaults => config::DEFAULT.to_owned(),
+        ConfigRequest::Used(config) => {
+            toml::to_string(config).map_err(|error| Failure::of(Exit::Failed, &error))?
+        }
+    };
+    done(output::to_stdout(|out| out.write_all(text.as_bytes())))
 }
 
 /// Prints a shell's completions.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 
 use serde_json::Value;
+use types::Event;
 
 use super::get;
 use crate::client::Client;
@@ -11,7 +12,7 @@ use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
-use crate::report::words::safe;
+use crate::report::words::{self, safe};
 use crate::request::service::{GetRequest, SubmitRequest};
 use crate::request::show;
 
@@ -34,7 +35,7 @@ pub fn submit(request: &SubmitRequest, environment: &Environment) -> Result<Exit
     if !request.json {
         tell(&format!("{}  accepted as {}", safe(&request.name), safe(id)));
     }
-    follow(&client, id, !request.json)?;
+    follow(&client, id, request, environment)?;
     let get = GetRequest {
         server: request.server.clone(),
         id: id.to_owned(),
@@ -66,8 +67,14 @@ fn send(request: &SubmitRequest, client: &Client<'_>) -> Result<Value, Failure> 
 }
 
 /// Waits for the end of a verification and tells what happens on the way.
-fn follow(client: &Client<'_>, id: &str, show: bool) -> Result<(), Failure> {
+fn follow(
+    client: &Client<'_>,
+    id: &str,
+    request: &SubmitRequest,
+    environment: &Environment,
+) -> Result<(), Failure> {
     let mut failed = None;
+    let width = environment.width();
     client.follow(&format!("/v1/verifications/{id}/events"), &mut |name, data| {
         let event: Value = serde_json::from_str(data).unwrap_or_default();
         match name {
@@ -76,7 +83,7 @@ fn follow(client: &Client<'_>, id: &str, show: bool) -> Result<(), Failure> {
                 failed = Some(event["failure"].as_str().unwrap_or("no reason given").to_owned());
                 return Ok(false);
             }
-            _ if show => line(name, &event),
+            _ if !request.json => line(name, event, width),
             _ => {}
         }
         Ok(true)
@@ -89,13 +96,16 @@ fn follow(client: &Client<'_>, id: &str, show: bool) -> Result<(), Failure> {
     }
 }
 
-fn line(name: &str, event: &Value) {
-    let text = |key: &str| event[key].as_str().map(safe);
+fn line(name: &str, event: Value, width: usize) {
     match name {
-        "state" => tell(&format!("  {}", text("state").unwrap_or_default())),
-        "phase" => tell(&format!("  {}", text("phase").unwrap_or_default())),
+        "phase" => tell(&format!("  {}", event["phase"].as_str().map(safe).unwrap_or_default())),
         "event" => {
-            tell(&format!("    {}", text("summary").unwrap_or_else(|| safe(&event.to_string()))))
+            if let Ok(event) = serde_json::from_value::<Event>(event) {
+                let outcome = words::outcome(&event).map(|text| format!("  {text}"));
+                let text = format!("{}{}", words::event(&event), outcome.unwrap_or_default());
+                let text = format!("    {} ({})  {text}", event.task.comm, event.task.pid);
+                tell(&words::cut(&text, width));
+            }
         }
         _ => {}
     }

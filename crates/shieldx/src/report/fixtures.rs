@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use types::evidence::TypeCounters;
 use types::run::Wall;
 use types::{
-    Access, Assessment, Contribution, Counters, Detection, Ending, Endpoint, Event, Evidence,
-    FileChange, Isolation, Kind, Level, Limits, Recording, Run, Task, Technique, Text, Tier,
-    Verdict,
+    Access, Anomaly, Assessment, Contribution, Counters, Detection, Deviation, Ending, Endpoint,
+    Event, Evidence, FileChange, Isolation, Kind, Level, Limits, Recording, Run, Task, Technique,
+    Text, Tier, Verdict,
 };
 
 use super::Judged;
@@ -172,6 +172,43 @@ fn detect(assessment: &mut Assessment, id: &str, title: &str, points: u32, event
     });
 }
 
+/// A figure against 212 runs.
+pub(crate) fn anomaly(p_ppm: Option<u32>) -> Anomaly {
+    let deviation = |feature: &str, value_milli, median_milli, robust_z_milli| Deviation {
+        feature: feature.into(),
+        value_milli,
+        median_milli,
+        robust_z_milli,
+    };
+    Anomaly {
+        workload: "report.py with python3".into(),
+        history_runs: 212,
+        p_ppm,
+        basis: "212 runs of the same workload".into(),
+        deviations: vec![
+            deviation("write_bytes", 52_000_000, 1_200_000, 14_200),
+            deviation("exec_count", 9_000, 2_000, 4_722),
+        ],
+        model: "conformal/1".into(),
+    }
+}
+
+/// The run that is told as unusual, worth 28 points.
+pub(crate) fn unusual(recording: &mut Recording) -> Assessment {
+    recording.anomaly = Some(anomaly(Some(4000)));
+    let reason = "only weak signs: unusual for this workload: p = 0.004 against 212 runs; \
+                  write_bytes 52000 where 1200 is usual";
+    let mut assessment = assessment(Verdict::Benign, reason, recording);
+    assessment.score = 28;
+    assessment.contributions.push(Contribution {
+        detector: "anomaly".into(),
+        technique: String::new(),
+        points: 28,
+        events: vec![],
+    });
+    assessment
+}
+
 pub(crate) fn changed(path: &str, change: &str) -> Kind {
     Kind::FileChanged(FileChange {
         path: Text::from(path),
@@ -280,6 +317,10 @@ pub(crate) fn hostile_names() -> (Recording, Assessment) {
     recording.run.id = evil.into();
     recording.run.started_at = evil.into();
     recording.faults.push(evil.into());
+    let mut strange = anomaly(Some(1));
+    (strange.workload, strange.basis, strange.model) = (evil.into(), evil.into(), evil.into());
+    strange.deviations[0].feature = evil.into();
+    recording.anomaly = Some(strange);
     recording.output = Some(types::run::Output {
         stdout: Text::from(evil),
         stderr: Text::from(evil),

@@ -4,6 +4,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use types::{Detection, Event, Level, Verdict};
 
+use super::anomaly::Unusual;
 use super::digest::{self, Digest};
 use super::{Judged, terminal, words};
 
@@ -48,6 +49,7 @@ pub fn render(judged: &Judged<'_>) -> String {
                 (contents(judged, &digest))
                 main {
                     (reasons(judged, &digest))
+                    (tables::anomaly(judged))
                     (tables::limits(&digest))
                     (processes::section(judged, &digest))
                     (files::section(&digest))
@@ -172,10 +174,18 @@ fn reasons(judged: &Judged<'_>, digest: &Digest<'_>) -> Markup {
                 }
             }
             @if !assessment.detections.is_empty() {
-                p.meta { "The points of all detections sum to the score, " (assessment.score) "." }
+                p.meta {
+                    "The points of all detections"
+                    @if anomaly_points(judged) > 0 { " and of the anomaly" }
+                    " sum to the score, " (assessment.score) "."
+                }
             }
         }
     }
+}
+
+fn anomaly_points(judged: &Judged<'_>) -> u32 {
+    Unusual::new(judged).map_or(0, |unusual| unusual.points)
 }
 
 fn points(judged: &Judged<'_>, detection: &Detection) -> u32 {

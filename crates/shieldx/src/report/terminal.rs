@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use types::{Ending, FileChange, Level, Tier, Verdict};
 
+use super::anomaly::Unusual;
 use super::digest::{self, Digest, Group};
 use super::folders::{self, Folder, Row};
 use super::tree;
@@ -54,6 +55,7 @@ const NOTABLE_FILES_MAX: usize = 8;
 /// A path is not shortened below this for the sake of a hash.
 const PATH_CHARS_MIN: usize = 40;
 const REASONS_MAX: usize = 20;
+const DEVIATIONS_MAX: usize = 3;
 const PARAGRAPH_LINES_MAX: usize = 6;
 const SUMMARY_INDENT: usize = 17;
 /// Width of the left column that names a section.
@@ -67,6 +69,7 @@ pub fn render(judged: &Judged<'_>, style: Style) -> String {
     let mut page = Page { out: String::new(), style };
     page.verdict(judged);
     page.reasons(judged);
+    page.anomaly(judged);
     page.processes(judged, &digest, bounds.tree);
     page.files(&digest, bounds.files);
     page.network(&digest.network, bounds.network);
@@ -216,6 +219,29 @@ impl Page {
         let more = assessment.detections.len().saturating_sub(REASONS_MAX);
         if more > 0 {
             self.line(&format!("       … {more} more"));
+        }
+    }
+
+    /// How unusual the run is; one line when that weighs nothing.
+    fn anomaly(&mut self, judged: &Judged<'_>) {
+        let Some(unusual) = Unusual::new(judged) else { return };
+        if unusual.points == 0 {
+            self.paragraph("anomaly", &unusual.figure());
+            return;
+        }
+        if judged.assessment.detections.is_empty() {
+            self.line("");
+        }
+        let points = self.paint("1", &format!("{:>4}", format!("+{}", unusual.points)));
+        let id = self.paint("36", &format!("{:<10}", "anomaly"));
+        self.line(&format!(" {points}  {id}Unusual for its workload"));
+        let model = format!("[{}]", super::anomaly::name(&unusual.anomaly.model));
+        self.summary(&unusual.figure(), &model);
+        let room = self.style.width.saturating_sub(SUMMARY_INDENT);
+        for row in unusual.deviations().take(DEVIATIONS_MAX) {
+            let sentence = row.sentence();
+            let text = words::cut_middle(&sentence, room);
+            self.line(&format!("{:SUMMARY_INDENT$}{text}", ""));
         }
     }
 

@@ -4,14 +4,18 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gateway::RouteConfig;
+use runtime::http::forward::BadUpstream;
 use types::{Role, Tenant};
 
 use super::{ColorChoice, usage};
 use crate::args::{
-    GetArgs, HealthArgs, KeyArgs, KeyCommand, ListArgs, ServerArgs, SubmitArgs, TraceArgs,
+    ConfigArgs, GetArgs, HealthArgs, KeyArgs, KeyCommand, ListArgs, ServerArgs, SubmitArgs,
+    TraceArgs, UpArgs,
 };
+use crate::config::Config;
 use crate::environment::Environment;
-use crate::exit::FailOn;
+use crate::exit::{Exit, FailOn};
 use crate::failure::Failure;
 use crate::output::Destination;
 use crate::place::Place;
@@ -74,6 +78,24 @@ pub struct TraceRequest {
     pub json: bool,
 }
 
+/// What to serve, and where the state is.
+#[derive(Debug)]
+pub struct UpRequest {
+    pub place: Place,
+    pub config: Config,
+    /// This program, which the verifier pool starts again for each run.
+    pub program: PathBuf,
+}
+
+/// What settings to print.
+#[derive(Debug)]
+pub enum ConfigRequest {
+    /// The defaults, commented.
+    Defaults,
+    /// What would be used with a file and the variables.
+    Used(Box<Config>),
+}
+
 /// What to do with keys.
 #[derive(Debug)]
 pub enum KeyRequest {
@@ -108,6 +130,36 @@ fn server(args: &ServerArgs, environment: &Environment) -> Result<Server, Failur
 fn page(path: Option<&Path>) -> Result<Option<Destination>, Failure> {
     let [page] = super::destinations([&path.map(Path::to_path_buf)])?;
     Ok(page)
+}
+
+pub(super) fn up(args: UpArgs, environment: &Environment) -> Result<UpRequest, Failure> {
+    let place = Place::find(args.data.as_deref(), environment)?;
+    let mut config = Config::load(args.config.as_deref(), environment)?;
+    if args.policy.is_some() {
+        config.policy.folder = args.policy;
+    }
+    if let Some(text) = args.upstream {
+        let upstream =
+            text.parse().map_err(|error: BadUpstream| usage(format!("--upstream: {error}")))?;
+        let decoy = args.decoy.map(|text| text.parse()).transpose();
+        let mut route = RouteConfig::new("upstream", upstream);
+        route.decoy = decoy.map_err(|error: BadUpstream| usage(format!("--decoy: {error}")))?;
+        config.gateway.routes.push(route);
+    }
+    let program = environment.program.clone().ok_or_else(|| {
+        Failure::new(Exit::Failed, "this program's own file cannot be found (/proc/self/exe)")
+    })?;
+    Ok(UpRequest { place, config, program })
+}
+
+pub(super) fn config(
+    args: ConfigArgs,
+    environment: &Environment,
+) -> Result<ConfigRequest, Failure> {
+    match args.config {
+        None => Ok(ConfigRequest::Defaults),
+        Some(file) => Ok(ConfigRequest::Used(Box::new(Config::load(Some(&file), environment)?))),
+    }
 }
 
 pub(super) fn submit(

@@ -77,8 +77,8 @@ fn notable(event: &Event) -> bool {
         return true;
     }
     match &event.kind {
-        Kind::Exec { .. }
-        | Kind::Dns { .. }
+        Kind::Exec { .. } => event.happened(),
+        Kind::Dns { .. }
         | Kind::StdioSocket { .. }
         | Kind::MemoryExecuted { .. }
         | Kind::Connect { peer: Endpoint::Inet { .. } } => true,

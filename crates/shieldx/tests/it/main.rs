@@ -11,4 +11,5 @@ mod ordinary_user;
 mod preflight;
 mod replay;
 mod report;
+mod worker;
 mod workspace;

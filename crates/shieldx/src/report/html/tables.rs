@@ -1,5 +1,6 @@
 //! The page's tables: limits, network, refusals, output, techniques, walls and counters.
 
+use super::super::anomaly::{self, Unusual};
 use super::super::digest::Group;
 use super::{
     Detection, Digest, Judged, Markup, PreEscaped, ROWS_MAX, clip, event_link, html, points, rest,
@@ -20,6 +21,41 @@ pub(super) fn limits(digest: &Digest<'_>) -> Markup {
                         li { (clip(&words::limit(limit, detail).1)) }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// How unusual the run is against its own history, and what differs.
+pub(super) fn anomaly(judged: &Judged<'_>) -> Markup {
+    let Some(unusual) = Unusual::new(judged) else { return PreEscaped(String::new()) };
+    let rows: Vec<_> = unusual.deviations().collect();
+    html! {
+        section id="anomaly" {
+            h2 {
+                "Compared with its history"
+                @if unusual.points > 0 { " " span.points { "+" (unusual.points) } }
+            }
+            p { (unusual.figure()) }
+            @if !rows.is_empty() {
+                table.narrow {
+                    thead { tr {
+                        th { "feature" } th.number { "this run" } th.number { "usually" }
+                        th.number { "robust z" }
+                    } }
+                    tbody {
+                        @for row in rows {
+                            tr {
+                                td { code { (row.feature) } } td.number { (row.value) }
+                                td.number { (row.usual) } td.number { (row.distance) }
+                            }
+                        }
+                    }
+                }
+            }
+            p.meta {
+                (anomaly::name(&unusual.anomaly.basis)) " · model "
+                code { (anomaly::name(&unusual.anomaly.model)) }
             }
         }
     }

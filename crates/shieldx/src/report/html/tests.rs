@@ -1,6 +1,6 @@
 //! The page holds what the sample wrote only as text.
 
-use super::super::fixtures::{busy_tree, hostile_names, judged, reverse_shell};
+use super::super::fixtures::{busy_tree, hostile_names, judged, reverse_shell, unusual};
 use super::render;
 
 #[test]
@@ -14,6 +14,18 @@ fn nothing_of_the_sample_becomes_markup() {
     // Every quote inside an attribute is escaped, so the number of tags is that of the template.
     let plain = render(&judged(&recording, &assessment));
     assert_eq!(page, plain, "rendering is deterministic");
+}
+
+#[test]
+fn an_unusual_run_shows_the_figure_and_what_differs() {
+    let (mut recording, _) = reverse_shell();
+    let assessment = unusual(&mut recording);
+    let page = render(&judged(&recording, &assessment));
+    for part in ["p = 0.004 against 212 earlier runs", "+28", "write_bytes", "52000", "14.2"] {
+        assert!(page.contains(part), "{part}");
+    }
+    recording.anomaly = None;
+    assert!(!render(&judged(&recording, &assessment)).contains("id=\"anomaly\""));
 }
 
 #[test]

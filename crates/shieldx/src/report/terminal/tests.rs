@@ -3,7 +3,8 @@
 use types::{Assessment, Ending, Kind, Level, Recording, Tier, Verdict};
 
 use super::super::fixtures::{
-    Script, assessment, busy_tree, changed, clone3, hostile_names, judged, reverse_shell,
+    Script, anomaly, assessment, busy_tree, changed, clone3, hostile_names, judged, reverse_shell,
+    unusual,
 };
 use super::{Style, render};
 
@@ -62,6 +63,36 @@ fn a_quiet_run_of_many_processes_and_files_is_told_in_a_few_lines() {
     let assessment = assessment(Verdict::Benign, reason, &recording);
     let text = check("quiet-install", &recording, &assessment);
     assert!(text.lines().count() <= 12);
+}
+
+#[test]
+fn an_unusual_run_is_told_with_its_figure_and_what_differs() {
+    let mut script = Script::new();
+    script.process(2, 0, &["python3", "./report.py"], 0);
+    let mut recording = script.recording(&["python3", "./report.py"]);
+    recording.run.isolation.walls.pop();
+    let assessment = unusual(&mut recording);
+    check("unusual", &recording, &assessment);
+}
+
+#[test]
+fn a_figure_that_weighs_nothing_takes_one_line() {
+    let mut recording = Script::new().recording(&["x"]);
+    let assessment = assessment(Verdict::Benign, "", &recording);
+    let style = Style { color: false, width: 100, hint: None };
+    let expect = [
+        (Some(400_000), "p = 0.4 against 212 earlier runs of report.py with python3: as usual"),
+        (None, "too few runs (3 of 20) of report.py with python3: weighs nothing"),
+    ];
+    for (p_ppm, text) in expect {
+        let mut figure = anomaly(p_ppm);
+        if p_ppm.is_none() {
+            figure.basis = "too few runs (3 of 20)".into();
+        }
+        recording.anomaly = Some(figure);
+        let shown = render(&judged(&recording, &assessment), style);
+        assert!(shown.contains(&format!("  anomaly    {text}\n")), "{shown}");
+    }
 }
 
 #[test]

@@ -1,0 +1,167 @@
+//! `shieldx up`: all services in one process, from settings to exit code.
+//!
+//! The order matters: every port is taken before any state is touched, everything is built before
+//! anything is served, and nothing is announced before it can be used. On the way down: no new
+//! connections, what runs is finished or goes back to the queue, and a deadline ends the rest.
+
+mod listeners;
+mod services;
+mod table;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime::clock::{Clock, System};
+use runtime::shutdown::Shutdown;
+use runtime::tasks::Tasks;
+use runtime::telemetry::{self, LogSettings, Service, Telemetry};
+use store::domain::Keys as _;
+use store::keys::new_key;
+use store::sqlite::Store;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use types::Role;
+
+use self::listeners::Listeners;
+use self::services::{Ground, Services};
+use crate::config::LogFormat;
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::failure::{self, Failure};
+use crate::output;
+use crate::place::Place;
+use crate::request::service::UpRequest;
+use crate::request::{ColorChoice, show};
+
+/// Whose spans are whose: a crate works for one service, or is named nowhere and works for all.
+const SERVICES: &[Service] = &[
+    Service { name: "ingress", crates: &["ingress"] },
+    Service { name: "gateway", crates: &["gateway", "policy"] },
+    Service { name: "contauth", crates: &["contauth"] },
+    Service { name: "verifier-pool", crates: &["verifier_pool", "sandbox", "verdict"] },
+    Service { name: "ml-service", crates: &["ml_service"] },
+];
+/// The tenant of the first key.
+const TENANT_DEFAULT: &str = "default";
+/// What a thread that is still busy gets after everything else has ended.
+const LAST_WORK: Duration = Duration::from_secs(2);
+
+/// Runs all services until a signal ends them.
+///
+/// # Errors
+/// When a port is taken, the state cannot be used, or a part cannot be built.
+pub fn up(request: &UpRequest, environment: &Environment) -> Result<Exit, Failure> {
+    request.place.create()?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().thread_name("shieldx");
+    if request.config.process.threads > 0 {
+        builder.worker_threads(request.config.process.threads);
+    }
+    let runtime = builder.build().map_err(|error| Failure::of(Exit::Failed, &error))?;
+    let telemetry = start_telemetry(request, environment)?;
+    let result = runtime.block_on(run(request, &telemetry));
+    runtime.shutdown_timeout(LAST_WORK);
+    telemetry.shutdown();
+    result
+}
+
+fn start_telemetry(request: &UpRequest, environment: &Environment) -> Result<Telemetry, Failure> {
+    let log = &request.config.log;
+    let json = match log.format {
+        LogFormat::Auto => !environment.stderr_terminal,
+        LogFormat::Pretty => false,
+        LogFormat::Json => true,
+    };
+    let settings = LogSettings {
+        filter: log.filter.clone(),
+        json,
+        color: environment.color(ColorChoice::Auto, environment.stderr_terminal),
+    };
+    let variable = |name: &str| environment.variable(name)?.to_str().map(str::to_owned);
+    let (telemetry, warnings) = telemetry::init_tracing_from_env(&variable, settings, SERVICES)
+        .map_err(|error| Failure::of(Exit::Usage, &error))?;
+    for warning in warnings {
+        failure::note(&warning);
+    }
+    Ok(telemetry)
+}
+
+async fn run(request: &UpRequest, telemetry: &Telemetry) -> Result<Exit, Failure> {
+    let stop = Stop::listen().map_err(|error| Failure::of(Exit::Failed, &error))?;
+    let listeners = Listeners::bind(&request.config).await?;
+    let endpoints = listeners.endpoints();
+    let place = &request.place;
+    let clock: Arc<dyn Clock> = Arc::new(System);
+    let store =
+        Store::open_exclusive(&place.folder).map_err(|error| Failure::of(Exit::Failed, &error))?;
+    let first_key = first_key(&store, place, clock.as_ref()).await?;
+    let tasks = Tasks::new(Shutdown::new());
+    let ground = Ground { request, store, tasks: &tasks, clock, telemetry };
+    let services = Services::build(&ground, &listeners).await?;
+    services.serve(listeners, &ground).await?;
+    let failed = |error| Failure::new(Exit::Failed, format!("{}: {error}", show(&place.folder)));
+    place.keep_endpoints(&endpoints).map_err(failed)?;
+    let text = table::draw(&endpoints, &services.readiness().await, request, first_key.as_deref());
+    // Who started us may not read what we print; that is no reason to stop.
+    let _ = output::to_stdout(|out| out.write_all(text.as_bytes()));
+    stop.wait().await;
+    down(request, &tasks, place).await;
+    Ok(Exit::Success)
+}
+
+/// Stops accepting, waits for what runs, and not longer than the deadline.
+async fn down(request: &UpRequest, tasks: &Tasks, place: &Place) {
+    tracing::info!("stopping: no new requests");
+    place.forget_endpoints();
+    tasks.shutdown().begin();
+    let deadline = Duration::from_millis(request.config.process.drain_ms);
+    if !tasks.shutdown().drained(deadline).await {
+        let left: Vec<String> = tasks
+            .status()
+            .into_iter()
+            .filter(|(_, status)| status.running > 0)
+            .map(|(name, status)| format!("{} × {name}", status.running))
+            .collect();
+        tracing::warn!(left = left.join(", "), "stopped before everything had ended");
+    }
+}
+
+/// Makes the first admin key where there is no key at all; it is printed once.
+async fn first_key(
+    store: &Arc<Store>,
+    place: &Place,
+    clock: &dyn Clock,
+) -> Result<Option<String>, Failure> {
+    let failed = |error: &store::StoreError| Failure::of(Exit::Failed, error);
+    if !store.keys().await.map_err(|error| failed(&error))?.is_empty() {
+        return Ok(None);
+    }
+    let tenant = TENANT_DEFAULT.parse().map_err(|error| Failure::of(Exit::Failed, &error))?;
+    let name = "made at the first start";
+    let (key, record) =
+        new_key(tenant, Role::Admin, name, clock.now_us(), None).map_err(|error| failed(&error))?;
+    // The file first: a key in the store that nobody has ever seen would be of no use.
+    place.keep_admin_key(&key).map_err(|error| Failure::of(Exit::Failed, &error))?;
+    store.insert_key(record).await.map_err(|error| failed(&error))?;
+    Ok(Some(key))
+}
+
+/// SIGTERM and SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the first; the second ends the process at once.
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What an artifact sees of the host: not the server's state, not other artifacts, not itself where
+//! it is kept.
+
+use std::fs;
+
+use super::bench::{Bench, execution, run};
+
+const CANARY: &str = "canary-51d1f0";
+
+#[test]
+fn state_folder_keys_and_other_artifacts_are_out_of_sight() {
+    let bench = Bench::new();
+    let store = bench.store();
+    fs::write(store.join("shieldx.sqlite"), CANARY).unwrap();
+    fs::create_dir(store.join("artifacts")).unwrap();
+    fs::write(store.join("artifacts/other"), CANARY).unwrap();
+    bench.artifact(CANARY);
+    let place = store.display();
+    let script = format!(
+        "#!/bin/sh\nls -laR {place} 2>&1\ncat {place}/shieldx.sqlite {place}/artifacts/other 2>&1\n\
+         ls -a /artifact; pwd; echo home=$(ls -A ~ | wc -l); env\n\
+         cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'\n\
+         cat /proc/self/mountinfo; ls -l /proc/self/fd; echo changed > \"$0\"\n"
+    );
+    let artifact = bench.artifact(&script);
+    // Even where permissions would not stop it.
+    make_readable(&store);
+    let recording = run(&bench.executor(), execution(&artifact, "look.sh")).unwrap();
+    let output = recording.output.unwrap();
+    let seen = format!("{}{}", output.stdout.to_lossy(), output.stderr.to_lossy());
+    assert!(!seen.contains(CANARY), "{seen}");
+    assert!(seen.contains(".\n..\nlook.sh\n/artifact\nhome=0\n"), "{seen}");
+    let own = artifact.file_name().unwrap().to_str().unwrap();
+    assert!(!seen.contains(own), "the name in the store: {seen}");
+    for secret in ["SHIELDX_", "CARGO", "API_KEY"] {
+        assert!(!seen.contains(secret), "{secret}: {seen}");
+    }
+    assert_eq!(fs::read_to_string(&artifact).unwrap(), script, "the original is untouched");
+}
+
+/// The same for a state folder that no private folder of the sandbox covers by itself.
+#[test]
+fn a_state_folder_anywhere_on_the_host_is_hidden() {
+    let bench = Bench::new();
+    let folder = tempfile::Builder::new().prefix("lab-worker-").tempdir_in("/opt").unwrap();
+    fs::write(folder.path().join("keys"), CANARY).unwrap();
+    make_readable(folder.path());
+    let link = bench.store().join("link");
+    std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+    let place = folder.path().display();
+    let script = format!("#!/bin/sh\ncat {place}/keys\nls -A {place} | wc -l\n");
+    let mut settings = bench.settings();
+    let recording = run(
+        &Bench::executor_with(settings.clone()),
+        execution(&bench.artifact(&script), "look.sh"),
+    );
+    let seen = recording.unwrap().output.unwrap().stdout;
+    assert!(seen.to_lossy().contains(CANARY), "the test can see what is not hidden");
+    settings.hidden.push(link);
+    let executor = Bench::executor_with(settings);
+    let recording = run(&executor, execution(&bench.artifact(&script), "look.sh")).unwrap();
+    assert_eq!(recording.output.unwrap().stdout.to_lossy(), "0\n");
+}
+
+fn make_readable(folder: &std::path::Path) {
+    let status = std::process::Command::new("chmod").args(["-R", "a+rX"]).arg(folder).status();
+    assert!(status.unwrap().success());
+}
