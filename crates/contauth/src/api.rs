@@ -158,12 +158,16 @@ fn explain(mut problem: Problem) -> Problem {
     if problem.status != StatusCode::UNPROCESSABLE_ENTITY {
         return problem;
     }
-    let Some(at) = problem.detail.find("keystrokes") else { return problem };
-    let place: String = problem.detail[at..]
-        .chars()
-        .take_while(|c| c.is_ascii_alphanumeric() || "[]._".contains(*c))
-        .collect();
-    let unknown = problem.detail.contains("unknown field");
+    // "Failed to …: path: what is wrong": axum's words and serde's.
+    let told = problem.detail.split_once(": ").map_or("", |(_, told)| told);
+    let unknown = told.contains("unknown field");
+    if !told.starts_with("keystrokes") {
+        let more = if unknown { format!("; {NO_KEYS}") } else { String::new() };
+        problem.detail = format!("{told}{more}");
+        return problem;
+    }
+    let part_of_path = |c: &char| c.is_ascii_alphanumeric() || "[]._".contains(*c);
+    let place: String = told.chars().take_while(part_of_path).collect();
     let what = if unknown { "is not a field of a keystroke" } else { "is not as it should be" };
     problem.detail = format!("{place} {what}; {NO_KEYS}");
     problem

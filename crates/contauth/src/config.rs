@@ -17,7 +17,8 @@ pub struct Config {
     pub session_ttl_s: u32,
     /// Windows of 25 keystrokes to learn before a subject's typing is known.
     pub learn_windows_min: u32,
-    /// Sessions those windows come from at least: one session is one chair, one keyboard, one mood.
+    /// Earlier sessions those windows come from at least: one session is one chair, one keyboard, one
+    /// mood, and vouches for none but itself.
     pub learn_sessions_min: u32,
     /// Windows kept per subject and kind of device; the oldest make room.
     pub profile_windows_max: u32,

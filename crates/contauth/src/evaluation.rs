@@ -246,10 +246,25 @@ fn somebody_else_teaches_a_profile_nothing_however_long_they_type() {
     assert!(session.typing.learned <= learned + 4, "{} {learned}", session.typing.learned);
 }
 
+/// Somebody between two people: 0 is `one`, 1 is the other.
+fn between(one: &Typist, other: &Typist, share: f64) -> Typist {
+    let mix = |a: f64, b: f64| a + (b - a) * share;
+    let all = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| mix(*a, *b)).collect();
+    Typist {
+        hold: mix(one.hold, other.hold),
+        hold_scatter: mix(one.hold_scatter, other.hold_scatter),
+        pace: mix(one.pace, other.pace),
+        pace_scatter: mix(one.pace_scatter, other.pace_scatter),
+        key_holds: all(&one.key_holds, &other.key_holds),
+        key_reaches: all(&one.key_reaches, &other.key_reaches),
+        hesitates: mix(one.hesitates, other.hesitates),
+    }
+}
+
 /// Steps towards oneself, a session each; the session in which it was noticed.
 fn walk(desk: &mut Desk, subject: &Typist, impostor: &Typist, steps: u8) -> Option<u8> {
     for step in 1..=steps {
-        let person = subject.towards(impostor, f64::from(step) / f64::from(steps));
+        let person = between(subject, impostor, f64::from(step) / f64::from(steps));
         let (mut sitting, mut session) = (person.session(u64::from(step)), desk.open());
         for _ in 0..30 {
             if desk.hear(&mut session, &mut sitting) >= ELEVATED {

@@ -16,6 +16,8 @@ pub(crate) struct Meters {
     pub(crate) reports_refused: Counter,
     typing: Windows,
     pointer: Windows,
+    /// Only typing has windows that were let go: see `features::typing`.
+    thin: Counter,
     risks: [Counter; 4],
     /// Of the port and of the API, with reading from the store where it was needed.
     pub(crate) risk_seconds: Histogram,
@@ -30,7 +32,6 @@ struct Windows {
     usual: Counter,
     unusual: Counter,
     enrolling: Counter,
-    thin: Counter,
     replayed: Counter,
     learned: Counter,
     refused: Counter,
@@ -99,6 +100,7 @@ impl Meters {
             reports_counted: report("counted"),
             reports_repeated: report("repeated"),
             reports_refused: report("refused"),
+            thin: windows.get_or_create_owned(&WindowLabel { kind: "typing", outcome: "thin" }),
             typing: Windows::new("typing", &windows, &learned),
             pointer: Windows::new("pointer", &windows, &learned),
             risks: levels.map(level),
@@ -117,6 +119,7 @@ impl Meters {
         self.reports_counted.inc();
         self.typing.add(&observed.typing);
         self.pointer.add(&observed.pointer);
+        self.thin.inc_by(observed.typing.thin);
     }
 
     pub(crate) fn served(&self, level: RiskLevel) {
@@ -138,7 +141,6 @@ impl Windows {
             usual: window("usual"),
             unusual: window("unusual"),
             enrolling: window("enrolling"),
-            thin: window("thin"),
             replayed: window("replayed"),
             learned: learned("learned"),
             refused: learned("refused"),
@@ -150,7 +152,6 @@ impl Windows {
             (&self.usual, tally.usual),
             (&self.unusual, tally.unusual),
             (&self.enrolling, tally.enrolling),
-            (&self.thin, tally.thin),
             (&self.replayed, tally.replayed),
             (&self.learned, tally.learned),
             (&self.refused, tally.refused),

@@ -13,7 +13,7 @@ use types::ports::Surroundings;
 use crate::config::Config;
 use crate::evidence::{Ledger, POINTER, Rule, TYPING};
 use crate::features::{pointer, typing};
-use crate::profile::{Hand, LEARN_SESSION_MAX, Lesson, Profile};
+use crate::profile::{Hand, LEARN_SESSION_MAX, LEARN_SESSION_PART, Lesson, Profile};
 use crate::reference::{Calibration, Reference};
 use crate::risk;
 use crate::session::{Session, Standing};
@@ -172,13 +172,16 @@ fn type_windows(
     lesson: &mut Lesson,
     now_us: i64,
 ) -> Tally {
-    let known = hand.filter(|hand| hand.typing_known(config));
-    let day_room = if known.is_some() { profile.left_today(now_us) } else { u32::MAX };
+    let known = hand.filter(|hand| hand.typing_known(config, session.has_taught()));
+    let room = |known: &Hand| {
+        room_beside(known.typing.len(), session.typing.learned).min(profile.left_today(now_us))
+    };
+    let first_room = LEARN_SESSION_MAX.saturating_sub(session.typing.learned);
     let scale = Scale {
         kind: Kind::Typing,
         reference: hand.map(|hand| &hand.typing),
         calibration: known.and_then(|hand| hand.typing_calibration.as_ref()),
-        room: LEARN_SESSION_MAX.saturating_sub(session.typing.learned).min(day_room),
+        room: known.map_or(first_room, room),
     };
     let windows = typing::windows(&mut session.strokes);
     weigh(session, config, &scale, windows, &mut lesson.typing, now_us)
@@ -191,15 +194,23 @@ fn move_windows(
     lesson: &mut Lesson,
     now_us: i64,
 ) -> Tally {
-    let known = hand.filter(|hand| hand.pointer_known(config));
+    let known = hand.filter(|hand| hand.pointer_known(config, session.has_taught()));
+    let first_room = LEARN_SESSION_MAX.saturating_sub(session.pointer.learned);
+    let room = |known: &Hand| room_beside(known.pointer.len(), session.pointer.learned);
     let scale = Scale {
         kind: Kind::Pointer,
         reference: hand.map(|hand| &hand.pointer),
         calibration: known.and_then(|hand| hand.pointer_calibration.as_ref()),
-        room: LEARN_SESSION_MAX.saturating_sub(session.pointer.learned),
+        room: known.map_or(first_room, room),
     };
     let windows = pointer::windows(&mut session.steps).into_iter().map(Some).collect();
     weigh(session, config, &scale, windows, &mut lesson.pointer, now_us)
+}
+
+/// What a session may still add to windows that are known, `learned` of which it added itself.
+fn room_beside(known: usize, learned: u32) -> u32 {
+    let others = u32::try_from(known).unwrap_or(u32::MAX).saturating_sub(learned);
+    LEARN_SESSION_MAX.min(others / LEARN_SESSION_PART).saturating_sub(learned)
 }
 
 /// Weighs windows one after the other and puts those that may be learned into the lesson.
@@ -289,7 +300,7 @@ fn teach(
         let windows = |windows: &Vec<Vector>| u32::try_from(windows.len()).unwrap_or(u32::MAX);
         session.typing.learned = session.typing.learned.saturating_add(windows(&lesson.typing));
         session.pointer.learned = session.pointer.learned.saturating_add(windows(&lesson.pointer));
-        lesson.first = session.taught.as_ref() != Some(&session.keyboard);
+        lesson.first = !session.has_taught();
         session.taught = Some(session.keyboard.clone());
         lesson.device = session.device.fingerprint.clone().filter(|_| session.device.met.is_none());
         session.device.met = session.device.met.take().or_else(|| lesson.device.clone());
@@ -300,17 +311,18 @@ fn teach(
         profile
     });
     let now = learned.as_ref().unwrap_or(profile);
-    session.standing = standing(now.hand(&session.keyboard), config);
+    session.standing = standing(session, now.hand(&session.keyboard), config);
     learned
 }
 
-fn standing(hand: Option<&Hand>, config: &Config) -> Standing {
+fn standing(session: &Session, hand: Option<&Hand>, config: &Config) -> Standing {
     let needed = Standing::needing(config);
     let Some(hand) = hand else { return needed };
+    let taught = session.has_taught();
     Standing {
         windows: u32::try_from(hand.typing.len()).unwrap_or(u32::MAX),
-        sessions: hand.sessions,
-        known: hand.typing_known(config) || hand.pointer_known(config),
+        sessions: hand.sessions.saturating_sub(u32::from(taught)),
+        known: hand.typing_known(config, taught) || hand.pointer_known(config, taught),
         ..needed
     }
 }

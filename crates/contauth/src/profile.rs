@@ -17,6 +17,8 @@ const HANDS_MAX: usize = 4;
 pub(crate) const POINTER_WINDOWS_MIN: usize = 20;
 /// Windows one session adds: a tenth of a full profile, so that no single session can be most of it.
 pub(crate) const LEARN_SESSION_MAX: u32 = 20;
+/// Once the subject is known, a session adds one window for this many that were there before it.
+pub(crate) const LEARN_SESSION_PART: u32 = 4;
 /// Windows all sessions of a day add once the subject is known: a full profile is turned over in ten
 /// days at the least. Whoever wants to walk it over to themselves must pass for the subject all the
 /// while, a little less so every day.
@@ -72,17 +74,19 @@ impl Lesson {
 }
 
 impl Hand {
-    pub(crate) fn typing_known(&self, config: &Config) -> bool {
+    /// Whether enough was learned from other sessions than the one that asks; one that taught
+    /// something already does not vouch for itself.
+    pub(crate) fn typing_known(&self, config: &Config, asker_taught: bool) -> bool {
         self.typing.len() >= at_least_one(config.learn_windows_min).max(2)
-            && self.seen_enough(config)
+            && self.seen_enough(config, asker_taught)
     }
 
-    pub(crate) fn pointer_known(&self, config: &Config) -> bool {
-        self.pointer.len() >= POINTER_WINDOWS_MIN && self.seen_enough(config)
+    pub(crate) fn pointer_known(&self, config: &Config, asker_taught: bool) -> bool {
+        self.pointer.len() >= POINTER_WINDOWS_MIN && self.seen_enough(config, asker_taught)
     }
 
-    fn seen_enough(&self, config: &Config) -> bool {
-        self.sessions >= config.learn_sessions_min
+    fn seen_enough(&self, config: &Config, asker_taught: bool) -> bool {
+        self.sessions.saturating_sub(u32::from(asker_taught)) >= config.learn_sessions_min.max(1)
     }
 
     fn calibrate(&mut self) {

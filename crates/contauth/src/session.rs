@@ -41,6 +41,7 @@ pub(crate) struct Session {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Standing {
     pub(crate) windows: u32,
+    /// Other than this one.
     pub(crate) sessions: u32,
     pub(crate) windows_min: u32,
     pub(crate) sessions_min: u32,
@@ -60,7 +61,7 @@ impl Standing {
         let of = |windows: u32| windows.saturating_mul(strokes);
         format!(
             "the subject is not known well enough on this kind of device: {} of {} keystrokes, from \
-             {} of {} sessions",
+             {} of {} earlier sessions",
             of(self.windows.min(self.windows_min)),
             of(self.windows_min),
             self.sessions.min(self.sessions_min),
@@ -106,6 +107,11 @@ impl Session {
 
     pub(crate) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec(self)
+    }
+
+    /// Whether the profile learned from this session, on the kind of device in use.
+    pub(crate) fn has_taught(&self) -> bool {
+        self.taught.as_ref() == Some(&self.keyboard)
     }
 
     /// Somebody may sit at another keyboard now: what was typed on the old one vouches for nothing

@@ -47,13 +47,13 @@ impl Dice {
 #[derive(Debug, Clone)]
 pub(crate) struct Typist {
     /// Logarithms of milliseconds.
-    hold: f64,
-    hold_scatter: f64,
-    pace: f64,
-    pace_scatter: f64,
-    key_holds: Vec<f64>,
-    key_reaches: Vec<f64>,
-    hesitates: f64,
+    pub(crate) hold: f64,
+    pub(crate) hold_scatter: f64,
+    pub(crate) pace: f64,
+    pub(crate) pace_scatter: f64,
+    pub(crate) key_holds: Vec<f64>,
+    pub(crate) key_reaches: Vec<f64>,
+    pub(crate) hesitates: f64,
 }
 
 /// How far one day is from the other, as deviations of the logarithms.
@@ -75,21 +75,6 @@ impl Typist {
             key_holds: (0..KEYS).map(|_| 0.12 * dice.normal()).collect(),
             key_reaches: (0..KEYS).map(|_| 0.2 * dice.normal()).collect(),
             hesitates: 0.05 * (0.5 * dice.normal()).exp(),
-        }
-    }
-
-    /// Somebody between two people: 0 is `self`, 1 is the other.
-    pub(crate) fn towards(&self, other: &Typist, share: f64) -> Typist {
-        let mix = |a: f64, b: f64| a + (b - a) * share;
-        let all = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| mix(*a, *b)).collect();
-        Typist {
-            hold: mix(self.hold, other.hold),
-            hold_scatter: mix(self.hold_scatter, other.hold_scatter),
-            pace: mix(self.pace, other.pace),
-            pace_scatter: mix(self.pace_scatter, other.pace_scatter),
-            key_holds: all(&self.key_holds, &other.key_holds),
-            key_reaches: all(&self.key_reaches, &other.key_reaches),
-            hesitates: mix(self.hesitates, other.hesitates),
         }
     }
 
