@@ -11,5 +11,6 @@ mod ordinary_user;
 mod preflight;
 mod replay;
 mod report;
+mod stack;
 mod worker;
 mod workspace;
