@@ -19,6 +19,7 @@ use serde_json::json;
 use store::domain::{State as Stand, Verification};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use types::{Role, Tenant};
+use utoipa::ToSchema;
 
 use super::document::VerificationDocument;
 use super::known_id;
@@ -33,6 +34,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// A comment this often keeps proxies from closing a silent stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
+/// One event of the stream.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "documents the stream; it is written event by event")]
+pub(super) struct StreamEvent {
+    #[schema(pattern = "^(state|phase|event|lagged|done|failed)$")]
+    event: String,
+    /// A JSON object.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
 /// Follow a verification.
 ///
 /// Server-sent events, each with a JSON object as data:
@@ -46,8 +58,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
     tag = "verifications",
     params(("id" = String, Path, format = "uuid", description = "Id of the verification")),
     responses(
-        (status = 200, description = "The stream", body = String,
-            content_type = "text/event-stream"),
+        (status = 200, description = "The stream; the schema is of one event in it",
+            body = StreamEvent, content_type = "text/event-stream"),
         (status = 429, description = "The tenant has its share of open event streams",
             body = runtime::http::ProblemDocument, content_type = "application/problem+json"),
         OfOne,
