@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::counts::Counts;
@@ -48,6 +47,18 @@ struct State {
     ended: bool,
     /// Nobody waits for the sender any more; what it does is not counted.
     abandoned: bool,
+}
+
+impl State {
+    fn lose(&mut self, counts: &Counts) {
+        if !self.abandoned {
+            counts.failed.inc_by(count(self.sending));
+            counts.dropped.inc_by(count(self.spans.len()));
+        }
+        self.sending = 0;
+        self.bytes = 0;
+        self.spans.clear();
+    }
 }
 
 impl fmt::Debug for Queue {
@@ -130,18 +141,18 @@ impl Queue {
         }
     }
 
-    /// The sender's last act; what still waits is lost.
+    /// The sender's last act; what it has not accounted for is lost.
     fn end(&self) {
         let mut state = self.lock();
-        self.counts.dropped.inc_by(count(state.spans.len()));
-        state.spans.clear();
+        state.closed.get_or_insert_with(Instant::now);
         state.ended = true;
+        state.lose(&self.counts);
         drop(state);
         self.changed.notify_all();
     }
 
     /// Takes no more spans and waits until the others are sent, or are given up at the deadline.
-    fn close(&self, patience: Duration) -> bool {
+    fn close(&self, patience: Duration) {
         let mut state = self.lock();
         state.closed = Some(Instant::now() + patience);
         self.changed.notify_all();
@@ -149,14 +160,10 @@ impl Queue {
             .changed
             .wait_timeout_while(state, patience, |state| !state.ended)
             .map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
-        if state.ended {
-            return true;
+        if !state.ended {
+            state.lose(&self.counts);
+            state.abandoned = true;
         }
-        state.abandoned = true;
-        self.counts.failed.inc_by(count(state.sending));
-        self.counts.dropped.inc_by(count(state.spans.len()));
-        state.spans.clear();
-        false
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -164,11 +171,10 @@ impl Queue {
     }
 }
 
-/// The thread that sends.
+/// The thread that sends; it ends with this.
 #[derive(Debug)]
 pub(super) struct Exporter {
     queue: Arc<Queue>,
-    thread: JoinHandle<()>,
 }
 
 impl Exporter {
@@ -177,24 +183,27 @@ impl Exporter {
     pub(super) fn start(collector: Collector, counts: Counts) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::new(counts));
         let work = Arc::clone(&queue);
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name("shieldx-traces".to_owned())
             .spawn(move || send_all(&work, &collector))?;
-        Ok(Self { queue, thread })
+        Ok(Self { queue })
     }
 
     pub(super) fn queue(&self) -> Arc<Queue> {
         Arc::clone(&self.queue)
     }
 
-    /// Sends what waits, and not longer than that; whether everything was accounted for in time.
-    pub(super) fn shutdown(self, patience: Duration) -> bool {
-        let ended = self.queue.close(patience);
-        if ended {
-            // It has said that it ends; a panic would have been counted as lost spans.
-            let _ = self.thread.join();
+    /// Sends what waits, and not longer than that; after it every span is accounted for.
+    pub(super) fn shutdown(self, patience: Duration) {
+        self.queue.close(patience);
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        if self.queue.lock().closed.is_none() {
+            self.queue.close(Duration::ZERO);
         }
-        ended
     }
 }
 

@@ -200,9 +200,13 @@ impl Traces {
         if !kept.add(ended, self.limits.spans_per_trace_max) {
             self.counts.trace_spans_dropped.inc();
         }
-        self.counts.traces_evicted.inc_by(kept.evict(self.limits));
+        let gone = kept.evict(self.limits);
+        self.counts.traces_evicted.inc_by(u64::try_from(gone.len()).unwrap_or(u64::MAX));
         self.counts.traces_kept.set(i64::try_from(kept.traces.len()).unwrap_or(i64::MAX));
         self.counts.trace_bytes.set(i64::try_from(kept.bytes).unwrap_or(i64::MAX));
+        // Freeing many spans takes a while; others need not wait for it.
+        drop(kept);
+        drop(gone);
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -235,9 +239,9 @@ impl Kept {
         true
     }
 
-    /// Removes the oldest traces until the limits hold; how many went.
-    fn evict(&mut self, limits: TraceLimits) -> u64 {
-        let mut gone = 0;
+    /// Takes out the oldest traces until the limits hold.
+    fn evict(&mut self, limits: TraceLimits) -> Vec<Spans> {
+        let mut gone = Vec::new();
         loop {
             let full = self.traces.len() > limits.traces_max || self.bytes > limits.bytes_max;
             let crowded = self.unowned.len() > limits.traces_max / 4;
@@ -261,7 +265,7 @@ impl Kept {
             };
             if let Some(trace) = self.traces.remove(&oldest) {
                 self.bytes = self.bytes.saturating_sub(trace.bytes);
-                gone += 1;
+                gone.push(trace);
             }
         }
     }
