@@ -33,6 +33,8 @@ use crate::places::Places;
 
 /// How often the gauges of the queue are read.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
+/// A page is made in memory, several times as large as its report; more wait.
+const RENDERS_MAX: usize = 2;
 
 /// What the pool works with.
 #[derive(Debug, Clone)]
@@ -58,6 +60,8 @@ pub struct Pool {
     bell: Notify,
     /// Memory that runs may still take, in MiB.
     memory: Arc<Semaphore>,
+    /// Pages that may be made of reports at once.
+    pub(crate) renders: Semaphore,
     pub(crate) uploads: Places,
     pub(crate) subscribers: Places,
     /// Keeps ids of one millisecond in their order.
@@ -84,6 +88,7 @@ impl Pool {
             hub: Hub::default(),
             bell: Notify::new(),
             memory: Arc::new(Semaphore::new(memory)),
+            renders: Semaphore::new(RENDERS_MAX),
             uploads: Places::new("uploads", config.uploads_max),
             subscribers: Places::new("event streams", config.subscribers_max),
             ids: Mutex::new(ContextV7::new()),

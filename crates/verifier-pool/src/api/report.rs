@@ -51,8 +51,11 @@ pub(super) async fn report(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let tenant = &auth.need(Role::Reader)?.tenant;
-    let report = pool.report(tenant, &known_id(&id)?).await?;
+    let id = known_id(&id)?;
     let page = prefers_page(&headers);
+    // Waited for before the report is read. It is never closed.
+    let _turn = if page { pool.renders.acquire().await.ok() } else { None };
+    let report = pool.report(tenant, &id).await?;
     let bytes = if page { render(&pool, report).await?.into_bytes() } else { report };
     let digest = Sha256::digest(&bytes);
     let mut tag = String::from("\"");

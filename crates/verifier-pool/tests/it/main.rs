@@ -10,5 +10,6 @@ mod pipeline;
 mod played;
 mod reports;
 mod routes;
+mod spans;
 mod tenants;
 mod uploads;
