@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 use self::schema::{ReportAnswer, Requester, RiskAnswer};
 use crate::error::Error;
 use crate::service::Contauth;
-use crate::telemetry::{TELEMETRY_BODY_MAX_BYTES, Telemetry};
+use crate::telemetry::{TELEMETRY_BODY_MAX_BYTES, Telemetry, check_subject};
 
 /// A session's id, in the application's words.
 const SESSION_MAX_CHARS: usize = 128;
@@ -31,8 +31,11 @@ type Service = State<Arc<Contauth>>;
 
 /// The API and its description. The caller adds `/openapi.json` and the routes every service has.
 pub fn router(service: Arc<Contauth>, keys: Arc<dyn Authenticator>) -> (Router, OpenApi) {
-    let (router, mut api) =
-        OpenApiRouter::new().routes(routes!(report)).routes(routes!(risk)).split_for_parts();
+    let (router, mut api) = OpenApiRouter::new()
+        .routes(routes!(report))
+        .routes(routes!(risk))
+        .routes(routes!(forget))
+        .split_for_parts();
     api.info.title = "ShieldX contauth".to_owned();
     api.info.description = Some("Session risk from behaviour, device and network.".to_owned());
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
@@ -130,6 +133,40 @@ async fn risk(
     let risk = service.session_risk(&caller.tenant, &id, &surroundings).await.map_err(respond)?;
     let missing = || Problem::not_found("nobody reported on such a session, or not for long");
     risk.map(|risk| Json(risk.into())).ok_or_else(missing)
+}
+
+/// Forget a subject's profile
+///
+/// How they type and move, their devices and networks. The subject is unknown again afterwards;
+/// sessions that are open keep their evidence until they end.
+#[utoipa::path(
+    delete,
+    path = "/v1/subjects/{subject}/profile",
+    operation_id = "forget_profile",
+    params(("subject" = String, Path, description = "Whom sessions belong to, in the application's words",
+        min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f]+$")),
+    responses(
+        (status = 204, description = "Forgotten"),
+        (status = 400, description = "No name of a subject", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No good API key", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The key's role is less than member", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "Nothing is known of such a subject", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store is not available", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full", body = ProblemDocument, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []), ("api_key" = [])),
+)]
+async fn forget(
+    State(service): Service,
+    auth: Auth,
+    Path(subject): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let caller = auth.need(Role::Member)?;
+    check_subject(&subject)
+        .map_err(|error| Problem::bad_request("bad-subject", error.to_string()))?;
+    let forgotten = service.forget(&caller.tenant, &subject).await.map_err(respond)?;
+    let missing = || Problem::not_found("nothing is known of such a subject");
+    forgotten.then_some(StatusCode::NO_CONTENT).ok_or_else(missing)
 }
 
 fn check_id(id: &str) -> Result<(), Problem> {

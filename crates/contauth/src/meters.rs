@@ -25,6 +25,7 @@ pub(crate) struct Meters {
     pub(crate) cache_misses: Counter,
     pub(crate) store_errors: Counter,
     pub(crate) sessions_expired: Counter,
+    pub(crate) profiles_forgotten: Counter,
 }
 
 #[derive(Debug, Clone)]
@@ -108,6 +109,10 @@ impl Meters {
             cache_hits: lookup("hit"),
             cache_misses: lookup("miss"),
             store_errors: count("shieldx_contauth_store_errors", "Failed calls to the store"),
+            profiles_forgotten: count(
+                "shieldx_contauth_profiles_forgotten",
+                "Profiles deleted because somebody asked for it",
+            ),
             sessions_expired: count(
                 "shieldx_contauth_sessions_expired",
                 "Sessions forgotten since nobody reported on them any more",

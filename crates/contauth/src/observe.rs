@@ -92,6 +92,10 @@ pub(crate) fn observe(
     report: Report,
     now_us: i64,
 ) -> Observed {
+    if session.salt != profile.salt {
+        // The profile was forgotten, or never kept: what was hashed with its salt says nothing now.
+        session.begin_again(profile.salt.clone());
+    }
     settle(&mut session, config, &report, now_us);
     let now = session.observed_us;
     if let Some(device) = &report.device {

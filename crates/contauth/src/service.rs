@@ -252,6 +252,22 @@ impl Contauth {
         Error::Store { source }
     }
 
+    /// Forgets how a subject types and moves and where from; whether anything was known. Live sessions
+    /// keep their evidence until they end, and the next report begins a new profile.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    #[tracing::instrument(skip_all, name = "contauth.forget")]
+    pub async fn forget(&self, tenant: &Tenant, subject: &str) -> Result<bool, Error> {
+        let key = key(tenant, subject);
+        let _subject_lock = lock(&self.subject_locks, &key).lock().await;
+        self.profiles.remove(&key);
+        let forgotten = self.store.forget_profile(tenant, subject).await;
+        let forgotten = forgotten.map_err(|source| self.store_error(source))?;
+        self.meters.profiles_forgotten.inc_by(u64::from(forgotten));
+        Ok(forgotten)
+    }
+
     /// Forgets sessions nobody reports on any more; to be called every few minutes. Their number.
     ///
     /// # Errors

@@ -109,6 +109,15 @@ impl Session {
         serde_json::to_vec(self)
     }
 
+    /// Knows nothing of devices, networks and what was taught; what was typed against the subject
+    /// stays.
+    pub(crate) fn begin_again(&mut self, salt: Salt) {
+        self.salt = salt;
+        self.device = Device::default();
+        self.network = Network::default();
+        self.taught = None;
+    }
+
     /// Whether the profile learned from this session, on the kind of device in use.
     pub(crate) fn has_taught(&self) -> bool {
         self.taught.as_ref() == Some(&self.keyboard)

@@ -279,6 +279,8 @@ pub trait Sessions: Send + Sync + std::fmt::Debug {
         profile: Option<(String, Vec<u8>)>,
         now_us: i64,
     ) -> Result<(), StoreError>;
+    /// Removes a subject's profile; whether there was one.
+    async fn forget_profile(&self, tenant: &Tenant, subject: &str) -> Result<bool, StoreError>;
     /// Removes sessions not touched since; their number.
     async fn expire_sessions(&self, before_us: i64) -> Result<u64, StoreError>;
 }

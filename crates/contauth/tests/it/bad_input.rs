@@ -157,7 +157,7 @@ async fn a_report_sent_twice_is_counted_once() {
 }
 
 #[tokio::test]
-async fn the_description_names_every_answer_and_both_routes() {
+async fn the_description_names_every_answer_and_every_route() {
     let (desk, _) = Desk::new();
     let keys = std::sync::Arc::new(NoKeys);
     let (_, api) = contauth::api::router(desk.service.clone(), keys);
@@ -167,6 +167,9 @@ async fn the_description_names_every_answer_and_both_routes() {
         assert!(operation["responses"][status].is_object(), "{status}");
     }
     assert!(api["paths"]["/v1/sessions/{id}/risk"]["get"]["responses"]["404"].is_object());
+    assert!(
+        api["paths"]["/v1/subjects/{subject}/profile"]["delete"]["responses"]["204"].is_object()
+    );
     let schemas = &api["components"]["schemas"];
     for name in ["Telemetry", "Keystroke", "PointerEvent", "Device", "Screen"] {
         assert_eq!(schemas[name]["additionalProperties"], json!(false), "{name}");

@@ -114,6 +114,12 @@ impl Sessions for Shelf {
         Ok(())
     }
 
+    async fn forget_profile(&self, tenant: &Tenant, subject: &str) -> Result<bool, StoreError> {
+        self.up()?;
+        let key = (tenant.to_string(), subject.to_owned());
+        Ok(self.profiles.lock().unwrap().remove(&key).is_some())
+    }
+
     async fn expire_sessions(&self, before_us: i64) -> Result<u64, StoreError> {
         self.up()?;
         let mut sessions = self.sessions.lock().unwrap();
@@ -149,6 +155,9 @@ impl Desk {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
+        if parts.status == StatusCode::NO_CONTENT {
+            return (parts.status, Value::Null);
+        }
         let kind = parts.headers[header::CONTENT_TYPE].to_str().unwrap();
         let problem = !parts.status.is_success();
         assert_eq!(kind == "application/problem+json", problem, "{kind} {}", parts.status);
@@ -181,6 +190,10 @@ pub(crate) fn post(key: &str, id: &str, body: String) -> Request<Body> {
 
 pub(crate) fn get(key: &str, path: &str) -> Request<Body> {
     request(Method::GET, key, path).body(Body::empty()).unwrap()
+}
+
+pub(crate) fn delete(key: &str, path: &str) -> Request<Body> {
+    request(Method::DELETE, key, path).body(Body::empty()).unwrap()
 }
 
 fn request(method: Method, key: &str, path: &str) -> http::request::Builder {

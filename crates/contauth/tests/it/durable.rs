@@ -56,6 +56,16 @@ async fn another_process_on_the_same_store_goes_on_where_the_first_stopped() {
 }
 
 #[tokio::test]
+async fn a_device_is_not_taken_for_another_because_nothing_was_learned_before_a_restart() {
+    let (desk, shelf) = Desk::new();
+    let report = json!({"subject": "ada", "device": crate::desk::laptop()});
+    assert_eq!(desk.post(MEMBER, "s", &report).await.0, StatusCode::OK);
+    assert!(shelf.profiles.lock().unwrap().is_empty());
+    let (_, answer) = Desk::on(shelf).post(MEMBER, "s", &report).await;
+    assert!(!answer.to_string().contains("another device"), "{answer}");
+}
+
+#[tokio::test]
 async fn sqlite_keeps_sessions_and_profiles_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let ada = Typist::new(1);
@@ -75,6 +85,9 @@ async fn sqlite_keeps_sessions_and_profiles_over_a_restart() {
     assert_eq!(desk.types("today", &mut sitting).await["level"], "low");
     desk.clock.advance_us(crate::desk::DAY_US * 2);
     assert_eq!(desk.service.expire().await.unwrap(), 4);
+    let tenant = "acme".parse().unwrap();
+    assert!(desk.service.forget(&tenant, "ada").await.unwrap());
+    assert!(!desk.service.forget(&tenant, "ada").await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use types::RiskLevel;
 use types::ports::{RiskSource as _, Surroundings};
 
-use crate::desk::{DAY_US, Desk, SECOND_US, laptop, signals, typed};
+use crate::desk::{DAY_US, Desk, SECOND_US, delete, laptop, signals, typed};
 use crate::typist::Typist;
 
 /// Three days, a session each.
@@ -160,6 +160,23 @@ async fn silence_makes_a_session_unknown_and_then_forgotten() {
 }
 
 #[tokio::test]
+async fn a_subject_can_be_forgotten_and_is_unknown_again() {
+    let (desk, shelf) = Desk::new();
+    let ada = Typist::new(1);
+    enrol(&desk, &ada).await;
+    let path = "/v1/subjects/ada/profile";
+    assert_eq!(desk.send(delete("globex:admin", path)).await.0, 404, "another tenant's ada");
+    assert_eq!(desk.send(delete("acme:reader", path)).await.0, 403);
+    assert_eq!(desk.send(delete("acme:member", "/v1/subjects/a%00b/profile")).await.0, 400);
+    assert_eq!(desk.send(delete("acme:member", path)).await.0, 204);
+    assert_eq!(desk.send(delete("acme:member", path)).await.0, 404);
+    assert!(shelf.profiles.lock().unwrap().is_empty());
+    let answer = desk.types("today", &mut ada.session(4)).await;
+    assert_eq!(answer["level"], "unknown", "{answer}");
+    assert!(answer.to_string().contains("50 of 200 keystrokes"), "{answer}");
+}
+
+#[tokio::test]
 async fn every_metric_that_is_declared_is_touched() {
     let (desk, shelf) = Desk::new();
     enrol(&desk, &Typist::new(1)).await;
@@ -192,6 +209,7 @@ async fn every_metric_that_is_declared_is_touched() {
     shelf.down.store(false, Ordering::SeqCst);
     desk.clock.advance_us(3 * DAY_US);
     desk.service.expire().await.unwrap();
+    desk.send(delete("acme:member", "/v1/subjects/carl/profile")).await;
     let text = desk.metrics.text();
     let untouched: Vec<&str> = text.lines().filter(|line| line.ends_with(" 0")).collect();
     // Carl's hand is steady and nobody plays it again; both are counted where typing's are.

@@ -54,6 +54,16 @@ impl Sessions for Store {
         self.control.writer.write(bytes, put).await
     }
 
+    async fn forget_profile(&self, tenant: &Tenant, subject: &str) -> Result<bool, StoreError> {
+        let (tenant, subject) = (tenant.clone(), subject.to_owned());
+        let forget = move |connection: &Connection| {
+            connection
+                .prepare_cached("DELETE FROM profiles WHERE tenant = ?1 AND subject = ?2")?
+                .execute((tenant.as_str(), subject))
+        };
+        Ok(self.control.write(forget).await? > 0)
+    }
+
     async fn expire_sessions(&self, before_us: i64) -> Result<u64, StoreError> {
         let mut expired = 0;
         loop {
