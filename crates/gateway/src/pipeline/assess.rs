@@ -1,11 +1,12 @@
 //! How likely it is that the session is in other hands: contauth is asked, where there is a session.
+//! A caller with a key always has one.
 
 use std::time::Duration;
 
 use http::header;
 use runtime::http::Problem;
+use types::decision::SessionFacts;
 use types::ports::Surroundings;
-use types::risk::SessionRisk;
 
 use super::authenticate::Authenticated;
 use crate::config::OnFailure;
@@ -17,12 +18,12 @@ use crate::service::Shared;
 #[derive(Debug)]
 pub(super) struct Assessed {
     authenticated: Authenticated,
-    risk: Option<SessionRisk>,
+    session: Option<SessionFacts>,
 }
 
 impl Assessed {
-    pub(super) fn open(self) -> (Authenticated, Option<SessionRisk>) {
-        (self.authenticated, self.risk)
+    pub(super) fn open(self) -> (Authenticated, Option<SessionFacts>) {
+        (self.authenticated, self.session)
     }
 }
 
@@ -32,8 +33,8 @@ pub(super) async fn assess(
     authenticated: Authenticated,
 ) -> Result<Assessed, Problem> {
     let found = authenticated.found();
-    let (Some(tenant), Some(session)) = (authenticated.tenant(), &found.session) else {
-        return Ok(Assessed { authenticated, risk: None });
+    let (Some(tenant), Some(id)) = (authenticated.tenant(), authenticated.session()) else {
+        return Ok(Assessed { authenticated, session: None });
     };
     let agent = authenticated.request().headers().get(header::USER_AGENT);
     let now = Surroundings {
@@ -41,11 +42,11 @@ pub(super) async fn assess(
         user_agent: agent.and_then(|agent| agent.to_str().ok()).map(str::to_owned),
     };
     let patience = Duration::from_millis(gateway.risk_timeout_ms);
-    let asked = tokio::time::timeout(patience, gateway.risk.risk(tenant, session, &now)).await;
+    let asked = tokio::time::timeout(patience, gateway.risk.risk(tenant, &id, &now)).await;
     let failure = match asked {
         Ok(Ok(risk)) => {
             tracing::Span::current().record("shieldx.risk", risk.level.as_str());
-            return Ok(Assessed { authenticated, risk: Some(risk) });
+            return Ok(Assessed { authenticated, session: Some(SessionFacts { id, risk }) });
         }
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("contauth did not answer within {} ms", gateway.risk_timeout_ms),
@@ -55,7 +56,7 @@ pub(super) async fn assess(
         OnFailure::Deny => Err(respond::no_risk(failure)),
         OnFailure::Allow => {
             tracing::warn!(failure, "a session's risk is not known; on_failure goes on without");
-            Ok(Assessed { authenticated, risk: None })
+            Ok(Assessed { authenticated, session: None })
         }
     }
 }

@@ -31,6 +31,13 @@ impl Authenticated {
         of_caller.or(self.route.tenant.as_ref())
     }
 
+    /// The session the request names, else that of its API key: a program has no other, and contauth
+    /// knows it where somebody reports on `key.<id>`.
+    pub(super) fn session(&self) -> Option<String> {
+        let of_key = || self.caller.as_ref().map(|caller| format!("key.{}", caller.key_id));
+        self.found.session.clone().or_else(of_key)
+    }
+
     pub(super) fn request(&self) -> &Request<Body> {
         &self.request
     }

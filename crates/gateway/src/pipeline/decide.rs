@@ -15,7 +15,6 @@ use types::decision::{
     CallerFacts, Decision, DecisionInput, RequestFacts, RouteFacts, SessionFacts,
 };
 use types::ports::PortError;
-use types::risk::SessionRisk;
 use types::{Action, Caller};
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -85,9 +84,9 @@ impl Permitted {
     )
 )]
 pub(super) fn decide(gateway: &Shared, assessed: Assessed) -> Result<Verdict, Problem> {
-    let (authenticated, risk) = assessed.open();
+    let (authenticated, session) = assessed.open();
     let (request, found, route, caller) = authenticated.open();
-    let input = input(&request, &found, &route, caller.as_ref(), risk);
+    let input = input(&request, &found, &route, caller.as_ref(), session);
     let decision = match ask(gateway, &input) {
         Ok(decision) => decision,
         Err(error) => {
@@ -158,10 +157,9 @@ fn input(
     found: &Found,
     route: &Route,
     caller: Option<&Caller>,
-    risk: Option<SessionRisk>,
+    session: Option<SessionFacts>,
 ) -> DecisionInput {
     let uri = request.uri();
-    let session = found.session.clone().zip(risk).map(|(id, risk)| SessionFacts { id, risk });
     DecisionInput {
         request: RequestFacts {
             method: request.method().to_string(),

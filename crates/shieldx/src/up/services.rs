@@ -204,6 +204,7 @@ fn bare(ops: &Ops) -> Router {
 
 impl Ground<'_> {
     fn ops(&self, metrics: Metrics, dependencies: Vec<Arc<dyn Dependency>>) -> Ops {
+        metrics.register_process();
         Ops { metrics, dependencies: Arc::new(dependencies) }
     }
 
@@ -310,6 +311,7 @@ impl Ground<'_> {
         let ready = Arc::new(GatewayReachable::new(to.clone()));
         let ingress = Ingress::new(config, to, client, clock, &metrics, secret)
             .map_err(|error| Failure::of(Exit::Usage, &error))?;
+        self.telemetry.register(&metrics);
         let ops = self.ops(metrics, vec![ready]);
         Ok((ingress, ops))
     }

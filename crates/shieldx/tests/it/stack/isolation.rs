@@ -27,6 +27,7 @@ fn every_documented_route_keeps_tenants_apart() {
             .replace("{trace_id}", trace)
             .replace("{subject}", mark)
             .replace("/v1/sessions/{id}", "/v1/sessions/alices-session")
+            .replace("/v1/traces/{id}", &format!("/v1/traces/{trace}"))
             .replace("{id}", &id)
     };
     let document = stack.get(&alice, "/openapi.json").json();
