@@ -139,7 +139,7 @@ async fn malformed_requests_are_refused_by_name_and_counted() {
             400,
             "upgrade",
         ),
-        ("TRACE / HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), 501, "method"),
+        ("TRACE / HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), 405, "method"),
         (get("/", "expect: miracle\r\n"), 417, "expectation"),
     ] {
         let answer = stack.ask(&request).await;

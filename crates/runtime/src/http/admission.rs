@@ -11,6 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
 
 use crate::http::Problem;
 
+/// What may be forwarded, for `Allow`; which of them a resource has is its own to say.
+const TAKEN: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// Why a request is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
@@ -32,7 +35,7 @@ pub enum Malformed {
     Framing,
     #[error("an upgrade comes as GET, without a body and with HTTP/1.1")]
     Upgrade,
-    #[error("the method is not supported here")]
+    #[error("CONNECT and TRACE are not taken here")]
     Method,
     #[error("nothing but `100-continue` can be expected")]
     Expectation,
@@ -75,16 +78,22 @@ impl From<Malformed> for Problem {
     /// The connection ends behind it: what follows may be a part of what was not understood.
     fn from(malformed: Malformed) -> Self {
         let (status, kind, title) = match malformed {
+            // The client's doing: as 501 it would count, and be logged, as a failure of ours.
             Malformed::Method => {
-                (StatusCode::NOT_IMPLEMENTED, "method", "The method is not supported")
+                let title = "The method is not supported";
+                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title)
             }
             Malformed::Expectation => {
                 (StatusCode::EXPECTATION_FAILED, "expectation", "The expectation cannot be met")
             }
             _ => (StatusCode::BAD_REQUEST, "malformed-request", "The request is malformed"),
         };
-        Problem::new(status, kind, title, malformed.to_string())
-            .header(header::CONNECTION, HeaderValue::from_static("close"))
+        let problem = Problem::new(status, kind, title, malformed.to_string())
+            .header(header::CONNECTION, HeaderValue::from_static("close"));
+        if matches!(malformed, Malformed::Method) {
+            return problem.header(header::ALLOW, HeaderValue::from_static(TAKEN));
+        }
+        problem
     }
 }
 

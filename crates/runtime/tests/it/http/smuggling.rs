@@ -178,8 +178,8 @@ async fn hosts_and_targets() {
         ("GET /a b HTTP/1.1", "host: a\r\n", Refused(400)),
         ("GET\t/ HTTP/1.1", "host: a\r\n", Refused(400)),
         ("GET / HTTP/1.1\r\nx", "host: a\r\n", Refused(400)),
-        ("CONNECT a:80 HTTP/1.1", "host: a:80\r\n", Refused(501)),
-        ("TRACE / HTTP/1.1", "host: a\r\n", Refused(501)),
+        ("CONNECT a:80 HTTP/1.1", "host: a:80\r\n", Refused(405)),
+        ("TRACE / HTTP/1.1", "host: a\r\n", Refused(405)),
         ("GET / HTTP/1.1", "host: a\r\nexpect: 200-ok\r\n", Refused(417)),
         ("GET / HTTP/9.9", "host: a\r\n", Refused(400)),
     ] {
