@@ -5,6 +5,7 @@
 
 mod ebpf;
 mod packages;
+mod schemathesis;
 mod suite;
 
 use std::path::{Path, PathBuf};

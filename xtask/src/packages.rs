@@ -38,6 +38,7 @@ const NEEDS: &[Need] = &[
     need("file", "file", "everyday command file"),
     need("ip", "iproute2", "everyday command ip"),
     need("ps", "procps", "everyday command ps"),
+    need("mount", "mount", "full and read-only disks"),
     need("nginx", "nginx-light", "an application behind the gateway"),
 ];
 
@@ -52,9 +53,8 @@ pub(crate) fn ensure() -> Vec<String> {
     if missing.is_empty() {
         return Vec::new();
     }
-    if !may_install() {
-        eprintln!("xtask: not root on a Debian machine, so nothing is installed");
-    } else if let Err(problem) = install(&missing) {
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    if let Err(problem) = install(&packages) {
         eprintln!("xtask: {problem}");
     }
     missing.retain(|need| !present(need.program));
@@ -73,8 +73,12 @@ fn may_install() -> bool {
     root && Path::new("/etc/debian_version").exists() && present("apt-get")
 }
 
-fn install(missing: &[&Need]) -> Result<(), String> {
-    let mut packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+/// Installs packages, where that is possible.
+pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
+    if !may_install() {
+        return Err("not root on a Debian machine, so no package is installed".to_owned());
+    }
+    let mut packages = packages.to_vec();
     packages.sort_unstable();
     packages.dedup();
     eprintln!("xtask: installing {}", packages.join(" "));

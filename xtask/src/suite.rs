@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
-use crate::packages;
+use crate::{packages, schemathesis};
 
 /// What a test prints, outside the harness's capture, when the machine lacks what it needs.
 const SKIP: &str = "SKIP ";
@@ -40,7 +40,8 @@ struct Tally {
 }
 
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
-    let missing = packages::ensure();
+    let mut missing = packages::ensure();
+    missing.extend(schemathesis::ensure());
     for line in &missing {
         eprintln!("{SKIP}{line}");
     }
