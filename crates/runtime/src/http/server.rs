@@ -8,6 +8,7 @@ mod body;
 mod connection;
 mod counters;
 mod limits;
+mod linger;
 mod places;
 
 use std::convert::Infallible;

@@ -7,11 +7,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use http::{Request, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use super::activity::InFlight;
+use super::activity::{Activity, InFlight};
+use super::linger::Leftover;
 
 /// A request's body did not come in time.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +24,10 @@ pub struct BodyTimeout;
 /// is not the client's fault.
 #[derive(Debug)]
 pub(super) struct Receiving {
-    inner: Incoming,
+    /// `None` only while it is dropped.
+    inner: Option<Incoming>,
+    /// Where what nobody asks for is left.
+    rest: Option<Rest>,
     timer: Pin<Box<Sleep>>,
     /// How long may still be waited, and never more than `patience`.
     left: Duration,
@@ -30,6 +35,31 @@ pub(super) struct Receiving {
     rate_min: u32,
     waiting_since: Option<Instant>,
     late: Late,
+}
+
+/// What becomes of a body that is dropped before its end.
+#[derive(Debug)]
+pub(super) struct Rest {
+    leftover: Arc<Leftover>,
+    activity: Arc<Activity>,
+    /// The client sends without being asked to (no `Expect: 100-continue`).
+    unasked: bool,
+}
+
+impl Rest {
+    /// `None` with HTTP/2.
+    pub(super) fn of(
+        request: &Request<Incoming>,
+        leftover: &Arc<Leftover>,
+        activity: &Arc<Activity>,
+    ) -> Option<Self> {
+        if request.version() == Version::HTTP_2 {
+            return None;
+        }
+        let (leftover, activity) = (Arc::clone(leftover), Arc::clone(activity));
+        let unasked = !request.headers().contains_key(header::EXPECT);
+        Some(Self { leftover, activity, unasked })
+    }
 }
 
 /// Whether a body came too late; shared with whoever answers the request.
@@ -44,13 +74,20 @@ impl Late {
 
 impl Receiving {
     /// `rate_min` bytes win back one second of `patience`; with 0 any byte wins back all of it.
-    pub(super) fn watch(inner: Incoming, patience: Duration, rate_min: u32, late: Late) -> Body {
+    pub(super) fn watch(
+        inner: Incoming,
+        patience: Duration,
+        rate_min: u32,
+        late: Late,
+        rest: Option<Rest>,
+    ) -> Body {
         if inner.is_end_stream() {
             return Body::empty();
         }
         let timer = Box::pin(tokio::time::sleep(patience));
         let (left, waiting_since) = (patience, None);
-        Body::new(Self { inner, timer, left, patience, rate_min, waiting_since, late })
+        let inner = Some(inner);
+        Body::new(Self { inner, rest, timer, left, patience, rate_min, waiting_since, late })
     }
 
     fn got(&mut self, bytes: usize) {
@@ -83,14 +120,27 @@ impl http_body::Body for Receiving {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
-        match Pin::new(&mut self.inner).poll_frame(cx) {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        let polled = Pin::new(inner).poll_frame(cx);
+        if let Some(rest) = &mut self.rest {
+            rest.unasked = true;
+        }
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.got(frame.data_ref().map_or(0, Bytes::len));
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(Some(Err(error))) => {
+                self.rest = None;
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(None) => {
+                self.rest = None;
+                Poll::Ready(None)
+            }
+            // Who is slow is not waited for once more.
             Poll::Pending if self.poll_late(cx) => {
+                self.rest = None;
                 self.late.0.store(true, Ordering::Release);
                 Poll::Ready(Some(Err(BodyTimeout.into())))
             }
@@ -99,11 +149,20 @@ impl http_body::Body for Receiving {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(SizeHint::default, http_body::Body::size_hint)
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        let unread = self.inner.take().filter(|inner| !inner.is_end_stream());
+        if let (Some(inner), Some(rest)) = (unread, self.rest.take().filter(|rest| rest.unasked)) {
+            rest.leftover.leave(inner, rest.activity.begin());
+        }
     }
 }
 

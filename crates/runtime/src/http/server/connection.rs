@@ -21,9 +21,10 @@ use tokio::time::{Instant, Sleep};
 use tower::{Service, ServiceExt as _};
 
 use super::activity::{Activity, Overdue, Watched};
-use super::body::{Late, Receiving, Sending};
+use super::body::{Late, Receiving, Rest, Sending};
 use super::counters::{Counters, Ended};
 use super::limits::Limits;
+use super::linger::Leftover;
 use super::places::Place;
 use crate::http::{Peer, Problem};
 use crate::tasks::Tasks;
@@ -111,10 +112,14 @@ where
         let activity = Arc::new(Activity::new());
         let _listed = place.list(&activity);
         let io = TokioIo::new(Watched::new(io, Arc::clone(&activity), place));
+        let leftover = Arc::new(Leftover::default());
+        let mut lingering = pin!(leftover.take_all());
         let service = service_fn(|request: Request<Incoming>| {
             let (listener, activity) = (Arc::clone(&self), Arc::clone(&activity));
+            let rest = Rest::of(&request, &leftover, &activity);
             async move {
-                Ok::<_, Infallible>(listener.handle(request, peer, transport, &activity).await)
+                let handling = listener.handle(request, rest, peer, transport, &activity);
+                Ok::<_, Infallible>(handling.await)
             }
         });
         let mut connection = pin!(self.builder.serve_connection_with_upgrades(io, service));
@@ -130,6 +135,7 @@ where
                     }
                     return;
                 }
+                never = lingering.as_mut() => match never {},
                 () = shutdown.wait_begun(), if !leaving => {
                     leaving = true;
                     connection.as_mut().graceful_shutdown();
@@ -160,6 +166,7 @@ where
     async fn handle(
         &self,
         request: Request<Incoming>,
+        rest: Option<Rest>,
         peer: Peer,
         transport: Transport,
         activity: &Arc<Activity>,
@@ -172,7 +179,8 @@ where
         let late = Late::default();
         let (patience, rate) =
             (self.limits.body_idle(), self.limits.body_rate_min_bytes_per_second);
-        let mut request = request.map(|body| Receiving::watch(body, patience, rate, late.clone()));
+        let mut request =
+            request.map(|body| Receiving::watch(body, patience, rate, late.clone(), rest));
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(transport);
         let Ok(mut response) = self.service.clone().oneshot(request).await;

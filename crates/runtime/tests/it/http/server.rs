@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use axum::Router;
+use runtime::http::forward::Config;
 use runtime::http::server::{self, Limits};
 
-use super::support::{Raw, Server, loopback};
+use super::support::{Raw, Server, client, loopback};
 
 #[tokio::test]
 async fn a_connection_is_kept_for_the_next_request_and_ends_with_the_process() {
@@ -45,6 +47,38 @@ async fn requests_behind_each_other_are_answered_in_order() {
         .await;
     let (one, hello) = (answer.find("one").unwrap(), answer.find("hello").unwrap());
     assert!(one < hello, "{answer}");
+}
+
+/// A reset overtook the answer: of three uploads that were too large two got 502 in its place.
+#[tokio::test]
+async fn an_answer_before_the_end_of_a_body_is_heard_by_who_goes_on_sending() {
+    let refuse = async || (http::StatusCode::PAYLOAD_TOO_LARGE, "no more");
+    let service = Server::serve(Router::new().fallback(refuse), Limits::default()).await;
+    let upstream = format!("http://{}", service.address).parse().unwrap();
+    let gateway = Server::forwarding(client(Config::default()), upstream).await;
+    let body = vec![b'x'; 16 << 20];
+    let length = body.len();
+    for _ in 0..5 {
+        let mut client = gateway.connect().await;
+        client.say(format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n")).await;
+        client.say(&body).await;
+        let answer = client.until("no more").await;
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+        // The connection is as good as before.
+        client.say("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        client.until("no more").await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_before_it_sends_is_not_waited_for() {
+    let refuse = async || (http::StatusCode::PAYLOAD_TOO_LARGE, "no more");
+    let server = Server::serve(Router::new().fallback(refuse), Limits::default()).await;
+    let mut client = server.connect().await;
+    let ask = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
+    client.say(ask).await;
+    let answer = client.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 413") && !answer.contains("100 Continue"), "{answer}");
 }
 
 #[tokio::test]
