@@ -113,8 +113,8 @@ impl Runner for Process {
         }
         .run();
         let duration_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        phase("collect");
         let (tier, events, summary) = watcher.finish();
+        phase("collect");
         let watched = watched.map_err(|(step, source)| RunError::Setup { step, source })?;
         let listing =
             changes::list(built.staging.as_fd(), &plan.areas, &plan.made, spec.keep.as_deref())

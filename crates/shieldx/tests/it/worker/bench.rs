@@ -8,10 +8,11 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use shieldx::executor::{Settings, WorkerExecutor};
+use shieldx::worker::job::Job;
 use tempfile::TempDir;
 use tokio::sync::Notify;
-use types::Recording;
 use types::ports::{ExecuteError, Execution, Executor as _, Listener, Progress};
+use types::{Limits, Recording, Text};
 
 /// A state folder as the server keeps it: for its owner only.
 pub(super) struct Bench {
@@ -54,6 +55,27 @@ impl Bench {
 
     pub(super) fn settings(&self) -> Settings {
         Settings::new(env!("CARGO_BIN_EXE_shieldx").into(), vec![self.store()])
+    }
+
+    /// What the worker of this user says about a job.
+    pub(super) fn worker_of_user(id: u32, program: &Path, job: &Job) -> String {
+        use std::os::unix::process::CommandExt as _;
+        let mut child = Command::new(program)
+            .arg("worker")
+            .env_clear()
+            .uid(id)
+            .gid(id)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a worker");
+        let mut leash = child.stdin.take().unwrap();
+        leash.write_all(&job.line().unwrap()).expect("input");
+        let mut said = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut said).expect("text");
+        drop(leash);
+        child.wait().expect("an end");
+        said
     }
 
     pub(super) fn executor(&self) -> WorkerExecutor {
@@ -149,6 +171,30 @@ pub(super) fn reason(error: &ExecuteError) -> &str {
     match error {
         ExecuteError::Failed { reason } => reason,
         other => panic!("{other}"),
+    }
+}
+
+/// The job that an executor would make of it.
+pub(super) fn job(execution: Execution, hidden: Vec<PathBuf>) -> Job {
+    let text = |path: &Path| Text::from(path.to_str().expect("an ASCII path"));
+    Job {
+        id: execution.id,
+        artifact: text(&execution.artifact),
+        file_name: execution.file_name,
+        interpreter: execution.interpreter,
+        arguments: execution.arguments,
+        limits: Limits {
+            timeout_ms: execution.timeout_ms,
+            memory_bytes: execution.memory_bytes,
+            pids: 100,
+            cpu_percent: 0,
+            output_bytes: execution.output_bytes,
+            disk_bytes: 16 << 20,
+        },
+        hidden: hidden.iter().map(|folder| text(folder)).collect(),
+        path: "/usr/bin:/bin".to_owned(),
+        events_max: 1000,
+        recording_max_bytes: 1 << 20,
     }
 }
 

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use shieldx::worker::job::Job;
+use types::Kind;
 use types::ports::{Execution, Progress};
-use types::{Kind, Limits, Text};
 
 use super::bench::{self, Bench, Told, execution, reason};
 use crate::lab::{assert_belongings_vanish, belongings, processes, wait};
@@ -67,9 +66,9 @@ fn worker_of(bench: &Bench) -> u32 {
 }
 
 fn assert_gone(bench: &Bench, worker: u32, before: &BTreeSet<String>) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !processes(&bench.mark()).is_empty() {
-        assert!(std::time::Instant::now() < deadline, "{:?}", processes(&bench.mark()));
+        assert!(Instant::now() < deadline, "{:?}", processes(&bench.mark()));
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_belongings_vanish(worker, before);
@@ -123,13 +122,18 @@ fn dropping_the_future_ends_the_run_and_leaves_nothing() {
             worker_of(&bench)
         };
         // The one that lost is dropped.
-        tokio::select! {
+        let worker = tokio::select! {
             result = run => panic!("ended: {result:?}"),
             worker = begins => worker,
+        };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while fs::exists(format!("/proc/{worker}")).unwrap() {
+            assert!(Instant::now() < deadline, "nobody waited for the worker");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        worker
     });
     assert_gone(&bench, worker, &before);
-    assert!(!workers().contains(&worker), "the worker was waited for");
 }
 
 #[test]
@@ -149,28 +153,7 @@ fn a_worker_that_hangs_is_given_up_and_killed() {
 fn a_server_killed_in_the_middle_leaves_no_worker_and_no_run() {
     let bench = Bench::new();
     let before = belongings(0);
-    let job = stubborn(&bench);
-    let line = Job {
-        id: job.id,
-        artifact: Text::from(job.artifact.to_str().unwrap()),
-        file_name: job.file_name,
-        interpreter: None,
-        arguments: job.arguments,
-        limits: Limits {
-            timeout_ms: job.timeout_ms,
-            memory_bytes: job.memory_bytes,
-            pids: 100,
-            cpu_percent: 0,
-            output_bytes: job.output_bytes,
-            disk_bytes: 1 << 20,
-        },
-        hidden: vec![],
-        path: "/usr/bin:/bin".into(),
-        events_max: 1000,
-        recording_max_bytes: 1 << 20,
-    }
-    .line()
-    .unwrap();
+    let line = bench::job(stubborn(&bench), vec![]).line().unwrap();
     // A process that does nothing but hold the leash stands for the server.
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(&line).unwrap();

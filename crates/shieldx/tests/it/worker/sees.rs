@@ -3,7 +3,10 @@
 
 use std::fs;
 
-use super::bench::{Bench, execution, run};
+use shieldx::worker::job::Message;
+
+use super::bench::{Bench, execution, job, run};
+use crate::lab::ORDINARY_USER;
 
 const CANARY: &str = "canary-51d1f0";
 
@@ -60,6 +63,31 @@ fn a_state_folder_anywhere_on_the_host_is_hidden() {
     let executor = Bench::executor_with(settings);
     let recording = run(&executor, execution(&bench.artifact(&script), "look.sh")).unwrap();
     assert_eq!(recording.output.unwrap().stdout.to_lossy(), "0\n");
+}
+
+/// A server of an ordinary user: its artifacts have the server's own id outside, so that only what
+/// is not there cannot be read.
+#[test]
+fn an_ordinary_users_state_folder_is_hidden_too() {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+    let folder = tempfile::Builder::new().prefix("lab-worker-").tempdir_in("/opt").unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let place = folder.path().display();
+    let script = format!("#!/bin/sh\ncat {place}/keys\nls -A {place} | wc -l\nid -u\n");
+    fs::write(path("keys"), CANARY).unwrap();
+    fs::write(path("artifact"), script).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_shieldx"), path("shieldx")).unwrap();
+    for name in ["", "keys", "artifact", "shieldx"] {
+        let mode = if name == "keys" || name == "artifact" { 0o600 } else { 0o700 };
+        fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).unwrap();
+        chown(path(name), Some(ORDINARY_USER), Some(ORDINARY_USER)).unwrap();
+    }
+    let job = job(execution(&path("artifact"), "look.sh"), vec![folder.path().to_owned()]);
+    let said = Bench::worker_of_user(ORDINARY_USER, &path("shieldx"), &job);
+    let recording = said.lines().find(|line| line.starts_with("{\"recording\":"));
+    let message = serde_json::from_str(recording.unwrap_or_else(|| panic!("{said}"))).unwrap();
+    let Message::Recording(recording) = message else { panic!("{said}") };
+    assert_eq!(recording.output.unwrap().stdout.to_lossy(), "0\n1000\n");
 }
 
 fn make_readable(folder: &std::path::Path) {
