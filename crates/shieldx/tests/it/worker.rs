@@ -1,4 +1,5 @@
 //! Artifacts through the executor of the verifier pool: real workers, real sandboxes, real ends.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail there")]
 
 mod bench;
 mod ends;
