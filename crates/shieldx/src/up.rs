@@ -4,6 +4,7 @@
 //! anything is served, and nothing is announced before it can be used. On the way down: no new
 //! connections, what runs is finished or goes back to the queue, and a deadline ends the rest.
 
+mod descriptors;
 mod listeners;
 mod services;
 mod table;
@@ -58,6 +59,9 @@ pub fn up(request: &UpRequest, environment: &Environment) -> Result<Exit, Failur
     }
     let runtime = builder.build().map_err(|error| Failure::of(Exit::Failed, &error))?;
     let telemetry = start_telemetry(request, environment)?;
+    if let Some(warning) = descriptors::raise(&request.config) {
+        failure::note(&warning);
+    }
     let result = runtime.block_on(run(request, &telemetry));
     runtime.shutdown_timeout(LAST_WORK);
     telemetry.shutdown();

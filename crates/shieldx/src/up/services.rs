@@ -28,6 +28,7 @@ use store::keys::StoredKeys;
 use store::sqlite::Store;
 use tokio::net::TcpListener;
 use types::ports::{Authenticator, Executor};
+use types::text::hex;
 use utoipa::openapi::OpenApi;
 use verifier_pool::Pool;
 
@@ -325,7 +326,7 @@ fn upstream(listener: &TcpListener) -> Result<Upstream, Failure> {
 fn edge_secret() -> Result<String, Failure> {
     let mut random = [0; EDGE_SECRET_BYTES];
     getrandom::fill(&mut random).map_err(|error| Failure::of(Exit::Failed, &error))?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&random))
 }
 
 /// The store, for services that keep something.
