@@ -97,7 +97,6 @@ pub(crate) fn observe(
         session.begin_again(profile.salt.clone());
     }
     settle(&mut session, config, &report, now_us);
-    let now = session.observed_us;
     if let Some(device) = &report.device {
         see_device(&mut session, profile, &DevicePrints::of(device, &profile.salt));
     }
@@ -111,8 +110,8 @@ pub(crate) fn observe(
     let hand = profile.hand(&session.keyboard);
     let keyboard = session.keyboard.clone();
     let mut lesson = Lesson { keyboard, ..Lesson::default() };
-    let typing = type_windows(&mut session, config, profile, hand, &mut lesson, now);
-    let pointer = move_windows(&mut session, config, hand, &mut lesson, now);
+    let typing = type_windows(&mut session, config, profile, hand, &mut lesson, now_us);
+    let pointer = move_windows(&mut session, config, hand, &mut lesson, now_us);
     let profile = teach(&mut session, config, profile, lesson, now_us);
     Observed { session, profile, typing, pointer }
 }

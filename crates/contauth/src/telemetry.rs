@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{OneOfBuilder, Schema, Type};
+use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat};
 
 use crate::error::Error;
 
@@ -51,8 +53,23 @@ pub struct Telemetry {
     /// What the session runs on. Kept only as salted hashes.
     pub device: Option<Device>,
     /// The client's IP address as the application sees it. Kept only as its network (/24, /48).
-    #[schema(max_length = 45)]
+    #[schema(schema_with = address_or_null)]
     pub address: Option<String>,
+}
+
+/// An IPv4 or IPv6 address, for OpenAPI.
+pub(crate) fn address_schema() -> OneOfBuilder {
+    let format = |format| {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        text.format(Some(SchemaFormat::KnownFormat(format)))
+    };
+    let told = "The client's IP address. Kept only as its network (/24, /48).";
+    let versions = OneOfBuilder::new().description(Some(told));
+    versions.item(format(KnownFormat::Ipv4)).item(format(KnownFormat::Ipv6))
+}
+
+fn address_or_null() -> Schema {
+    address_schema().item(ObjectBuilder::new().schema_type(Type::Null)).build().into()
 }
 
 /// One key press: when it went down and up, on any clock that starts anywhere and runs evenly
@@ -198,7 +215,9 @@ fn check_keystrokes(keys: &[Keystroke]) -> Result<(), Error> {
         let field = || format!("keystrokes[{at}]");
         check_time(key.down_ms, || format!("{}.down_ms", field()))?;
         check_time(key.up_ms, || format!("{}.up_ms", field()))?;
-        require(key.up_ms >= key.down_ms, field(), || "goes up after it went down".to_owned())?;
+        require(key.up_ms >= key.down_ms, field(), || {
+            "cannot go up before it went down".to_owned()
+        })?;
         require(key.down_ms >= before, field(), || {
             "went down before the one in front of it; order them by down_ms".to_owned()
         })?;

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use types::{RiskLevel, SessionRisk, Signal};
+use utoipa::openapi::schema::Schema;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::service::Reported;
+use crate::telemetry::address_schema;
 
 /// What is known of the request a risk is asked for; telemetry that came from elsewhere does not
 /// vouch for it.
@@ -13,10 +15,14 @@ use crate::service::Reported;
 #[into_params(parameter_in = Query)]
 pub(super) struct Requester {
     /// IP address the request came from.
-    #[param(max_length = 45)]
+    #[param(schema_with = address)]
     pub(super) address: Option<String>,
     #[param(max_length = 1024)]
     pub(super) user_agent: Option<String>,
+}
+
+fn address() -> Schema {
+    address_schema().build().into()
 }
 
 /// A session's risk.
