@@ -99,6 +99,19 @@ impl FromStr for Role {
     }
 }
 
+/// Characters of a session's id.
+const SESSION_ID_CHARS_MAX: usize = 128;
+/// What [`is_session_id`] takes, for whoever said something else.
+pub const SESSION_ID_IS: &str = "a session's id is 1 to 128 of A-Z a-z 0-9 . _ ~ -";
+
+/// Whether this can be a session's id. It is an application's own word for one sign-in, and stands in
+/// paths, headers and cookies: 1 to 128 of the unreserved characters of RFC 3986 §2.3.
+#[must_use]
+pub fn is_session_id(said: &[u8]) -> bool {
+    let letter = |c: &u8| c.is_ascii_alphanumeric() || b"._~-".contains(c);
+    (1..=SESSION_ID_CHARS_MAX).contains(&said.len()) && said.iter().all(letter)
+}
+
 /// Whom a credential stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -106,4 +119,22 @@ pub struct Caller {
     pub role: Role,
     /// Public part of the API key; safe to log.
     pub key_id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SESSION_ID_CHARS_MAX, SESSION_ID_IS, is_session_id};
+
+    #[test]
+    fn a_sessions_id_can_stand_in_paths_headers_and_cookies() {
+        assert!(SESSION_ID_IS.contains(&format!("1 to {SESSION_ID_CHARS_MAX} of")));
+        let (longest, long) =
+            ("x".repeat(SESSION_ID_CHARS_MAX), "x".repeat(SESSION_ID_CHARS_MAX + 1));
+        for good in ["a", "A-Z.0_9~", &longest] {
+            assert!(is_session_id(good.as_bytes()), "{good}");
+        }
+        for bad in ["", "a b", "a/b", "a;b", "a%20b", "é", &long] {
+            assert!(!is_session_id(bad.as_bytes()), "{bad}");
+        }
+    }
 }

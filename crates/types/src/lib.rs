@@ -6,6 +6,7 @@
 
 pub mod anomaly;
 pub mod assessment;
+pub mod cause;
 pub mod decision;
 pub mod event;
 pub mod evidence;

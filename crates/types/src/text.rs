@@ -92,7 +92,7 @@ impl Text {
                     rest = after;
                 }
                 [b'x', high, low, after @ ..] => {
-                    let (Some(high), Some(low)) = (hex(*high), hex(*low)) else {
+                    let (Some(high), Some(low)) = (nibble(*high), nibble(*low)) else {
                         return Err(BadEscape { text: encoded.to_owned() });
                     };
                     bytes.push(high << 4 | low);
@@ -112,7 +112,14 @@ pub struct BadEscape {
     text: String,
 }
 
-fn hex(digit: u8) -> Option<u8> {
+/// Lower-case hexadecimal, as digests and random numbers are written.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from(half + if half < 10 { b'0' } else { b'a' - 10 });
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn nibble(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),
@@ -211,7 +218,12 @@ impl schemars::JsonSchema for Text {
 
 #[cfg(test)]
 mod tests {
-    use super::Text;
+    use super::{Text, hex};
+
+    #[test]
+    fn every_byte_has_two_digits() {
+        assert_eq!(hex(&[0x00, 0x09, 0x0a, 0x9f, 0xa0, 0xff]), "00090a9fa0ff");
+    }
 
     #[test]
     fn every_byte_string_survives_json() {
