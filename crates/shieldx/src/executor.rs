@@ -58,7 +58,7 @@ impl Settings {
             cpu_percent: 0,
             disk_bytes: 1 << 30,
             events_max: 100_000,
-            recording_max_bytes: 256 << 20,
+            recording_max_bytes: 64 << 20,
             grace: Duration::from_secs(60),
         }
     }

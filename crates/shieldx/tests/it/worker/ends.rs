@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -134,6 +135,50 @@ fn dropping_the_future_ends_the_run_and_leaves_nothing() {
         worker
     });
     assert_gone(&bench, worker, &before);
+}
+
+/// Control groups of a run, by the end of its id.
+fn groups(id: &str) -> Vec<PathBuf> {
+    let end = &id[id.len() - 12..];
+    let (mut found, mut folders) = (Vec::new(), vec![PathBuf::from("/sys/fs/cgroup")]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if entry.file_name().to_string_lossy().ends_with(end) {
+                    found.push(entry.path());
+                }
+                folders.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn dropped_at_thirty_moments_leaves_nothing() {
+    let bench = Bench::new();
+    let executor = bench.executor();
+    let mut ids = Vec::new();
+    bench::block_on(async {
+        // From before the job is read to well inside the run.
+        for moment in 0..30_u64 {
+            let job = stubborn(&bench);
+            ids.push(job.id.clone());
+            let run = bench::start(&executor, job, bench::deaf());
+            let dropped = tokio::time::timeout(Duration::from_millis(moment * 4), run).await;
+            assert!(dropped.is_err(), "{dropped:?}");
+        }
+    });
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let left: Vec<PathBuf> = ids.iter().flat_map(|id| groups(id)).collect();
+        let alive = processes(&bench.mark());
+        if left.is_empty() && alive.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "left behind: {left:?} {alive:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]
