@@ -8,12 +8,14 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::{Extension, Router};
 use http::StatusCode;
-use runtime::http::{Auth, Json, Path, Problem, ProblemDocument, Query};
+use runtime::http::{Auth, Json, Path, Problem, ProblemDocument, Query, document, fallbacks};
 use store::StoreError;
 use types::Role;
+use types::cause::chain;
+use types::identity::{SESSION_ID_IS, is_session_id};
 use types::ports::{Authenticator, Surroundings};
+use utoipa::Modify as _;
 use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -22,8 +24,6 @@ use crate::error::Error;
 use crate::service::Contauth;
 use crate::telemetry::{TELEMETRY_BODY_MAX_BYTES, Telemetry, check_subject};
 
-/// A session's id, in the application's words.
-const SESSION_MAX_CHARS: usize = 128;
 const NO_KEYS: &str = "a keystroke is {\"down_ms\": …, \"up_ms\": …}, two numbers: values of keys are \
                        never accepted";
 
@@ -38,24 +38,11 @@ pub fn router(service: Arc<Contauth>, keys: Arc<dyn Authenticator>) -> (Router, 
         .split_for_parts();
     api.info.title = "ShieldX contauth".to_owned();
     api.info.description = Some("Session risk from behaviour, device and network.".to_owned());
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    let header = ApiKey::Header(ApiKeyValue::new("X-API-Key"));
-    let components = api.components.get_or_insert_default();
-    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-    components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
-    let router = router
-        .fallback(async || Problem::not_found("there is no such route; see /openapi.json"))
-        .method_not_allowed_fallback(method_not_allowed)
+    document::Keys.modify(&mut api);
+    let router = fallbacks(router.with_state(service))
         .layer(DefaultBodyLimit::max(TELEMETRY_BODY_MAX_BYTES))
-        .layer(Extension(keys))
-        .with_state(service);
+        .layer(Extension(keys));
     (router, api)
-}
-
-async fn method_not_allowed() -> Problem {
-    let title = "The route takes another method";
-    let detail = "the header Allow names the methods this takes";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title, detail)
 }
 
 /// Report what happened in a session
@@ -170,12 +157,8 @@ async fn forget(
 }
 
 fn check_id(id: &str) -> Result<(), Problem> {
-    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"._~-".contains(&c);
-    if (1..=SESSION_MAX_CHARS).contains(&id.len()) && id.bytes().all(allowed) {
-        return Ok(());
-    }
-    let detail = format!("a session's id is 1 to {SESSION_MAX_CHARS} of A-Z a-z 0-9 . _ ~ -");
-    Err(Problem::bad_request("bad-session-id", detail))
+    let bad = || Problem::bad_request("bad-session-id", SESSION_ID_IS);
+    is_session_id(id.as_bytes()).then_some(()).ok_or_else(bad)
 }
 
 fn surroundings(requester: Requester) -> Result<Surroundings, Problem> {
@@ -223,15 +206,10 @@ fn respond(error: Error) -> Problem {
             let title = "The session has another subject";
             Problem::new(StatusCode::CONFLICT, "subject-differs", title, error.to_string())
         }
-        Error::Store { source: StoreError::Full { .. } } => {
-            let title = "The disk is full";
-            let detail = "nothing was counted; make room and send the report again";
-            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "full", title, detail)
-                .because(error.chain())
-        }
+        Error::Store { source: StoreError::Full { .. } } => Problem::disk_full(chain(&error)),
         Error::Store { .. } | Error::Random { .. } | Error::Damaged { .. } => {
             let detail = "sessions cannot be read or kept now; nothing was counted, try again";
-            Problem::unavailable(detail, error.chain())
+            Problem::unavailable(detail, chain(&error))
         }
     }
 }

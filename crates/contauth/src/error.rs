@@ -28,16 +28,3 @@ pub enum Error {
         source: getrandom::Error,
     },
 }
-
-impl Error {
-    /// The error and its sources in one line, for logs and [`types::ports::PortError`].
-    pub(crate) fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(error) = source {
-            text = format!("{text}: {error}");
-            source = error.source();
-        }
-        text
-    }
-}

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use store::StoreError;
 use store::domain::Sessions;
 use tokio::sync::Mutex;
+use types::cause::chain;
 use types::ports::{PortError, RiskSource, Surroundings};
 use types::{SessionRisk, Tenant};
 
@@ -297,7 +298,7 @@ impl RiskSource for Contauth {
                 self.meters.served(risk.level);
                 Ok(risk)
             }
-            Err(error) => Err(PortError { what: "contauth", reason: error.chain() }),
+            Err(error) => Err(PortError { what: "contauth", reason: chain(&error) }),
         }
     }
 }

@@ -7,12 +7,13 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Router};
 use bytes::Bytes;
 use http::header;
+use runtime::http::document::Keys;
 use runtime::http::{Auth, Json, Path, Problem, ProblemDocument, fallbacks};
 use runtime::telemetry::{Trace, Traces};
 use types::Role;
 use types::ports::Authenticator;
+use utoipa::Modify as _;
 use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -42,11 +43,7 @@ pub(crate) fn router(
          on by the policy before it goes on."
             .to_owned(),
     );
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    let header = ApiKey::Header(ApiKeyValue::new("X-API-Key"));
-    let components = own.components.get_or_insert_default();
-    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-    components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
+    Keys.modify(&mut own);
     let document = document::join(&own, services)?;
     Ok(fallbacks(router.with_state(Own { traces, document }).layer(Extension(keys))))
 }

@@ -13,13 +13,13 @@ use axum::body::HttpBody as _;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::{Extension, Router};
 use runtime::clock::rfc3339;
+use runtime::http::document::Keys;
 use runtime::http::{Auth, Json, Path, Problem, ProblemDocument, Query, fallbacks};
 use serde::Deserialize;
 use types::Role;
 use types::ports::Authenticator;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -49,24 +49,11 @@ type Service = State<Arc<MlService>>;
         title = "ShieldX ml-service",
         description = "Feature store: rows by view, entity and event time; latest values and history."
     ),
-    modifiers(&Security),
-    security(("bearer" = []), ("key" = [])),
+    modifiers(&Keys),
+    security(("bearer" = []), ("api_key" = [])),
     components(schemas(ProblemDocument)),
 )]
 struct Document;
-
-/// Both places for a key.
-struct Security;
-
-impl utoipa::Modify for Security {
-    fn modify(&self, openapi: &mut OpenApi) {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        let key = ApiKey::Header(ApiKeyValue::new("X-API-Key"));
-        let components = openapi.components.get_or_insert_default();
-        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-        components.add_security_scheme("key", SecurityScheme::ApiKey(key));
-    }
-}
 
 /// The API and its description. The caller adds `/openapi.json` and the routes every service has.
 pub fn router(service: Arc<MlService>, keys: Arc<dyn Authenticator>) -> (Router, OpenApi) {

@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub mod auth;
+pub mod document;
 pub mod edge;
 pub mod extract;
 pub mod forward;

@@ -13,12 +13,12 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::{Extension, Router};
 use http::StatusCode;
-use runtime::http::{Auth, Json, Path, Problem, ProblemDocument, Query};
+use runtime::http::document::Keys;
+use runtime::http::{Auth, Json, Path, Problem, ProblemDocument, Query, fallbacks};
 use serde::Deserialize;
 use types::Role;
 use types::ports::Authenticator;
 use utoipa::OpenApi as _;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, RefOr, Schema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -39,24 +39,11 @@ const LIMIT_MAX: u32 = 1000;
         title = "ShieldX verifier pool",
         description = "Submit artifacts, follow their runs, get verdicts and reports."
     ),
-    modifiers(&Security),
-    security(("bearer" = []), ("key" = [])),
+    modifiers(&Keys),
+    security(("bearer" = []), ("api_key" = [])),
     components(schemas(ProblemDocument)),
 )]
 struct Document;
-
-/// Both places for a key.
-struct Security;
-
-impl utoipa::Modify for Security {
-    fn modify(&self, openapi: &mut OpenApi) {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        let key = ApiKey::Header(ApiKeyValue::new("X-API-Key"));
-        let components = openapi.components.get_or_insert_default();
-        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-        components.add_security_scheme("key", SecurityScheme::ApiKey(key));
-    }
-}
 
 /// The routes, and what they are in OpenAPI.
 pub fn router(pool: Arc<Pool>, keys: Arc<dyn Authenticator>) -> (Router, OpenApi) {
@@ -67,17 +54,10 @@ pub fn router(pool: Arc<Pool>, keys: Arc<dyn Authenticator>) -> (Router, OpenApi
         .routes(routes!(events::events))
         .split_for_parts();
     limit_timeout(&mut openapi, pool.config.timeout_max_ms);
-    let router = router
-        .fallback(async || Problem::not_found("there is no such route"))
-        .method_not_allowed_fallback(async || {
-            let title = "The method is not for this";
-            let detail = "Allow names the methods that are";
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title, detail)
-        })
+    let router = fallbacks(router.with_state(pool))
         // Artifacts have a bound of their own and are never in memory as a whole.
         .layer(DefaultBodyLimit::disable())
-        .layer(Extension(keys))
-        .with_state(pool);
+        .layer(Extension(keys));
     (router, openapi)
 }
 

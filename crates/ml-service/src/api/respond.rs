@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use runtime::http::Problem;
+use runtime::http::document::problems;
 use store::StoreError;
-use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{RefOr, Response};
 
 use crate::error::MlError;
 use crate::metrics::Reason;
@@ -77,7 +78,11 @@ pub(super) fn problem(error: &MlError) -> Problem {
             problem.retry_after_s = Some(1);
             problem
         }
-        MlError::Store { source } => store_problem(source),
+        MlError::Store { source: source @ StoreError::Full { .. } } => Problem::disk_full(source),
+        MlError::Store { source } => Problem::unavailable(
+            "the store does not answer now; nothing was kept, try again",
+            source,
+        ),
         MlError::Damaged { source, .. } => Problem::unavailable(detail, source),
         MlError::Stopped | MlError::Setting { .. } => {
             Problem::unavailable("the service is stopping; try again", error)
@@ -89,42 +94,12 @@ fn conflict(kind: &'static str, title: &'static str, detail: String) -> Problem 
     Problem::new(StatusCode::CONFLICT, kind, title, detail)
 }
 
-fn store_problem(error: &StoreError) -> Problem {
-    match error {
-        StoreError::Full { .. } => Problem::new(
-            StatusCode::INSUFFICIENT_STORAGE,
-            "disk-full",
-            "The disk is full",
-            "nothing more can be kept now; what was accepted stays accepted",
-        )
-        .because(error),
-        StoreError::ReadOnly { .. }
-        | StoreError::Unavailable { .. }
-        | StoreError::Damaged { .. } => Problem::unavailable(
-            "the store does not answer now; nothing was kept, try again",
-            error,
-        ),
-    }
-}
-
-/// Documents problems by status.
-fn documented(problems: &[(u16, &str)]) -> BTreeMap<String, RefOr<Response>> {
-    let document = |description: &str| {
-        let content = Content::builder().schema(Some(Ref::from_schema_name("ProblemDocument")));
-        ResponseBuilder::new()
-            .description(description)
-            .content("application/problem+json", content.build())
-            .build()
-    };
-    problems.iter().map(|(status, text)| (status.to_string(), document(text).into())).collect()
-}
-
 /// What every operation can answer.
 pub(super) struct Common;
 
 impl utoipa::IntoResponses for Common {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        documented(&[
+        problems(&[
             (400, "The path, the query or the body is malformed"),
             (401, "The API key is missing, unknown, expired or revoked"),
             (403, "The API key's role does not allow this, or the view is ShieldX's own"),
@@ -138,7 +113,7 @@ pub(super) struct OfView;
 
 impl utoipa::IntoResponses for OfView {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        documented(&[(404, "The tenant has no such view")])
+        problems(&[(404, "The tenant has no such view")])
     }
 }
 
@@ -147,7 +122,7 @@ pub(super) struct OfHistory;
 
 impl utoipa::IntoResponses for OfHistory {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        documented(&[
+        problems(&[
             (409, "The range holds too much for one answer; narrow it with from and to"),
             (429, "Too many histories are being read"),
             (507, "The disk is full"),
@@ -160,7 +135,7 @@ pub(super) struct OfIngest;
 
 impl utoipa::IntoResponses for OfIngest {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        documented(&[
+        problems(&[
             (
                 409,
                 "A column has another type, or the view or tenant has its fill of columns or views",

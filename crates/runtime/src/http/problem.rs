@@ -83,6 +83,14 @@ impl Problem {
         problem
     }
 
+    /// 507: whatever keeps something says so alike; the cause goes to the log.
+    #[must_use]
+    pub fn disk_full(cause: impl std::fmt::Display) -> Self {
+        let title = "The disk is full";
+        let detail = "nothing more can be kept now; what was accepted stays accepted";
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", title, detail).because(cause)
+    }
+
     #[must_use]
     pub fn because(mut self, cause: impl std::fmt::Display) -> Self {
         self.internal = Some(cause.to_string());

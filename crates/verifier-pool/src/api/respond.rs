@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use http::{HeaderValue, StatusCode, header};
 use runtime::http::Problem;
+use runtime::http::document::problems;
 use store::StoreError;
-use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{RefOr, Response};
 
 use crate::error::PoolError;
 
@@ -71,7 +72,12 @@ impl From<PoolError> for Problem {
             ),
             PoolError::NoReport { .. } => conflict("failed", "There will be no report", detail),
             PoolError::Unshowable { reason } => Problem::internal(reason),
-            PoolError::Store { source } => store_problem(&source),
+            PoolError::Store { source: source @ StoreError::Full { .. } } => {
+                Problem::disk_full(source)
+            }
+            PoolError::Store { source } => {
+                Problem::unavailable("the store does not answer now; try again", source)
+            }
         }
     }
 }
@@ -100,41 +106,12 @@ fn queue_full(own: bool, detail: &str) -> Problem {
     retry(Problem::new(full(own), "queue-full", "The queue is full", detail), QUEUE_RETRY_S)
 }
 
-fn store_problem(error: &StoreError) -> Problem {
-    match error {
-        StoreError::Full { .. } => Problem::new(
-            StatusCode::INSUFFICIENT_STORAGE,
-            "disk-full",
-            "The disk is full",
-            "nothing more can be kept now; what was accepted stays accepted",
-        )
-        .because(error),
-        StoreError::ReadOnly { .. }
-        | StoreError::Unavailable { .. }
-        | StoreError::Damaged { .. } => {
-            Problem::unavailable("the store does not answer now; try again", error)
-        }
-    }
-}
-
-/// Documents problems by status.
-fn documented(problems: &[(u16, &str)]) -> BTreeMap<String, RefOr<Response>> {
-    let document = |description: &str| {
-        let content = Content::builder().schema(Some(Ref::from_schema_name("ProblemDocument")));
-        ResponseBuilder::new()
-            .description(description)
-            .content("application/problem+json", content.build())
-            .build()
-    };
-    problems.iter().map(|(status, text)| (status.to_string(), document(text).into())).collect()
-}
-
 /// What every operation can answer.
 pub(super) struct Common;
 
 impl utoipa::IntoResponses for Common {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        documented(&[
+        problems(&[
             (401, "The API key is missing, unknown, expired or revoked"),
             (403, "The API key's role does not allow this"),
             (503, "A part of ShieldX is not available, or too much is open at once; try again"),
@@ -147,7 +124,7 @@ pub(super) struct OfOne;
 
 impl utoipa::IntoResponses for OfOne {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        documented(&[(400, "The path is no UTF-8"), (404, "The tenant has no such verification")])
+        problems(&[(400, "The path is no UTF-8"), (404, "The tenant has no such verification")])
     }
 }
 
@@ -156,7 +133,7 @@ pub(super) struct OfSubmission;
 
 impl utoipa::IntoResponses for OfSubmission {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        documented(&[
+        problems(&[
             (400, "A parameter or the form is malformed, or the upload broke off"),
             (408, "The upload stopped"),
             (
