@@ -14,6 +14,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use types::text::hex;
 
 use crate::features::count;
 use crate::telemetry::Device;
@@ -63,8 +64,7 @@ impl Salt {
         hash.update(what.as_bytes());
         hash.update([0]);
         hash.update(value.as_bytes());
-        let half = hash.finalize();
-        Print(half.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+        Print(hex(&hash.finalize()[..16]))
     }
 
     /// A user agent without its version numbers: a browser that updates itself stays the same.

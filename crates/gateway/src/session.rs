@@ -2,9 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use runtime::http::Problem;
-
-/// A session's id, in the application's words; the same bounds as contauth's.
-const ID_CHARS_MAX: usize = 128;
+use types::identity::{SESSION_ID_IS, is_session_id};
 
 /// Where a client says its session.
 #[derive(Debug)]
@@ -49,12 +47,8 @@ fn sole<'a>(mut said: impl Iterator<Item = &'a [u8]>) -> Result<Option<&'a [u8]>
 }
 
 fn id(said: &[u8]) -> Result<String, Problem> {
-    let letter = |c: &u8| c.is_ascii_alphanumeric() || b"._~-".contains(c);
-    let good = (1..=ID_CHARS_MAX).contains(&said.len()) && said.iter().all(letter);
-    str::from_utf8(said).ok().filter(|_| good).map(str::to_owned).ok_or_else(|| {
-        let detail = format!("a session's id is 1 to {ID_CHARS_MAX} of A-Z a-z 0-9 . _ ~ -");
-        Problem::bad_request("bad-session-id", detail)
-    })
+    let id = str::from_utf8(said).ok().filter(|_| is_session_id(said));
+    id.map(str::to_owned).ok_or_else(|| Problem::bad_request("bad-session-id", SESSION_ID_IS))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! The files of a policy, read from a folder in OPA's bundle layout
 //! (<https://www.openpolicyagent.org/docs/management-bundles#bundle-file-format>).
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
+use types::text::hex;
 
 use crate::error::PolicyError;
 use crate::manifest::Manifest;
@@ -120,12 +120,7 @@ fn digest(files: &[File]) -> String {
             hash.update(part);
         }
     }
-    let mut text = "sha256:".to_owned();
-    for byte in hash.finalize() {
-        // Writing into a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256:{}", hex(&hash.finalize()))
 }
 
 struct Reading {

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io::Write as _;
 
+use types::cause::chain;
+
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::request::ColorChoice;
@@ -25,14 +27,7 @@ impl Failure {
     /// Joins an error with its sources into one line; no error repeats its source.
     #[must_use]
     pub fn of(exit: Exit, error: &dyn Error) -> Self {
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            message.push_str(": ");
-            message.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        Self::new(exit, message)
+        Self::new(exit, chain(error))
     }
 
     #[must_use]

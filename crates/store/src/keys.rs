@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use runtime::clock::{self, Clock};
 use sha2::{Digest as _, Sha256};
 use types::ports::{AuthError, Authenticator};
+use types::text::hex;
 use types::{Caller, Role, Tenant};
 
 use crate::domain::{KeyRecord, Keys, StoreError};
@@ -169,12 +170,4 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     getrandom::fill(&mut bytes)
         .map_err(|error| StoreError::Unavailable { reason: format!("random numbers: {error}") })?;
     Ok(bytes)
-}
-
-/// Lowercase hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let digit = |bits: u8| DIGITS[usize::from(bits)];
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

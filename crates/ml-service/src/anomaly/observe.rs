@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use runtime::clock;
+use types::cause::chain;
 use types::ports::{AnomalySource, PortError, RunFeatures};
 use types::{Anomaly, Deviation};
 
@@ -120,16 +121,4 @@ fn anomaly(run: &RunFeatures, opinion: Opinion) -> Anomaly {
         deviations: deviations.collect(),
         model: MODEL.to_owned(),
     }
-}
-
-/// The error and what it comes from, in one line.
-fn chain(error: &MlError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

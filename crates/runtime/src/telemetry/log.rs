@@ -3,7 +3,7 @@
 //!
 //! A line that cannot be written is lost and nothing else: whoever reads the log may go away.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::{self, Write as _};
 
 use serde_json::{Map, Value};
@@ -13,6 +13,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
+use types::cause::chain;
 
 use super::context;
 use super::service::{self, Services};
@@ -95,14 +96,7 @@ impl Visit for Said {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut text = value.to_string();
-        let mut source = value.source();
-        while let Some(error) = source {
-            // Writing into a string does not fail.
-            let _ = write!(text, ": {error}");
-            source = error.source();
-        }
-        self.fields.insert(field.name().to_owned(), text.into());
+        self.fields.insert(field.name().to_owned(), chain(value).into());
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 use types::Tenant;
+use types::text::hex;
 
 use super::{Artifacts, Hold, blocking, make_folder, sync_parent};
 use crate::domain::StoreError;
-use crate::keys::hex;
 use crate::sqlite::from_io;
 
 /// An artifact on its way. Dropped before [`Upload::finish`], nothing of it stays.

@@ -4,13 +4,14 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, Error, OptionalExtension as _};
 use types::Tenant;
+use types::text::hex;
 
 use super::{Store, queue, rows};
 use crate::domain::{
     Deleted, Lease, NewVerification, Order, Outcome, Page, QueueDepth, State, StoreError,
     Submitted, Verification, Verifications,
 };
-use crate::keys::{hex, random};
+use crate::keys::random;
 
 #[async_trait]
 impl Verifications for Store {

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use runtime::http::{Auth, Path, Problem};
 use sha2::{Digest as _, Sha256};
 use types::Role;
+use types::text::hex;
 
 use super::known_id;
 use super::respond::{Common, OfOne};
@@ -57,10 +58,7 @@ pub(super) async fn report(
     let _turn = if page { pool.renders.acquire().await.ok() } else { None };
     let report = pool.report(tenant, &id).await?;
     let bytes = if page { render(&pool, report).await?.into_bytes() } else { report };
-    let digest = Sha256::digest(&bytes);
-    let mut tag = String::from("\"");
-    tag.extend(digest.iter().take(16).map(|byte| format!("{byte:02x}")));
-    tag.push('"');
+    let tag = format!("\"{}\"", hex(&Sha256::digest(&bytes)[..16]));
     let known =
         headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut known = known.flat_map(|value| value.split(',')).map(str::trim);

@@ -13,6 +13,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
+use types::text::hex;
 use types::{FileChange, Text};
 
 use super::areas::{Area, COPY_MODE, Made};
@@ -329,14 +330,6 @@ fn file_type(mode: u32) -> &'static str {
         libc::S_IFSOCK => "socket",
         _ => "device",
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Shannon entropy in thousandths of a bit per byte: `Σ p·log2(1/p)` over byte frequencies.

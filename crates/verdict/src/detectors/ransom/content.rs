@@ -330,11 +330,9 @@ pub(super) fn is_ransom_note(file: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Content, added_ending, classify, is_ransom_note};
+    use types::text::hex;
 
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|b| format!("{b:02x}")).collect()
-    }
+    use super::{Content, added_ending, classify, is_ransom_note};
 
     #[test]
     fn heads() {
