@@ -59,10 +59,8 @@ pub fn up(request: &UpRequest, environment: &Environment) -> Result<Exit, Failur
     }
     let runtime = builder.build().map_err(|error| Failure::of(Exit::Failed, &error))?;
     let telemetry = start_telemetry(request, environment)?;
-    if let Some(warning) = descriptors::raise(&request.config) {
-        failure::note(&warning);
-    }
-    let result = runtime.block_on(run(request, &telemetry));
+    let too_few = descriptors::raise(&request.config);
+    let result = runtime.block_on(run(request, &telemetry, too_few));
     runtime.shutdown_timeout(LAST_WORK);
     telemetry.shutdown();
     result
@@ -89,7 +87,11 @@ fn start_telemetry(request: &UpRequest, environment: &Environment) -> Result<Tel
     Ok(telemetry)
 }
 
-async fn run(request: &UpRequest, telemetry: &Telemetry) -> Result<Exit, Failure> {
+async fn run(
+    request: &UpRequest,
+    telemetry: &Telemetry,
+    warning: Option<String>,
+) -> Result<Exit, Failure> {
     let stop = Stop::listen().map_err(|error| Failure::of(Exit::Failed, &error))?;
     let listeners = Listeners::bind(&request.config).await?;
     let endpoints = listeners.endpoints();
@@ -105,6 +107,9 @@ async fn run(request: &UpRequest, telemetry: &Telemetry) -> Result<Exit, Failure
     let failed = |error| Failure::new(Exit::Failed, format!("{}: {error}", show(&place.folder)));
     place.keep_endpoints(&endpoints).map_err(failed)?;
     let text = table::draw(&endpoints, &services.readiness().await, request, first_key.as_deref());
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
     // Who started us may not read what we print; that is no reason to stop.
     let _ = output::to_stdout(|out| out.write_all(text.as_bytes()));
     stop.wait().await;

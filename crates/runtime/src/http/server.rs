@@ -47,10 +47,10 @@ const FULL_PAUSE: Duration = Duration::from_millis(50);
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {}", reason(.source))]
+#[error("cannot listen on {address}: {}", reason(.cause))]
 pub struct BindError {
     pub address: SocketAddr,
-    source: io::Error,
+    cause: io::Error,
 }
 
 fn reason(error: &io::Error) -> String {
@@ -81,7 +81,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };
-    listen().map_err(|source| BindError { address, source })
+    listen().map_err(|cause| BindError { address, cause })
 }
 
 /// Serves a listener until the process ends: then it accepts nothing more, connections finish

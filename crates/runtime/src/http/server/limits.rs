@@ -54,7 +54,7 @@ impl Default for Limits {
             body_idle_timeout_ms: 30_000,
             body_rate_min_bytes_per_second: 128,
             send_idle_timeout_ms: 60_000,
-            connections_max: 8_192,
+            connections_max: 4_096,
             connections_per_address_max: 1_024,
             h2_concurrent_streams_max: 128,
             h2_pending_resets_max: 20,
