@@ -118,6 +118,7 @@ fn own_apis(own: &OwnApis) -> Prefixes {
     vec![
         below("/v1/verifications", Target::Api(own.verifier_pool.clone())),
         below("/v1/sessions", Target::Api(own.contauth.clone())),
+        below("/v1/subjects", Target::Api(own.contauth.clone())),
         below("/v1/features", Target::Api(own.ml_service.clone())),
         below("/v1/traces", Target::Own),
         route("/openapi.json", "/openapi.json".to_owned(), Target::Own, true),

@@ -60,7 +60,7 @@ impl fmt::Debug for Parts {
 pub struct OwnApis {
     /// `/v1/verifications`
     pub verifier_pool: Upstream,
-    /// `/v1/sessions`
+    /// `/v1/sessions`, `/v1/subjects`
     pub contauth: Upstream,
     /// `/v1/features`
     pub ml_service: Upstream,

@@ -39,6 +39,7 @@ fn own_apis_need_no_route() {
             ("h", "/v1/verifications/1/report", Some("verifications")),
             ("h", "/v1/verificationsx", None),
             ("h", "/v1/sessions/s/risk", Some("sessions")),
+            ("h", "/v1/subjects/s/profile", Some("subjects")),
             ("h", "/v1/features/runs", Some("features")),
             ("h", "/v1/traces/0", Some("traces")),
             ("h", "/openapi.json", Some("openapi.json")),
