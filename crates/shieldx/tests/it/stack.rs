@@ -1,6 +1,9 @@
 //! A whole `shieldx up` on ports of its own, started and stopped by the test that uses it.
 
+mod bad_input;
+mod contract;
 mod crash;
+mod disk;
 mod isolation;
 mod protect;
 mod session;
@@ -26,6 +29,7 @@ const WAIT_LIMIT: Duration = Duration::from_secs(120);
 pub(crate) struct Stack {
     child: Option<Child>,
     folder: TempDir,
+    data: PathBuf,
     settings: String,
     variables: Vec<(String, String)>,
     pub server: String,
@@ -71,6 +75,18 @@ impl Stack {
 
     /// Starts with more settings (TOML; the addresses are already there) and variables.
     pub(crate) fn with(settings: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::Builder::new().prefix("stack-").tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        Self::new(folder, data, settings, variables)
+    }
+
+    /// Starts with its state in a folder of the test, which outlives it.
+    pub(crate) fn at(data: PathBuf, settings: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("stack-").tempdir().expect("a folder");
+        Self::new(folder, data, settings, &[])
+    }
+
+    fn new(folder: TempDir, data: PathBuf, settings: &str, variables: &[(&str, &str)]) -> Self {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -78,7 +94,8 @@ impl Stack {
             .build();
         let mut stack = Self {
             child: None,
-            folder: tempfile::Builder::new().prefix("stack-").tempdir().expect("a folder"),
+            folder,
+            data,
             settings: settings.to_owned(),
             variables: variables.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect(),
             server: String::new(),
@@ -157,7 +174,7 @@ impl Stack {
         "[ingress]\npublic = \"127.0.0.1:0\"\ninternal = \"127.0.0.1:0\"\n";
 
     pub(crate) fn data(&self) -> PathBuf {
-        self.path("data")
+        self.data.clone()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -225,6 +242,16 @@ impl Stack {
             request = request.header(*name, *value);
         }
         Answer::of(request.call().expect("an answer"))
+    }
+
+    /// A request without a body, whatever its method usually has.
+    pub(crate) fn ask(&self, key: &str, method: &str, path: &str) -> Answer {
+        let request = ureq::http::Request::builder()
+            .method(method.to_ascii_uppercase().as_str())
+            .uri(self.url(path))
+            .header("x-api-key", key)
+            .body(());
+        Answer::of(self.agent.run(request.expect("a request")).expect("an answer"))
     }
 
     pub(crate) fn delete(&self, key: &str, path: &str) -> Answer {

@@ -98,8 +98,10 @@ fn the_joined_document_has_the_routes_that_are_answered_and_no_others() {
 
     for (template, documented) in &joined {
         let id = "01a20e9b-0c7d-751f-9983-f83768beb61a";
-        let path = template.replace("/v1/traces/{id}", "/v1/traces/00000000000000000000000000000001");
+        let path =
+            template.replace("/v1/traces/{id}", "/v1/traces/00000000000000000000000000000001");
         let path = path.replace("{id}", id).replace("{view}", "a_view");
+        let path = path.replace("{subject}", "somebody");
         assert!(!path.contains('{'), "a parameter that this test does not know: {template}");
         for method in ["get", "put", "post", "delete", "patch"] {
             let answer = stack.ask(&stack.key, method, &path);
@@ -118,7 +120,8 @@ fn the_joined_document_has_the_routes_that_are_answered_and_no_others() {
         let beyond = stack.get(&stack.key, &format!("{path}/nothing/here"));
         assert!(is_of_no_route(&beyond), "{path}/nothing/here: {}", beyond.text());
     }
-    let unknown = ["/", "/v1", "/v1/", "/v1/verification", "/v2/verifications", "/metrics", "/readyz"];
+    let unknown =
+        ["/", "/v1", "/v1/", "/v1/verification", "/v2/verifications", "/metrics", "/readyz"];
     for path in unknown {
         let answer = stack.get(&stack.key, path);
         assert!(is_of_no_route(&answer), "{path}: {} {}", answer.status, answer.text());

@@ -98,7 +98,8 @@ fn killed_fifty_times_while_it_accepts_and_runs_every_accepted_one_is_finished_o
     });
     let found = all(&stack);
     for (name, id) in &accepted {
-        let item = found.get(id).unwrap_or_else(|| panic!("{name} was accepted as {id} and is lost"));
+        let item =
+            found.get(id).unwrap_or_else(|| panic!("{name} was accepted as {id} and is lost"));
         assert_eq!(item["verdict"], "benign", "{item}");
     }
     // A repeat of an accepted request is the same verification, also after all that.

@@ -10,7 +10,8 @@ fn every_documented_route_keeps_tenants_apart() {
     let (alice, bob) = (stack.tenant_key("alice", "admin"), stack.tenant_key("bob", "admin"));
     // What Alice has, with a mark that must not turn up at Bob's.
     let mark = "alices-own-mark";
-    let accepted = stack.submit(&alice, &format!("{mark}.sh"), b"#!/bin/sh\necho alices-own-mark\n");
+    let accepted =
+        stack.submit(&alice, &format!("{mark}.sh"), b"#!/bin/sh\necho alices-own-mark\n");
     let id = accepted["id"].as_str().unwrap().to_owned();
     let done = stack.finished(&alice, &id);
     let telemetry = json!({"subject": mark, "keystrokes": [{"down_ms": 0, "up_ms": 90}]});

@@ -129,7 +129,11 @@ fn nginx_behind_the_gateway_is_allowed_blocked_diverted_tarpitted_and_stepped_up
     let key = &stack.key;
     let allowed = stack.get(key, "/");
     assert_eq!((allowed.status, allowed.text().as_str()), (200, "this is the shop\n"));
-    let seen = stack.get_with(key, "/headers", &[("x-shieldx-tenant", "root"), ("x-forwarded-for", "6.6.6.6")]);
+    let seen = stack.get_with(
+        key,
+        "/headers",
+        &[("x-shieldx-tenant", "root"), ("x-forwarded-for", "6.6.6.6")],
+    );
     assert_eq!(seen.text(), "default||127.0.0.1\n", "identity is ours, the key does not leak");
 
     let blocked = stack.get(key, "/admin/users");
@@ -282,7 +286,8 @@ fn a_websocket_passes_and_nothing_before_the_upstream_agreed() {
             stream.read_exact(&mut byte).unwrap();
             head.push(byte[0]);
         }
-        let agreed = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+        let agreed =
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
         stream.write_all(agreed.as_bytes()).unwrap();
         let mut frame = [0; 5];
         while stream.read_exact(&mut frame).is_ok() {

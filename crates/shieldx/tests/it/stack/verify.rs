@@ -21,7 +21,10 @@ fn a_python_script_gets_a_verdict_and_a_page_and_a_hostile_one_is_malicious() {
     let accepted = stack.submit(&stack.key, "hello.py", SCRIPT);
     let id = accepted["id"].as_str().unwrap();
     let found = stack.finished(&stack.key, id);
-    assert_eq!((found["state"].as_str(), found["verdict"].as_str()), (Some("done"), Some("benign")));
+    assert_eq!(
+        (found["state"].as_str(), found["verdict"].as_str()),
+        (Some("done"), Some("benign"))
+    );
     let report = stack.get(&stack.key, &format!("/v1/verifications/{id}/report")).json();
     assert_eq!(report["schema"], "shieldx.report/1");
     assert!(report["output"]["stdout"].to_string().contains("hello from"), "{report}");
@@ -41,7 +44,8 @@ fn what_the_command_line_says_of_a_submission_is_what_the_server_has() {
     let file = stack.path("hello.py");
     std::fs::write(&file, SCRIPT).unwrap();
     let submitted = stack.shieldx(&["submit", file.to_str().unwrap()]);
-    let (out, err) = (String::from_utf8_lossy(&submitted.stdout), String::from_utf8_lossy(&submitted.stderr));
+    let (out, err) =
+        (String::from_utf8_lossy(&submitted.stdout), String::from_utf8_lossy(&submitted.stderr));
     assert!(submitted.status.success() && out.contains("BENIGN"), "{out}{err}");
     let listed = stack.shieldx(&["list"]);
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
@@ -84,10 +88,7 @@ fn the_same_file_of_another_tenant_is_another_thing() {
 
 fn walk(folder: &std::path::Path) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    entries
-        .flatten()
-        .map(|entry| if entry.path().is_dir() { walk(&entry.path()) } else { 1 })
-        .sum()
+    entries.flatten().map(|entry| if entry.path().is_dir() { walk(&entry.path()) } else { 1 }).sum()
 }
 
 /// A collector that keeps what it is sent: OTLP over HTTP, protobuf.
@@ -159,7 +160,8 @@ fn serve(mut stream: TcpStream, kept: &Mutex<Vec<ExportTraceServiceRequest>>) {
         let request = ExportTraceServiceRequest::decode(&buffer[end..end + length]).expect("OTLP");
         kept.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         buffer.drain(..end + length);
-        let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+        let answer =
+            "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
         if stream.write_all(answer.as_bytes()).is_err() {
             return;
         }
