@@ -25,6 +25,8 @@ SECONDS = int(sys.argv[2]) if len(sys.argv) > 2 else 600
 
 class Upstream(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # One write an answer: two would wait for each other (Nagle, delayed acknowledgement).
+    wbufsize = 1 << 16
 
     def do_GET(self):
         body = b"from the application\n"
