@@ -186,3 +186,19 @@ fn documents_name_only_paths_that_exist() {
         }
     }
 }
+
+/// A test's name is a sentence: whatever is written with so many underscores is one.
+#[test]
+fn architecture_names_only_tests_that_exist() {
+    let text = read("ARCHITECTURE.md");
+    let sources: Vec<String> =
+        sources(&root().join("crates")).into_iter().map(|(_, text)| text).collect();
+    let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let sentence = |word: &&str| word.matches('_').count() >= 4 && word.chars().all(letter);
+    let mut names = text.split('`').skip(1).step_by(2).filter(sentence).peekable();
+    assert!(names.peek().is_some());
+    for name in names {
+        let test = format!("fn {name}(");
+        assert!(sources.iter().any(|source| source.contains(&test)), "there is no test {name}");
+    }
+}
