@@ -217,3 +217,59 @@ impl Config {
 fn at_most(setting: &'static str, value: u64, max: u64) -> Result<(), ConfigError> {
     if value > max { Err(ConfigError::TooMuch { setting, value, max }) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, ConfigError, RouteConfig};
+
+    fn route(json: &str) -> Result<RouteConfig, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn a_route_is_a_name_and_an_upstream() {
+        let route = route(r#"{"name": "shop", "upstream": "http://127.0.0.1:3000"}"#).unwrap();
+        assert_eq!(route, RouteConfig::new("shop", "http://127.0.0.1:3000".parse().unwrap()));
+        assert_eq!(route.path_prefix, "/");
+    }
+
+    #[test]
+    fn routes_that_cannot_be_read_say_why() {
+        for (json, says) in [
+            (r#"{"name": "a", "upstream": "http://h/path"}"#, "without a path"),
+            (r#"{"name": "a", "upstream": "https://h"}"#, "not http"),
+            (r#"{"name": "a", "upstream": "http://h", "hots": "x"}"#, "hots"),
+            (r#"{"name": "a", "upstream": "http://h", "tenant": "A B"}"#, "tenant"),
+            (r#"{"name": "a"}"#, "upstream"),
+        ] {
+            let error = route(json).unwrap_err().to_string();
+            assert!(error.contains(says), "{error:?} does not say {says:?}");
+        }
+    }
+
+    #[test]
+    fn settings_out_of_bounds_are_refused() {
+        let check = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            config.routes.push(RouteConfig::new("a", "http://h".parse().unwrap()));
+            change(&mut config);
+            config.check().unwrap_err()
+        };
+        let named = |name: &str| RouteConfig::new(name, "http://h".parse().unwrap());
+        assert!(Config { routes: vec![named("a-1")], ..Config::default() }.check().is_ok());
+        for name in ["", "A", "a b", &"a".repeat(64)] {
+            let config = Config { routes: vec![named(name)], ..Config::default() };
+            assert!(matches!(config.check(), Err(ConfigError::Name { .. })), "{name:?}");
+        }
+        let same = check(|config| config.routes.push(config.routes[0].clone()));
+        assert!(matches!(same, ConfigError::SameName { .. }));
+        let long = check(|config| config.tarpit_ms = 60_001);
+        assert!(matches!(long, ConfigError::TooMuch { setting: "tarpit_ms", .. }));
+        let many = check(|config| config.tarpit_requests_max = usize::MAX);
+        assert!(matches!(many, ConfigError::TooMuch { setting: "tarpit_requests_max", .. }));
+        let header = check(|config| config.session_header = "x-shieldx-tenant".to_owned());
+        assert!(matches!(header, ConfigError::SessionHeader { .. }));
+        let cookie = check(|config| config.session_cookie = "a=b".to_owned());
+        assert!(matches!(cookie, ConfigError::SessionCookie { .. }));
+    }
+}

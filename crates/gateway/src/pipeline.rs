@@ -56,7 +56,7 @@ async fn phases(
     match measured.end(decide::decide(gateway, assessed))? {
         Verdict::Permitted(permitted) => {
             let measured = gateway.meters.begin(Phase::Forward);
-            measured.end(forward::forward(gateway, permitted).await)
+            measured.end(forward::forward(gateway, *permitted).await)
         }
         Verdict::Refused(refused) => {
             let measured = gateway.meters.begin(Phase::Refuse);

@@ -165,3 +165,16 @@ fn add_data(engine: &mut Engine, bundle: &Bundle, file: &File) -> Result<(), Pol
     });
     guarded(|| engine.add_data(placed)).map_err(|error| bad(error.message()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{EvaluateError, guarded};
+
+    #[test]
+    fn a_panic_of_the_engine_is_a_value() {
+        let panicked = guarded(|| -> Result<(), String> { panic!("as strings.count does") });
+        assert!(matches!(panicked, Err(EvaluateError::Panicked)));
+        let failed = guarded(|| Err::<(), _>("no"));
+        assert_eq!(failed.unwrap_err().message(), "no");
+    }
+}

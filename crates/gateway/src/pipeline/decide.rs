@@ -34,7 +34,8 @@ const CREDENTIALS: [HeaderName; 4] =
 /// What was decided.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    Permitted(Permitted),
+    /// In a box: it holds the request.
+    Permitted(Box<Permitted>),
     Refused(Refused),
 }
 
@@ -133,7 +134,7 @@ fn verdict(
             return Verdict::Refused(Refused::Block { reason: Some(decision.reason) });
         }
     };
-    Verdict::Permitted(Permitted { request, destination, identity })
+    Verdict::Permitted(Box::new(Permitted { request, destination, identity }))
 }
 
 fn ask(gateway: &Shared, input: &DecisionInput) -> Result<Decision, PortError> {
