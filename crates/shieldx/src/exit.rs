@@ -20,7 +20,13 @@ Exit codes of `run`:
 Exit codes of `replay`:
   0        the recorded verdict was computed again, bit for bit
   1        the verdict computed now is another one
-  65       the recording is damaged, cut off or from a newer version";
+  65       the recording is damaged, cut off or from a newer version
+Exit codes of everything else:
+  0        done
+  1        `health`: something is not ready
+  10/20/30 `submit --fail-on`: suspicious / malicious / inconclusive
+  64       the command line or a setting is wrong
+  125      it failed: the line says what, and what to do";
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
