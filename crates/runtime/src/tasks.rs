@@ -1,6 +1,5 @@
 //! The one spawner: every task has a name, and a status that can be asked for.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
+use types::cause::panic_text;
 
 use crate::shutdown::Shutdown;
 
@@ -80,19 +80,13 @@ impl Tasks {
     async fn guarded(&self, name: &'static str, future: impl Future<Output = ()>) {
         if let Err(panic) = AssertUnwindSafe(future).catch_unwind().await {
             self.change(name, |status| status.panicked += 1);
-            tracing::error!(task = name, panic = said(&*panic), "a background task panicked");
+            tracing::error!(task = name, panic = panic_text(&*panic), "a background task panicked");
         }
     }
 
     fn change(&self, name: &'static str, change: impl FnOnce(&mut Status)) {
         change(self.status.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default());
     }
-}
-
-/// What `panic!` was given.
-fn said(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
 }
 
 /// Counts a task's end, however it comes.

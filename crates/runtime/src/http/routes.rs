@@ -16,6 +16,7 @@ use futures_util::FutureExt as _;
 use http::{Request, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::{LengthLimitError, Limited};
+use types::cause::panic_text;
 
 use crate::http::Problem;
 
@@ -32,9 +33,8 @@ pub fn fallbacks(router: Router) -> Router {
 /// A handler's response, or a problem in place of its panic.
 pub async fn caught(handling: impl Future<Output = Response<Body>>) -> Response<Body> {
     AssertUnwindSafe(handling).catch_unwind().await.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Problem::internal(format!("a handler panicked: {:?}", text.unwrap_or(""))).into_response()
+        let text = panic_text(&*panic);
+        Problem::internal(format!("a handler panicked: {text:?}")).into_response()
     })
 }
 

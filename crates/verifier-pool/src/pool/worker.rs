@@ -10,6 +10,7 @@ use runtime::telemetry;
 use store::domain::{Lease, Outcome};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument as _;
+use types::cause::panic_text;
 
 use super::{Pool, mebibytes};
 use crate::hub::Handle;
@@ -170,9 +171,4 @@ async fn hand_back(pool: &Pool, lease: &Lease) {
         Ok(Err(error)) => tracing::warn!(%error, "the run could not be given back to the queue"),
         Err(_) => tracing::warn!("the store did not take the run back in time"),
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
