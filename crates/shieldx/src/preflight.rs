@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use sandbox::Mount;
 use types::Text;
+use types::machine::Machine;
 
 use crate::view::{View, clean};
 
@@ -132,7 +133,7 @@ fn elf_file(path: &Path, host: &Path, len: u64, view: &View) -> Result<(), Unrun
     let Ok(opened) = File::open(host) else { return Ok(()) };
     let program =
         elf::read(&opened, len).map_err(|source| Unrunnable::BadElf { path: shown(), source })?;
-    let host_machine = elf::Machine::HOST;
+    let host_machine = Machine::HOST;
     if program.machine != host_machine {
         return Err(Unrunnable::Machine {
             path: shown(),

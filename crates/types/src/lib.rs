@@ -11,6 +11,7 @@ pub mod decision;
 pub mod event;
 pub mod evidence;
 pub mod identity;
+pub mod machine;
 pub mod ports;
 pub mod risk;
 pub mod run;

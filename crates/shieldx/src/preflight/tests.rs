@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use types::machine::Machine;
+
 use super::{Unrunnable, check, elf};
 use crate::failure::Failure;
 use crate::view::View;
@@ -132,10 +134,10 @@ fn tiny_elf(machine: u16, kind: u16, interpreter: &[u8]) -> Vec<u8> {
 #[test]
 fn elf_files_of_other_machines_and_damaged_ones() {
     let bench = Bench::new();
-    let host = elf::Machine::HOST;
+    let host = Machine::HOST;
     let other: u16 = if host.number == 183 { 62 } else { 183 };
     bench.file("arm", &tiny_elf(other, 2, b"/lib/x\0"), 0o755);
-    let built_for = elf::Machine { number: other, ..host };
+    let built_for = Machine { number: other, ..host };
     bench.expect("./arm", 126, &format!("built for {built_for}; this host is {host}"), "");
     bench.file("loader", &tiny_elf(host.number, 3, b"/lib/ld-none.so.9\0"), 0o755);
     bench.expect("./loader", 126, "needs the loader /lib/ld-none.so.9", "");
@@ -156,7 +158,7 @@ fn elf_files_of_other_machines_and_damaged_ones() {
 #[test]
 fn no_header_makes_the_reader_panic() {
     let bench = Bench::new();
-    let whole = tiny_elf(elf::Machine::HOST.number, 2, b"/lib/x\0");
+    let whole = tiny_elf(Machine::HOST.number, 2, b"/lib/x\0");
     for at in 4..whole.len() {
         for value in [0, 1, 0x7f, 0xff] {
             let mut bytes = whole.clone();

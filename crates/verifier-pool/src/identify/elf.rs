@@ -3,6 +3,8 @@
 //!
 //! Layout: elf(5).
 
+use types::machine::Machine;
+
 use super::Refused;
 
 pub(super) const MAGIC: &[u8] = b"\x7fELF";
@@ -15,16 +17,6 @@ const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 const HEADER_BYTES: usize = 64;
 const PROGRAM_HEADER_BYTES: u16 = 56;
-
-const HOST_MACHINE: u16 = if cfg!(target_arch = "x86_64") {
-    62
-} else if cfg!(target_arch = "aarch64") {
-    183
-} else if cfg!(target_arch = "riscv64") {
-    243
-} else {
-    0
-};
 
 /// Whether the file is a program of this host.
 pub(super) fn check(head: &[u8], size_bytes: u64) -> Result<(), Refused> {
@@ -40,12 +32,12 @@ pub(super) fn check(head: &[u8], size_bytes: u64) -> Result<(), Refused> {
         _ => return Err(bad("byte order")),
     };
     let fields = Fields { bytes: head, big_endian };
-    let machine = fields.u16(18).ok_or(bad("header"))?;
-    let host = HOST_MACHINE == machine && bits == 64 && !big_endian;
+    let machine = Machine { number: fields.u16(18).ok_or(bad("header"))?, bits, big_endian };
+    let host = machine == Machine::HOST && bits == 64 && !big_endian;
     match fields.u16(16).ok_or(bad("header"))? {
         ET_EXEC | ET_DYN if !host => Err(Refused::Machine {
-            built_for: machine_name(machine, bits, big_endian),
-            host: machine_name(HOST_MACHINE, 64, false),
+            built_for: machine.to_string(),
+            host: Machine::HOST.to_string(),
         }),
         ET_EXEC => program(&fields, size_bytes, false),
         ET_DYN => program(&fields, size_bytes, true),
@@ -99,31 +91,6 @@ fn program(fields: &Fields<'_>, size_bytes: u64, shared: bool) -> Result<(), Ref
         return Err(Refused::NotAProgram { what: "a shared library" });
     }
     if loads { Ok(()) } else { Err(bad("table of program headers")) }
-}
-
-fn machine_name(number: u16, bits: u8, big_endian: bool) -> String {
-    let name = match (number, bits) {
-        (2, _) => "sparc",
-        (3, _) => "i386 (32-bit x86)",
-        (4, _) => "m68k",
-        (8, _) => "MIPS",
-        (20, _) => "powerpc (32-bit)",
-        (21, _) if big_endian => "ppc64",
-        (21, _) => "ppc64le",
-        (22, _) => "s390x",
-        (40, _) => "arm (32-bit)",
-        (42, _) => "SuperH",
-        (43, _) => "sparc64",
-        (62, 64) => "x86_64",
-        (62, _) => "x32 (x86_64 with 32-bit pointers)",
-        (183, _) => "aarch64",
-        (243, 64) => "riscv64",
-        (243, _) => "riscv32",
-        (247, _) => "BPF",
-        (258, _) => "loongarch64",
-        _ => return format!("machine {number} ({bits}-bit)"),
-    };
-    name.to_owned()
 }
 
 struct Fields<'a> {
