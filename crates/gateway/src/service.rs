@@ -13,7 +13,7 @@ use runtime::clock::Clock;
 use runtime::http::HttpMetrics;
 use runtime::http::edge::Edge;
 use runtime::http::forward::{Client, Upstream};
-use runtime::http::ops::Dependency;
+use runtime::http::ops::{Dependency, Reachable};
 use runtime::metrics::Metrics;
 use runtime::tasks::Tasks;
 use runtime::telemetry::Traces;
@@ -23,7 +23,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::config::{Config, ConfigError, OnFailures};
 use crate::meters::Meters;
-use crate::readiness::{ContauthReachable, PolicyDecides};
+use crate::readiness::PolicyDecides;
 use crate::routing::Table;
 use crate::session::Places;
 use crate::tarpit::Tarpit;
@@ -126,7 +126,7 @@ impl Gateway {
     #[must_use]
     pub fn dependencies(&self) -> Vec<Arc<dyn Dependency>> {
         let policy = PolicyDecides::new(Arc::clone(&self.0.decider));
-        let contauth = ContauthReachable::new(self.0.contauth.clone());
+        let contauth = Reachable::new("contauth", self.0.contauth.clone());
         vec![Arc::new(policy), Arc::new(contauth)]
     }
 }

@@ -5,7 +5,6 @@
 
 mod config;
 mod counts;
-mod gateway;
 mod limit;
 mod pipeline;
 mod request_id;
@@ -13,5 +12,4 @@ mod service;
 mod trace;
 
 pub use config::{Config, ConfigError, Rate, Tls, Traceparents};
-pub use gateway::GatewayReachable;
 pub use service::Ingress;

@@ -1,9 +1,9 @@
 //! What is let in, and what goes on with it.
 
-use ingress::{Config, GatewayReachable, Ingress, Rate, Traceparents};
+use ingress::{Config, Ingress, Rate, Traceparents};
 use runtime::clock::System;
 use runtime::http::forward::{self, Client};
-use runtime::http::ops::Dependency as _;
+use runtime::http::ops::{Dependency as _, Reachable};
 use runtime::metrics::Metrics;
 use runtime::shutdown::Shutdown;
 use runtime::tasks::Tasks;
@@ -218,10 +218,10 @@ async fn a_gateway_that_is_gone_is_a_503_and_not_ready() {
     assert_eq!(answer.status(), 503);
     assert!(answer.headers().contains_key("retry-after"));
     assert!(metrics.text().contains("shieldx_ingress_requests_total{outcome=\"failed\"} 1\n"));
-    let reason = GatewayReachable::new(gateway()).check().await.unwrap_err();
+    let reason = Reachable::new("gateway", gateway()).check().await.unwrap_err();
     assert!(reason.contains(&address.to_string()), "{reason}");
     let _listener = tokio::net::TcpListener::bind(address).await.unwrap();
-    GatewayReachable::new(gateway()).check().await.unwrap();
+    Reachable::new("gateway", gateway()).check().await.unwrap();
     let error =
         Ingress::new(Config::default(), gateway(), client, clock, &metrics, "short").unwrap_err();
     assert!(error.to_string().contains("prove itself"), "{error}");

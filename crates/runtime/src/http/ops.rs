@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -9,9 +10,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
 use serde::Serialize;
+use tokio::net::TcpStream;
 
 use crate::http::extract::Json;
+use crate::http::forward::Upstream;
 use crate::metrics::Metrics;
+
+/// A service next door answers at once or not at all.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Something a service needs.
 #[async_trait]
@@ -20,6 +26,38 @@ pub trait Dependency: Send + Sync + Debug {
     /// # Errors
     /// Why it cannot be used now, in one sentence.
     async fn check(&self) -> Result<(), String>;
+}
+
+/// A service that is asked over the network: it takes connections. More is not tried, as what it
+/// needs itself is its own to tell.
+#[derive(Debug)]
+pub struct Reachable {
+    name: &'static str,
+    upstream: Upstream,
+}
+
+impl Reachable {
+    #[must_use]
+    pub fn new(name: &'static str, upstream: Upstream) -> Self {
+        Self { name, upstream }
+    }
+}
+
+#[async_trait]
+impl Dependency for Reachable {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let host = self.upstream.authority().host().trim_matches(['[', ']']);
+        let connecting = TcpStream::connect((host, self.upstream.port()));
+        match tokio::time::timeout(PATIENCE, connecting).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(format!("{} cannot be reached: {error}", self.upstream)),
+            Err(_) => Err(format!("{} took no connection within a second", self.upstream)),
+        }
+    }
 }
 
 /// What the routes tell about.

@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use axum::Router;
 use contauth::Contauth;
 use gateway::Gateway;
-use ingress::{GatewayReachable, Ingress};
+use ingress::Ingress;
 use ml_service::MlService;
 use policy::Policy;
 use runtime::clock::Clock;
 use runtime::http::forward::{BadUpstream, Client, Config as ForwardConfig, Upstream};
 use runtime::http::observe::{HttpMetrics, observe};
-use runtime::http::ops::{Dependency, Ops, Readiness};
+use runtime::http::ops::{Dependency, Ops, Reachable, Readiness};
 use runtime::http::routes::fallbacks;
 use runtime::http::server::{self, Limits};
 use runtime::http::{ops, tls};
@@ -218,7 +218,7 @@ impl Ground<'_> {
             metrics.clone(),
         );
         let (router, document) = contauth::api::router(Arc::clone(&service), Arc::clone(keys));
-        let ops = self.ops(metrics, vec![StoreReady::new(&self.store)]);
+        let ops = self.ops(metrics, vec![StoreReady::of(&self.store)]);
         (Api { router, document, ops }, service)
     }
 
@@ -233,7 +233,7 @@ impl Ground<'_> {
             .await
             .map_err(|error| Failure::of(Exit::Failed, &error))?;
         let (router, document) = ml_service::api::router(Arc::clone(&service), Arc::clone(keys));
-        let ops = self.ops(metrics, vec![StoreReady::new(&self.store)]);
+        let ops = self.ops(metrics, vec![StoreReady::of(&self.store)]);
         Ok((Api { router, document, ops }, service))
     }
 
@@ -309,7 +309,7 @@ impl Ground<'_> {
         let client = Client::new(ForwardConfig::default(), self.tasks.clone());
         let to = upstream(&listeners.gateway_data)?;
         let (config, clock) = (self.request.config.ingress.clone(), Arc::clone(&self.clock));
-        let ready = Arc::new(GatewayReachable::new(to.clone()));
+        let ready = Arc::new(Reachable::new("gateway", to.clone()));
         let ingress = Ingress::new(config, to, client, clock, &metrics, secret)
             .map_err(|error| Failure::of(Exit::Usage, &error))?;
         self.telemetry.register(&metrics);
@@ -334,7 +334,7 @@ fn edge_secret() -> Result<String, Failure> {
 struct StoreReady(Arc<Store>);
 
 impl StoreReady {
-    fn new(store: &Arc<Store>) -> Arc<dyn Dependency> {
+    fn of(store: &Arc<Store>) -> Arc<dyn Dependency> {
         Arc::new(Self(Arc::clone(store)))
     }
 }
