@@ -2,6 +2,7 @@
 
 mod schema;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use types::cause::chain;
 use types::identity::{SESSION_ID_IS, is_session_id};
 use types::ports::{Authenticator, Surroundings};
 use utoipa::Modify as _;
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::{OpenApi, RefOr, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -60,14 +61,11 @@ pub fn router(service: Arc<Contauth>, keys: Arc<dyn Authenticator>) -> (Router, 
     responses(
         (status = 200, description = "Counted, or counted before", body = ReportAnswer),
         (status = 400, description = "No JSON, or no session id", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No good API key", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The key's role is less than member", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The session belongs to another subject", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, description = "The body is not called JSON", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "A field is unknown, out of its limits or out of order, or the first report has no subject", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store is not available; nothing was counted", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 507, description = "The disk is full; nothing was counted", body = ProblemDocument, content_type = "application/problem+json"),
+        Common,
     ),
     security(("bearer" = []), ("api_key" = [])),
 )]
@@ -100,11 +98,8 @@ async fn report(
     responses(
         (status = 200, description = "The risk now", body = RiskAnswer),
         (status = 400, description = "No session id, or a bad query", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No good API key", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The key's role is less than reader", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "Nobody reported on such a session", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store is not available", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 507, description = "The disk is full", body = ProblemDocument, content_type = "application/problem+json"),
+        Common,
     ),
     security(("bearer" = []), ("api_key" = [])),
 )]
@@ -135,11 +130,8 @@ async fn risk(
     responses(
         (status = 204, description = "Forgotten"),
         (status = 400, description = "No name of a subject", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No good API key", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "The key's role is less than member", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "Nothing is known of such a subject", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The store is not available", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 507, description = "The disk is full", body = ProblemDocument, content_type = "application/problem+json"),
+        Common,
     ),
     security(("bearer" = []), ("api_key" = [])),
 )]
@@ -154,6 +146,20 @@ async fn forget(
     let forgotten = service.forget(&caller.tenant, &subject).await.map_err(respond)?;
     let missing = || Problem::not_found("nothing is known of such a subject");
     forgotten.then_some(StatusCode::NO_CONTENT).ok_or_else(missing)
+}
+
+/// What every operation can answer.
+struct Common;
+
+impl utoipa::IntoResponses for Common {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        document::problems(&[
+            (401, "No good API key"),
+            (403, "The key's role does not allow this"),
+            (503, "The store is not available; nothing was kept"),
+            (507, "The disk is full; nothing was kept"),
+        ])
+    }
 }
 
 fn check_id(id: &str) -> Result<(), Problem> {
