@@ -39,6 +39,7 @@ const NEEDS: &[Need] = &[
     need("ip", "iproute2", "everyday command ip"),
     need("ps", "procps", "everyday command ps"),
     need("mount", "mount", "full and read-only disks"),
+    need("mkfs.ext4", "e2fsprogs", "disks that fail"),
     need("nginx", "nginx-light", "an application behind the gateway"),
 ];
 

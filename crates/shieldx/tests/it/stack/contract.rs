@@ -15,7 +15,10 @@ use crate::lab::skip;
 /// subject, events out of order. `ignored_auth` sends its own key beside ours and finds ours good.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
     response_headers_conformance,response_schema_conformance,unsupported_method,\
-    allow_header_conformance,negative_data_rejection,missing_required_header";
+    allow_header_conformance,negative_data_rejection,missing_required_header,use_after_free,\
+    ensure_resource_availability";
+/// The last follows what is submitted through the links of the documents to its end.
+const PHASES: &str = "examples,coverage,fuzzing,stateful";
 /// Requests of the random part, per operation; the systematic part comes to about 60 more.
 const EXAMPLES_MAX: &str = "25";
 const SEED: &str = "20260101";
@@ -56,7 +59,7 @@ fn tried(program: &Path, stack: &Stack, url: &str) -> Result<(), String> {
     let done = Command::new(program)
         .args(["--no-color", "run", &format!("{url}/openapi.json"), "--url", url])
         .args(["--header", &format!("X-API-Key: {}", stack.key)])
-        .args(["--checks", CHECKS, "--phases", "examples,coverage,fuzzing"])
+        .args(["--checks", CHECKS, "--phases", PHASES])
         .args(["--max-examples", EXAMPLES_MAX, "--seed", SEED, "--continue-on-failure"])
         .args(["--suppress-health-check", "all", "--warnings", "off", "--request-timeout", "60"])
         .current_dir(folder.path())

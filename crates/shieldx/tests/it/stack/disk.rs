@@ -1,4 +1,4 @@
-//! Disks that are full or cannot be written, under a running server and before it starts.
+//! Disks that are full, fail or cannot be written, under a running server and before it starts.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
@@ -194,6 +194,49 @@ fn a_folder_that_becomes_read_only_refuses_what_is_new_and_comes_back() {
     let new = stack.submit(&stack.key, "new.sh", b"#!/bin/sh\necho new\n");
     assert_eq!(stack.finished(&stack.key, new["id"].as_str().expect("an id"))["state"], "done");
     assert!(!stack.log().contains("panicked"), "something panicked");
+}
+
+/// As the kernel does with a disk that fails: also files that are open cannot be written any more, and
+/// only a new mount helps.
+#[test]
+fn a_disk_that_fails_refuses_what_is_new_and_after_it_is_mounted_again_everything_accepted_ends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (image, place) = (folder.path().join("image"), folder.path().join("disk"));
+    fs::create_dir(&place).expect("a folder");
+    File::create(&image).and_then(|file| file.set_len(64 << 20)).expect("an image");
+    let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image).status();
+    if !made.is_ok_and(|status| status.success()) {
+        skip("a disk that fails", "mkfs.ext4 is not installed");
+        return;
+    }
+    let options = ["-o", "loop", image.to_str().expect("a name")];
+    let Some(disk) = Mount::on(&place, &options) else { return };
+    let mut stack = Stack::at(place.join("data"), ONE_WORKER);
+    let known = accepted(&stack, 3);
+    assert!(mount(&["-o", "remount,abort"], &place));
+
+    let answer = stack.post(&stack.key, "/v1/verifications?file_name=new.sh", &[], b"#!/bin/sh\n");
+    assert!(answer.status == 503 && is_problem(&answer), "{}", answer.text());
+    let rows = json!({"rows": [rows()[0]]});
+    let answer = stack.post_json(&stack.key, "/v1/features/a_view", &rows);
+    assert!(answer.status == 503 && is_problem(&answer), "{}", answer.text());
+    for service in ["verifier-pool", "ml-service", "contauth"] {
+        let (status, told) = readiness(&stack, service);
+        assert_eq!(status, 503, "{service}: {told}");
+        assert!(told.to_string().contains("Read-only file system"), "{service}: {told}");
+    }
+    assert_eq!(ids(&stack), known, "what can be read is still told");
+    assert!(!stack.log().contains("panicked"), "something panicked");
+    assert_eq!(stack.stop(), Some(0));
+
+    drop(disk);
+    let Some(_disk) = Mount::on(&place, &options) else { return };
+    stack.begin();
+    assert_eq!(ids(&stack), known);
+    for id in &known {
+        assert_eq!(stack.finished(&stack.key, id)["state"], "done");
+    }
+    stack.kill();
 }
 
 /// A start that has to fail: what is told of it, and its exit code.
