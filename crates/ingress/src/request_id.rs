@@ -1,8 +1,7 @@
 //! The request id: the caller's where it is one, else a new UUIDv7.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use runtime::clock::Clock;
-use uuid::{NoContext, Timestamp, Uuid};
+use runtime::clock::{Clock, uuid_v7};
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -26,13 +25,8 @@ fn well_formed(id: &[u8]) -> bool {
 }
 
 fn fresh(clock: &dyn Clock) -> HeaderValue {
-    let now_us = u64::try_from(clock.now_us()).unwrap_or(0);
-    let ns = u32::try_from(now_us % 1_000_000 * 1_000).unwrap_or(0);
-    let id = Uuid::new_v7(Timestamp::from_unix(NoContext, now_us / 1_000_000, ns));
-    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    let text = id.hyphenated().encode_lower(&mut text);
     // Hexadecimal digits and hyphens are a header's value.
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
+    HeaderValue::try_from(uuid_v7(clock).to_string()).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 #[cfg(test)]

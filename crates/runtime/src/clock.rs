@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
+use uuid::{NoContext, Uuid};
 
 /// Tells the time. Handed to whoever needs it, so a test decides what time it is.
 pub trait Clock: Send + Sync + Debug {
@@ -41,6 +42,14 @@ impl Clock for Manual {
     fn now_us(&self) -> i64 {
         self.0.load(Ordering::SeqCst)
     }
+}
+
+/// A UUIDv7 (RFC 9562) of now: of a later millisecond, a greater one.
+#[must_use]
+pub fn uuid_v7(clock: &dyn Clock) -> Uuid {
+    let now_us = u64::try_from(clock.now_us()).unwrap_or(0);
+    let ns = u32::try_from(now_us % 1_000_000 * 1_000).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, now_us / 1_000_000, ns))
 }
 
 /// RFC 3339 in UTC; a time out of range (±9999 years) is shown as the number it is.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderName, Request, header};
-use runtime::clock::Clock;
+use runtime::clock::uuid_v7;
 use runtime::http::Problem;
 use runtime::http::auth::API_KEY;
 use runtime::http::forward::Upstream;
@@ -16,7 +16,6 @@ use types::decision::{
 };
 use types::ports::PortError;
 use types::{Action, Caller};
-use uuid::{NoContext, Timestamp, Uuid};
 
 use super::admit::Found;
 use super::assess::Assessed;
@@ -98,7 +97,8 @@ pub(super) fn decide(gateway: &Shared, assessed: Assessed) -> Result<Verdict, Pr
             }
         }
     };
-    let id = decision_id(gateway.clock.as_ref());
+    // A UUID, as OPA's decision ids are.
+    let id = uuid_v7(gateway.clock.as_ref()).to_string();
     log(&id, &input, &decision);
     gateway.meters.decided(decision.action);
     let level = input.session.as_ref().map(|session| session.risk.level.as_str());
@@ -197,13 +197,6 @@ fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
         }
     }
     facts
-}
-
-/// A UUIDv7, as OPA's decision ids are UUIDs.
-fn decision_id(clock: &dyn Clock) -> String {
-    let now_us = u64::try_from(clock.now_us()).unwrap_or(0);
-    let ns = u32::try_from(now_us % 1_000_000 * 1_000).unwrap_or(0);
-    Uuid::new_v7(Timestamp::from_unix(NoContext, now_us / 1_000_000, ns)).to_string()
 }
 
 /// The decision log: one line for each decision, and the same on the span. What a caller controls
