@@ -1,4 +1,5 @@
 //! Nothing accepted is lost and nothing gets two results, whenever the server is killed.
+#![expect(clippy::unwrap_used, reason = "what fails here should fail the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
