@@ -1,5 +1,5 @@
 //! What an operator can set. What a risk means (prior, thresholds, weights) is not here: it is the
-//! model, documented in [`crate::risk`], and the same everywhere.
+//! model, documented in `risk`, and the same everywhere.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -1,6 +1,6 @@
 //! The latest value of every feature of every entity, in memory, and what it takes.
 //!
-//! It holds nothing that the log does not: [`crate::rebuild`] makes it again at every start. This
+//! It holds nothing that the log does not: `rebuild` makes it again at every start. This
 //! room knows no HTTP and no store.
 
 mod latest;
