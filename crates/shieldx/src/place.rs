@@ -29,6 +29,9 @@ pub struct Place {
 pub struct Endpoints {
     /// Base URL of ingress.
     pub server: String,
+    /// The same with TLS, where that is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_tls: Option<String>,
     /// Service → base URL of its internal listener.
     pub internal: BTreeMap<String, String>,
     pub pid: u32,

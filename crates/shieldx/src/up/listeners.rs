@@ -50,6 +50,10 @@ impl Listeners {
         ];
         Endpoints {
             server: url(&self.public),
+            server_tls: self
+                .tls
+                .as_ref()
+                .map(|listener| url(listener).replacen("http", "https", 1)),
             internal: internal.map(|(name, listener)| (name.to_owned(), url(listener))).into(),
             pid: std::process::id(),
         }

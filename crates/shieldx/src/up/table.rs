@@ -51,6 +51,7 @@ pub(super) fn draw(
         );
     }
     let _ = writeln!(text, "  try            shieldx submit FILE · shieldx list · shieldx health");
-    let _ = writeln!(text, "\n  ready on {}", endpoints.server);
+    let tls = endpoints.server_tls.as_ref().map(|url| format!(" and {url}"));
+    let _ = writeln!(text, "\n  ready on {}{}", endpoints.server, tls.unwrap_or_default());
     text
 }
