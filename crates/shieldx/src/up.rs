@@ -92,7 +92,7 @@ async fn run(
     telemetry: &Telemetry,
     warning: Option<String>,
 ) -> Result<Exit, Failure> {
-    let stop = Stop::listen().map_err(|error| Failure::of(Exit::Failed, &error))?;
+    let mut stop = Stop::listen().map_err(|error| Failure::of(Exit::Failed, &error))?;
     let listeners = Listeners::bind(&request.config).await?;
     let endpoints = listeners.endpoints();
     let place = &request.place;
@@ -113,17 +113,21 @@ async fn run(
     // Who started us may not read what we print; that is no reason to stop.
     let _ = output::to_stdout(|out| out.write_all(text.as_bytes()));
     stop.wait().await;
-    down(request, &tasks, place).await;
+    down(request, &tasks, place, stop).await;
     Ok(Exit::Success)
 }
 
-/// Stops accepting, waits for what runs, and not longer than the deadline.
-async fn down(request: &UpRequest, tasks: &Tasks, place: &Place) {
+/// Stops accepting, waits for what runs, and not longer than the deadline or the next signal.
+async fn down(request: &UpRequest, tasks: &Tasks, place: &Place, mut stop: Stop) {
     tracing::info!("stopping: no new requests");
     place.forget_endpoints();
     tasks.shutdown().begin();
     let deadline = Duration::from_millis(request.config.process.drain_ms);
-    if !tasks.shutdown().drained(deadline).await {
+    let drained = tokio::select! {
+        drained = tasks.shutdown().drained(deadline) => drained,
+        () = stop.wait() => false,
+    };
+    if !drained {
         let left: Vec<String> = tasks
             .status()
             .into_iter()
@@ -166,8 +170,8 @@ impl Stop {
         Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Waits for the first; the second ends the process at once.
-    async fn wait(mut self) {
+    /// Waits for the next.
+    async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
