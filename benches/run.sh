@@ -1,9 +1,14 @@
 #!/bin/sh
-# Builds the release binary and measures it beside bwrap and strace, all in one interleaved run.
-# By hand, on a quiet machine: `cargo xtask bench`. Prints Markdown for docs/benchmarks.md.
-# Needs cc and python3; bwrap and strace are left out, aloud, where they are missing.
+# Builds the release binary and measures it: one run beside bwrap and strace, the services beside nginx, each in one
+# interleaved run. By hand, on a quiet machine: `cargo xtask bench`. Prints Markdown for docs/benchmarks.md.
+# Needs cc and python3; bwrap and strace are left out, aloud, where they are missing. The services need nginx and wrk.
+# benches/soak.py is for minutes of mixed load and is run by itself.
 set -eu
 cd "$(dirname "$0")/.."
 cargo build --release
 target="${CARGO_TARGET_DIR:-target}"
-exec python3 benches/compare.py "$target/release/shieldx"
+python3 benches/compare.py "$target/release/shieldx"
+if command -v nginx >/dev/null && command -v wrk >/dev/null; then
+    exec python3 benches/services.py "$target/release/shieldx"
+fi
+echo "nginx or wrk is missing: the services are left out" >&2

@@ -8,6 +8,7 @@ the run. Needs nginx and wrk; usage: services.py PATH-OF-SHIELDX [ROUNDS [SECOND
 """
 
 import concurrent.futures
+import datetime
 import http.client
 import json
 import os
@@ -214,10 +215,13 @@ def verdicts(endpoints, key, count=200):
     accepted = time.time() - began
     while True:
         page = call(server + "/v1/verifications?state=done&limit=1000", key) if count <= 1000 else {}
-        if len([item for item in page["items"] if item["id"] in set(ids)]) == count:
+        mine = [item for item in page["items"] if item["id"] in set(ids)]
+        if len(mine) == count:
             break
         time.sleep(0.05)
     total = time.time() - began
+    instant = lambda text: datetime.datetime.fromisoformat(text[:26].rstrip("Z").ljust(26, "0")).timestamp()
+    waits = sorted((instant(item["started_at"]) - instant(item["created_at"])) * 1000 for item in mine)
     alone = []
     for n in range(30):
         begin = time.time()
@@ -230,6 +234,7 @@ def verdicts(endpoints, key, count=200):
     rows = [
         [f"accepted, durable, {count} of them from 8 clients", f"{count / accepted:,.0f}/s"],
         ["verdicts, 2 workers", f"{count / total:,.1f}/s"],
+        ["in the queue behind the others, p50 and p95", f"{waits[count // 2]:,.0f} and {waits[int(count * 0.95)]:,.0f} ms"],
         ["one alone, submission to verdict, p50", f"{alone[len(alone) // 2]:.0f} ms"],
         ["one alone, submission to verdict, p95", f"{alone[int(len(alone) * 0.95)]:.0f} ms"],
     ]
