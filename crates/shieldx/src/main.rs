@@ -7,6 +7,11 @@ use shieldx::environment::Environment;
 use shieldx::request::Request;
 use shieldx::{commands, failure, up};
 
+/// Requests allocate a great deal and free it on other threads. It takes its locks before a fork and
+/// gives them back in both processes after it (`pthread_atfork`), which the sandbox relies on.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let environment = Environment::read();
     let args = match Args::read(&environment) {
