@@ -131,6 +131,11 @@ internal = "127.0.0.1:0"
 name = "app"
 path_prefix = "/"
 upstream = "http://127.0.0.1:{upstream}"
+[[gateway.routes]]
+name = "open"
+path_prefix = "/open"
+upstream = "http://127.0.0.1:{upstream}"
+anonymous = true
 """)
     process = subprocess.Popen([SHIELDX, "up", "--data", data, "--config", settings], stdout=subprocess.PIPE, text=True)
     while True:
@@ -174,8 +179,9 @@ def proxying(folder, upstream_port, process, endpoints, key):
         ("the upstream itself", direct, [], None),
         ("nginx", f"http://127.0.0.1:{plain}/", [], first.pids),
         ("nginx + auth_request to a 204", f"http://127.0.0.1:{authed}/", [], second.pids),
-        ("ingress → gateway, full pipeline", endpoints["server"] + "/", header, lambda: [process.pid]),
-        ("the same with a session", endpoints["server"] + "/", header + ["X-ShieldX-Session: bench"], lambda: [process.pid]),
+        ("ingress → gateway, route open to everybody", endpoints["server"] + "/open", [], lambda: [process.pid]),
+        ("ingress → gateway, key, session risk, policy", endpoints["server"] + "/", header, lambda: [process.pid]),
+        ("the same, a session named", endpoints["server"] + "/", header + ["X-ShieldX-Session: bench"], lambda: [process.pid]),
     ]
     figures = {name: [] for name, *_ in candidates}
     for turn in range(ROUNDS):
