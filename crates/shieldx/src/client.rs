@@ -19,7 +19,9 @@ use crate::request::service::Server;
 /// The largest answer that is read (a report with half a million events is about 150 MB).
 const ANSWER_MAX_BYTES: u64 = 1 << 30;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// An event stream sends a comment more often than this.
+/// To the header of an answer, once the request is sent.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// A longer line of an event stream is read in pieces, which are no events.
 const EVENT_LINE_MAX_BYTES: u64 = 1 << 20;
 
 /// A connection to one server.
@@ -36,6 +38,7 @@ impl<'a> Client<'a> {
             .http_status_as_error(false)
             .max_redirects(0)
             .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_recv_response(Some(ANSWER_TIMEOUT))
             .user_agent(concat!("shieldx/", env!("CARGO_PKG_VERSION")))
             .build();
         Self { server, agent: config.new_agent() }

@@ -99,11 +99,12 @@ async fn run(
     let clock: Arc<dyn Clock> = Arc::new(System);
     let store =
         Store::open_exclusive(&place.folder).map_err(|error| Failure::of(Exit::Failed, &error))?;
-    let first_key = first_key(&store, place, clock.as_ref()).await?;
     let tasks = Tasks::new(Shutdown::new());
     let ground = Ground { request, store, tasks: &tasks, clock, telemetry };
     let services = Services::build(&ground, &listeners).await?;
-    services.serve(listeners, &ground).await?;
+    // Only now: a start that fails would use the key up without having shown it.
+    let first_key = first_key(&ground.store, place, ground.clock.as_ref()).await?;
+    services.serve(listeners, &ground);
     let failed = |error| Failure::new(Exit::Failed, format!("{}: {error}", show(&place.folder)));
     place.keep_endpoints(&endpoints).map_err(failed)?;
     let text = table::draw(&endpoints, &services.readiness().await, request, first_key.as_deref());

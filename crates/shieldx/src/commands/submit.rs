@@ -73,10 +73,11 @@ fn follow(
     request: &SubmitRequest,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let mut failed = None;
+    let (mut ended, mut failed) = (false, None);
     let width = environment.width();
     client.follow(&format!("/v1/verifications/{id}/events"), &mut |name, data| {
         let event: Value = serde_json::from_str(data).unwrap_or_default();
+        ended = matches!(name, "done" | "failed");
         match name {
             "done" => return Ok(false),
             "failed" => {
@@ -89,7 +90,9 @@ fn follow(
         Ok(true)
     })?;
     match failed {
-        None => Ok(()),
+        None if ended => Ok(()),
+        None => Err(Failure::new(Exit::Failed, "the server ended the stream before the run")
+            .hint(format!("nothing is lost: `shieldx get {}` shows it when it is done", safe(id)))),
         Some(reason) => {
             Err(Failure::new(Exit::Failed, format!("there is no report: {}", safe(&reason))))
         }

@@ -21,6 +21,7 @@ use runtime::http::{ops, tls};
 use runtime::metrics::Metrics;
 use runtime::tasks::Tasks;
 use runtime::telemetry::Telemetry;
+use rustls::ServerConfig;
 use store::StoreError;
 use store::artifacts::Artifacts;
 use store::domain::Health;
@@ -62,6 +63,7 @@ pub(super) struct Services {
     ml_service: Api,
     pool: Arc<Pool>,
     sessions: Arc<Contauth>,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 /// What all services stand on.
@@ -86,6 +88,8 @@ impl Services {
         let (gateway, gateway_ops) =
             ground.gateway(listeners, &keys, Arc::clone(&sessions), documents, &secret)?;
         let (ingress, ingress_ops) = ground.ingress(listeners, &secret)?;
+        let tls = ground.tls()?;
+        pool.recover().await.map_err(|error| Failure::of(Exit::Failed, &error))?;
         Ok(Self {
             ingress,
             ingress_ops,
@@ -96,17 +100,12 @@ impl Services {
             ml_service,
             pool,
             sessions,
+            tls,
         })
     }
 
-    /// Serves everything, and begins to work on what is queued.
-    pub(super) async fn serve(
-        &self,
-        listeners: Listeners,
-        ground: &Ground<'_>,
-    ) -> Result<(), Failure> {
-        let failed = |error: StoreError| Failure::of(Exit::Failed, &error);
-        self.pool.recover().await.map_err(failed)?;
+    /// Serves everything, and begins to work on what is queued. Nothing here can fail.
+    pub(super) fn serve(&self, listeners: Listeners, ground: &Ground<'_>) {
         self.pool.start();
         let sessions = Arc::clone(&self.sessions);
         ground.tasks.every("contauth-expiry", EXPIRE_EVERY, move || {
@@ -135,27 +134,20 @@ impl Services {
             "gateway",
         );
         counters.register(&self.gateway_ops.metrics, "data");
-        self.public(listeners.public, listeners.tls, ground)
+        self.public(listeners.public, listeners.tls, ground);
     }
 
     /// The doors to the outside.
-    fn public(
-        &self,
-        clear: TcpListener,
-        encrypted: Option<TcpListener>,
-        ground: &Ground<'_>,
-    ) -> Result<(), Failure> {
+    fn public(&self, clear: TcpListener, encrypted: Option<TcpListener>, ground: &Ground<'_>) {
         let config = &ground.request.config.ingress;
         let (limits, metrics) = (&config.limits, &self.ingress_ops.metrics);
         let (service, tasks) = (|| self.ingress.clone(), || ground.tasks.clone());
         let counters = server::serve(clear, None, service(), limits.clone(), tasks(), "ingress");
         counters.register(metrics, "http");
-        if let (Some(listener), Some(files)) = (encrypted, &config.tls) {
-            let tls = tls::server(&files.certificate, &files.key)
-                .map_err(|error| Failure::of(Exit::Usage, &error))?;
+        if let (Some(listener), Some(tls)) = (encrypted, &self.tls) {
             let counters = server::serve(
                 listener,
-                Some(tls),
+                Some(Arc::clone(tls)),
                 service(),
                 limits.clone(),
                 tasks(),
@@ -163,7 +155,6 @@ impl Services {
             );
             counters.register(metrics, "https");
         }
-        Ok(())
     }
 
     /// Whether each service is ready, in the order of a request.
@@ -207,6 +198,12 @@ impl Ground<'_> {
     fn ops(&self, metrics: Metrics, dependencies: Vec<Arc<dyn Dependency>>) -> Ops {
         metrics.register_process();
         Ops { metrics, dependencies: Arc::new(dependencies) }
+    }
+
+    fn tls(&self) -> Result<Option<Arc<ServerConfig>>, Failure> {
+        let files = self.request.config.ingress.tls.as_ref();
+        let read = files.map(|files| tls::server(&files.certificate, &files.key)).transpose();
+        read.map_err(|error| Failure::of(Exit::Usage, &error))
     }
 
     fn contauth(&self, keys: &Arc<dyn Authenticator>) -> (Api, Arc<Contauth>) {

@@ -325,3 +325,39 @@ fn a_second_server_on_the_same_folder_is_refused_and_the_first_goes_on() {
     let done = stack.submit(&stack.key, "a.sh", b"#!/bin/sh\necho on\n");
     assert_eq!(stack.finished(&stack.key, done["id"].as_str().expect("an id"))["state"], "done");
 }
+
+/// The first admin key is shown once. It was made before everything that can fail at a start, so a
+/// first start with a misspelt policy folder used it up without showing it.
+#[test]
+fn a_first_start_that_fails_does_not_use_up_the_first_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let settings = folder.path().join("shieldx.toml");
+    let zero = "address = \"127.0.0.1:0\"\n";
+    let text = format!(
+        "[contauth]\n{zero}[verifier-pool]\n{zero}[ml-service]\n{zero}{}{}",
+        Stack::GATEWAY,
+        Stack::INGRESS
+    );
+    let tls =
+        "[ingress.tls]\naddress = \"127.0.0.1:0\"\ncertificate = \"/none\"\nkey = \"/none\"\n";
+    for (more, policy) in [("", "/none"), (tls, "")] {
+        fs::write(&settings, format!("{text}{more}")).expect("settings");
+        let mut start = Command::new(env!("CARGO_BIN_EXE_shieldx"));
+        start.args(["up", "--data"]).arg(&data).arg("--config").arg(&settings);
+        if !policy.is_empty() {
+            start.args(["--policy", policy]);
+        }
+        let output = start.output().expect("shieldx starts");
+        assert_eq!(output.status.code(), Some(64), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!data.join("admin.key").exists());
+        let list = Command::new(env!("CARGO_BIN_EXE_shieldx"))
+            .args(["key", "list", "--data"])
+            .arg(&data)
+            .output()
+            .expect("shieldx starts");
+        assert!(String::from_utf8_lossy(&list.stdout).starts_with("no keys"));
+    }
+    let stack = Stack::at(data, "");
+    assert_eq!(stack.get(&stack.key, "/v1/verifications").status, 200);
+}
