@@ -7,5 +7,6 @@ pub mod clock;
 pub mod http;
 pub mod metrics;
 pub mod shutdown;
+pub mod sli;
 pub mod tasks;
 pub mod telemetry;
