@@ -50,6 +50,9 @@ pub struct Decision {
     pub lifted_by: Option<String>,
     /// Why the override that was handed in is refused.
     pub override_refused: Option<String>,
+    /// What is to be said besides: who did not answer, for instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,5 +93,6 @@ pub fn decide(
         opens_at_us: None,
         lifted_by: None,
         override_refused: None,
+        note: None,
     }
 }
