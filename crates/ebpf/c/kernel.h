@@ -208,6 +208,8 @@ struct user_mmsghdr {
 };
 
 #define NR_CLONE 56
+#define NR_VFORK 58
+#define NR_CLONE3 435
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define S_IFREG 0100000

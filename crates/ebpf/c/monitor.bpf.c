@@ -163,6 +163,13 @@ INLINE int on_write(struct control *c, struct here *here, struct task_struct *ta
 	return tell_write(ret, nr, file);
 }
 
+/* A call that returns twice: with the child's number in the parent, and with 0 in the child, which
+ * did not make it. */
+INLINE bool is_birth(u32 nr)
+{
+	return (nr >= NR_CLONE && nr <= NR_VFORK) || nr == NR_CLONE3;
+}
+
 /* The only program with typed arguments: it runs at every system call, and typed arguments save it
  * the helpers that would fetch them. */
 SEC("tp_btf/sys_exit")
@@ -186,10 +193,13 @@ int on_sys_exit(u64 *ctx)
 		if (start)
 			tell_executed(start, nr);
 	}
-	if (task->thread_info.status & TS_COMPAT)
-		return call_other_table(ret, nr, RECORD_COMPAT);
-	if (nr >= RECIPES_LEN)
-		return call_other_table(ret, nr, 0);
+	u32 compat = task->thread_info.status & TS_COMPAT ? RECORD_COMPAT : 0;
+	if (compat || nr >= RECIPES_LEN) {
+		here->calls[CALLS_OTHER]++;
+		return call_other_table(ret, nr, compat);
+	}
+	if (ret != 0 || !is_birth(nr))
+		here->calls[nr]++;
 
 	const volatile struct recipe *how = &recipes[nr];
 	u32 handler = how->handler;

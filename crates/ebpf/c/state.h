@@ -79,24 +79,8 @@ struct {
 	DECLARE_TYPE(value, struct total);
 } totals SEC(".maps");
 
-/* What this CPU knows about the task of the run that it saw last, so that a system call costs no
- * helper and a copy loop no hash lookup. An address can be used again: a task's after an exit, a
- * file's after a call that makes one, so either ends what is known here. */
+/* `struct here` is in abi.h: user space reads its counts. */
 #define UNINTERESTING 0xfffffffe
-
-struct here {
-	u64 task;
-	u64 exits;
-	u64 file; /* the last one written to */
-	u64 files_made;
-	u32 total; /* its total, or UNINTERESTING */
-	u32 identified; /* what follows is known */
-	u64 start_ns;
-	u32 pid;
-	u32 tid;
-	u32 ppid;
-	u32 pad;
-};
 
 struct {
 	DECLARE_INT(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -73,6 +73,7 @@ constants! {
     NO_ARG: u8 = 255;
     AT_CWD: u8 = 254;
     RECIPES_LEN: usize = 512;
+    CALLS_OTHER: usize = 511;
     RECORD_TRUNCATED: u8 = 1;
     RECORD_COMPAT: u8 = 2;
     RECORD_UNREADABLE: u8 = 4;
@@ -168,6 +169,25 @@ pub struct Record {
     pub pad2: [u8; 1],
     pub data_len: u32,
     pub pad3: [u8; 4],
+}
+
+/// What one CPU knows and has counted.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Here {
+    /// System calls of the run that returned on this CPU, by number; `CALLS_OTHER` takes the rest.
+    pub calls: [u64; RECIPES_LEN],
+    /// The kernel side's own.
+    pub known: [u64; 8],
+}
+
+impl Here {
+    /// Adds the counts in the bytes of one CPU to those of others, which lie by number.
+    pub fn add_calls(bytes: &[u8], sums: &mut [u64]) {
+        for (sum, chunk) in sums.iter_mut().take(RECIPES_LEN).zip(bytes.chunks_exact(8)) {
+            *sum += chunk.try_into().map_or(0, u64::from_ne_bytes);
+        }
+    }
 }
 
 /// How the kernel side looks at one system call. Fields named after arguments hold an argument's

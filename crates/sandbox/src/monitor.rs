@@ -4,7 +4,9 @@ pub mod dns;
 pub mod ebpf;
 pub mod notify;
 
-use types::{Counters, Event};
+use std::collections::BTreeMap;
+
+use types::{Calls, Counters, Event};
 
 /// Where a monitor puts what it sees. Events arrive in any order with `id` 0; whoever records them
 /// sorts by time and numbers them.
@@ -22,6 +24,8 @@ pub struct Summary {
     pub counters: Counters,
     /// One sentence for each thing that makes the record incomplete; empty when nothing does.
     pub faults: Vec<String>,
+    /// System calls by name, as `types::Activity` has them.
+    pub calls: BTreeMap<String, Calls>,
 }
 
 /// This host or user cannot run the monitor.

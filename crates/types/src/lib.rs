@@ -4,6 +4,7 @@
 //! This room does no I/O and knows no service. A type lives here when two rooms that may not see
 //! each other both need it.
 
+pub mod activity;
 pub mod anomaly;
 pub mod assessment;
 pub mod cause;
@@ -15,8 +16,10 @@ pub mod machine;
 pub mod ports;
 pub mod risk;
 pub mod run;
+pub mod syscalls;
 pub mod text;
 
+pub use activity::{Activity, Calls};
 pub use anomaly::{Anomaly, Deviation};
 pub use assessment::{Assessment, Contribution, Detection, Technique, Verdict};
 pub use decision::{Action, Decision, DecisionInput};

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::activity::Activity;
 use crate::anomaly::Anomaly;
 use crate::event::Event;
 use crate::evidence::{Counters, Tier};
@@ -115,6 +116,10 @@ pub struct Recording {
     /// How unusual the run is against its tenant's own history; absent where nobody was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anomaly: Option<Anomaly>,
+    /// What was counted beside the events; absent in files.
+    #[serde(default, skip_serializing_if = "Activity::is_empty")]
+    #[schemars(skip)]
+    pub activity: Activity,
 }
 
 /// The bounded output of a command.

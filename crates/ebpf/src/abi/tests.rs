@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::mem::offset_of;
 
 use super::{
-    CONSTANTS, Control, Counters, DATA_LEN_MAX, Recipe, Record, SLOTS, SockInfo, Stdio, Total,
+    CONSTANTS, Control, Counters, DATA_LEN_MAX, Here, Recipe, Record, SLOTS, SockInfo, Stdio, Total,
 };
 
 const HEADER: &str = include_str!("../../c/abi.h");
@@ -32,6 +32,7 @@ fn every_number_of_the_header_is_ours() {
 #[test]
 fn every_layout_the_header_asserts_is_ours() {
     let ours = BTreeMap::from([
+        ("sizeof(struct here)", size_of::<Here>()),
         ("sizeof(struct sock_info)", size_of::<SockInfo>()),
         ("sizeof(struct stdio)", size_of::<Stdio>()),
         ("sizeof(struct record)", size_of::<Record>()),
@@ -86,4 +87,15 @@ fn short_bytes_are_no_record() {
     for len in 0..size_of::<Record>() {
         assert!(Record::parse(&bytes[..len]).is_none());
     }
+}
+
+#[test]
+fn calls_are_added_up_over_cpus_and_nothing_else_is() {
+    let mut cpu = vec![0; size_of::<Here>()];
+    cpu[8..16].copy_from_slice(&3_u64.to_ne_bytes());
+    cpu[offset_of!(Here, known)..].fill(0xff);
+    let mut sums = vec![0; super::RECIPES_LEN];
+    Here::add_calls(&cpu, &mut sums);
+    Here::add_calls(&cpu, &mut sums);
+    assert_eq!((sums[0], sums[1], sums[super::CALLS_OTHER]), (0, 6, 0));
 }

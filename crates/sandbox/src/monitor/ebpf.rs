@@ -23,13 +23,13 @@ use std::io::PipeWriter;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread::JoinHandle;
 
-use ::ebpf::abi::{Control, Counters, KIND_COUNT, TOTALS_LEN, Total};
+use ::ebpf::abi::{Control, Counters, Here, KIND_COUNT, RECIPES_LEN, TOTALS_LEN, Total};
 
 pub use self::probe::{Probe, probe};
 
 use self::decode::{Decoder, Held};
 use self::loader::{Kernel, Rest};
-use self::pump::{Freezer, Pump, Ring};
+use self::pump::{Blocked, Freezer, Pump, Ring};
 use super::{Refusal, Sink, Summary, Unavailable};
 
 /// Program and the raw tracepoint it is attached to; the one that sees most comes last.
@@ -180,6 +180,7 @@ impl Loaded {
             freezer: Freezer::new(target.freezer),
             received: [0; KIND_COUNT as usize],
             malformed: 0,
+            blocked: Blocked::new(),
         };
         let no_thread = |error: std::io::Error| unavailable("no thread for the monitor", &error);
         let (stopped, stop) = std::io::pipe().map_err(no_thread)?;
@@ -230,7 +231,8 @@ impl<S: Sink> Running<S> {
             None => unreachable!("the thread is taken here only"),
         };
         let totals = self.totals(control.totals_used);
-        for event in std::mem::take(&mut pump.held).release(&totals) {
+        for (nr, event) in std::mem::take(&mut pump.held).release(&totals) {
+            pump.blocked.count(nr, &event);
             pump.sink.event(event);
         }
         let mut faults = Vec::new();
@@ -249,6 +251,9 @@ impl<S: Sink> Running<S> {
             self.recursion_misses(),
         );
         self.links.clear();
+        if let Some(made) = self.calls() {
+            summary.calls = books::by_name(&made, &pump.blocked.0);
+        }
         summary.faults.append(&mut faults);
         (pump.sink, summary)
     }
@@ -270,6 +275,16 @@ impl<S: Sink> Running<S> {
             Some(books::sum(cpus.iter().filter_map(|bytes| Counters::parse(bytes))))
         };
         (0..KIND_COUNT).map(sum).collect()
+    }
+
+    /// System calls that returned, by number, summed over all CPUs.
+    fn calls(&self) -> Option<Vec<u64>> {
+        let cpus = self.kernel.heres.get(&0, 0).ok()?;
+        let mut sums = vec![0; RECIPES_LEN];
+        for cpu in cpus.iter() {
+            Here::add_calls(cpu, &mut sums);
+        }
+        Some(sums)
     }
 
     fn recursion_misses(&self) -> u64 {

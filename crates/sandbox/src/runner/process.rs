@@ -15,13 +15,14 @@ mod supervise;
 mod watchlist;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use types::{Counters, Event, Recording, Tier, run::Wall};
+use types::{Activity, Counters, Event, Recording, Tier, run::Wall};
 
 use self::cgroup::Cgroups;
 use self::describe::{append, run_record, walls};
@@ -33,7 +34,7 @@ use self::wire::{Go, Inner, Message, Outer};
 use crate::monitor::{self, Summary, ebpf, notify};
 use crate::runner::{RunError, Runner};
 use crate::seccomp::{Decision, Mode, Policy};
-use crate::spec::{MonitorChoice, Seen, Spec, Stdin};
+use crate::spec::{MonitorChoice, Observer, Seen, Spec, Stdin};
 use crate::sys::{self, Fork, monotonic_ns};
 
 /// Runs commands as processes of this host behind the kernel's own walls.
@@ -80,12 +81,8 @@ impl Runner for Process {
     }
 
     fn run(&self, spec: &Spec) -> Result<Recording, RunError> {
-        let phase = |name| {
-            if let Some(observer) = &spec.observer {
-                observer.tell(Seen::Phase(name));
-            }
-        };
-        phase("build");
+        let mut phases = Phases::new(spec.observer.as_ref());
+        phases.begin("build");
         let policy = Policy::standard(spec.net);
         let loading = start_loading(spec, &policy);
         let start = Start::prepare(spec, &policy)?;
@@ -100,7 +97,7 @@ impl Runner for Process {
             vec![if plan.base.is_some() { (0, base, INSIDE_IDS) } else { (INSIDE_UID, base, 1) }];
         let watcher = Attach { spec, policy: &policy, cgroups: &cgroups, uid_map, start_ns }
             .attach(loaded, &outer, &built, &mut missing)?;
-        phase("run");
+        phases.begin("run");
         let pass = |stream| spec.pass_output.then_some(stream);
         let watched = Loop {
             outer: &outer,
@@ -114,7 +111,7 @@ impl Runner for Process {
         .run();
         let duration_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let (tier, events, summary) = watcher.finish();
-        phase("collect");
+        phases.begin("collect");
         let watched = watched.map_err(|(step, source)| RunError::Setup { step, source })?;
         let listing =
             changes::list(built.staging.as_fd(), &plan.areas, &plan.made, spec.keep.as_deref())
@@ -129,6 +126,7 @@ impl Runner for Process {
             faults: summary.faults,
             output: Some(watched.output),
             anomaly: None,
+            activity: Activity { calls: summary.calls, phases_us: BTreeMap::new() },
         };
         if watched.lost {
             recording.faults.push("the sandbox's init ended without a report".to_owned());
@@ -140,7 +138,41 @@ impl Runner for Process {
             on: true,
             detail,
         }));
+        recording.activity.phases_us = phases.end();
         Ok(recording)
+    }
+}
+
+/// Tells of the parts of a run and measures them.
+struct Phases<'a> {
+    observer: Option<&'a Observer>,
+    begun: Option<(&'static str, Instant)>,
+    lengths_us: BTreeMap<String, u64>,
+}
+
+impl<'a> Phases<'a> {
+    fn new(observer: Option<&'a Observer>) -> Self {
+        Self { observer, begun: None, lengths_us: BTreeMap::new() }
+    }
+
+    fn begin(&mut self, name: &'static str) {
+        self.measure();
+        self.begun = Some((name, Instant::now()));
+        if let Some(observer) = self.observer {
+            observer.tell(Seen::Phase(name));
+        }
+    }
+
+    fn measure(&mut self) {
+        if let Some((name, began)) = self.begun.take() {
+            let length_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.lengths_us.insert(name.to_owned(), length_us);
+        }
+    }
+
+    fn end(mut self) -> BTreeMap<String, u64> {
+        self.measure();
+        self.lengths_us
     }
 }
 
@@ -408,6 +440,7 @@ impl Watcher {
                 let summary = Summary {
                     counters: Counters::default(),
                     faults: vec!["no monitor watched this run (--monitor off)".to_owned()],
+                    ..Summary::default()
                 };
                 (Tier::None, Recorder::default(), summary)
             }

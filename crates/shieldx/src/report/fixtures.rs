@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use types::evidence::TypeCounters;
 use types::run::Wall;
 use types::{
-    Access, Anomaly, Assessment, Contribution, Counters, Detection, Deviation, Ending, Endpoint,
-    Event, Evidence, FileChange, Isolation, Kind, Level, Limits, Recording, Run, Task, Technique,
-    Text, Tier, Verdict,
+    Access, Activity, Anomaly, Assessment, Contribution, Counters, Detection, Deviation, Ending,
+    Endpoint, Event, Evidence, FileChange, Isolation, Kind, Level, Limits, Recording, Run, Task,
+    Technique, Text, Tier, Verdict,
 };
 
 use super::Judged;
@@ -125,6 +125,7 @@ impl Script {
             faults: vec![],
             output: None,
             anomaly: None,
+            activity: Activity::default(),
         }
     }
 }

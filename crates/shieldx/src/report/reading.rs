@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Read};
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use types::{Assessment, Recording};
+use types::{Activity, Assessment, Recording};
 
 use super::document::{AssessOptions, Document, EVENTS_SCHEMA, Header, REPORT_SCHEMA, Trailer};
 
@@ -193,6 +193,7 @@ fn report(bytes: &[u8]) -> Result<Recorded, Unreadable> {
             faults: document.faults,
             output: document.output,
             anomaly: document.anomaly,
+            activity: Activity::default(),
         },
         options: document.options,
         verdict: document.verdict,
@@ -243,6 +244,7 @@ fn events(bytes: &[u8]) -> Result<Recorded, Unreadable> {
         faults: trailer.faults,
         output: None,
         anomaly: header.anomaly,
+        activity: Activity::default(),
     };
     ordered(&recording)?;
     Ok(Recorded {

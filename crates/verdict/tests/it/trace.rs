@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use types::{
-    Access, Counters, Ending, Endpoint, Event, FileChange, Isolation, Kind, Limits, Recording, Run,
-    StdioKind, Task, Text, Tier,
+    Access, Activity, Counters, Ending, Endpoint, Event, FileChange, Isolation, Kind, Limits,
+    Recording, Run, StdioKind, Task, Text, Tier,
 };
 
 /// The first process of every trace.
@@ -40,6 +40,7 @@ impl Trace {
             faults: Vec::new(),
             output: None,
             anomaly: None,
+            activity: Activity::default(),
         };
         Self { recording, now_ns: 0, parents: BTreeMap::from([(ROOT, 1)]), next_pid: ROOT + 1 }
     }

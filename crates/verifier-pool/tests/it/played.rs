@@ -13,7 +13,7 @@ use types::ports::{
     PortError, RunFeatures,
 };
 use types::{
-    Anomaly, Assessment, Caller, Counters, Ending, Evidence, Isolation, Level, Limits, Recording,
+    Activity, Anomaly, Assessment, Caller, Counters, Ending, Evidence, Isolation, Level, Limits, Recording,
     Role, Run, Text, Tier, Verdict,
 };
 
@@ -131,6 +131,7 @@ pub(crate) fn recording(id: &str) -> Recording {
         faults: Vec::new(),
         output: None,
         anomaly: None,
+        activity: Activity::default(),
     }
 }
 

@@ -1,8 +1,11 @@
 //! The books of a run: what the kernel side counted, what user space took, and whether they agree.
 
+use std::collections::BTreeMap;
+
 use ::ebpf::abi;
-use types::Counters;
 use types::evidence::TypeCounters;
+use types::syscalls::{OTHER, name};
+use types::{Calls, Counters};
 
 use super::decode::kind_name;
 use crate::monitor::Summary;
@@ -67,14 +70,41 @@ pub(super) fn close(
     if recursion_misses > 0 {
         faults.push(format!("the kernel skipped a monitor program {recursion_misses} times"));
     }
-    Summary { counters, faults }
+    Summary { counters, faults, ..Summary::default() }
+}
+
+/// What was called, by name, from counts by number.
+pub(super) fn by_name(made: &[u64], blocked: &[u64]) -> BTreeMap<String, Calls> {
+    let mut calls = BTreeMap::<String, Calls>::new();
+    for (nr, (&made, &blocked)) in (0..).zip(made.iter().zip(blocked)) {
+        if made > 0 || blocked > 0 {
+            let sum = calls.entry(name(nr).unwrap_or(OTHER).to_owned()).or_default();
+            sum.made += made;
+            sum.blocked += blocked;
+        }
+    }
+    calls
 }
 
 #[cfg(test)]
 mod tests {
-    use ::ebpf::abi::{Counters, KIND_COUNT, KIND_OPEN};
+    use ::ebpf::abi::{CALLS_OTHER, Counters, KIND_COUNT, KIND_OPEN, RECIPES_LEN};
+    use types::Calls;
 
-    use super::close;
+    use super::{by_name, close};
+
+    #[test]
+    fn what_has_no_name_is_counted_together() {
+        let (mut made, mut blocked) = (vec![0; RECIPES_LEN], vec![0; RECIPES_LEN]);
+        made[0] = 3;
+        made[400] = 1;
+        made[CALLS_OTHER] = 2;
+        blocked[CALLS_OTHER] = 1;
+        let calls = by_name(&made, &blocked);
+        assert_eq!(calls.len(), 2);
+        assert_eq!(calls["read"], Calls { made: 3, blocked: 0 });
+        assert_eq!(calls["other"], Calls { made: 3, blocked: 1 });
+    }
 
     fn check(open: Counters, received: u64, balanced: bool, faults: usize) {
         let mut kernel = vec![Counters::default(); KIND_COUNT as usize];

@@ -23,6 +23,7 @@ use ::ebpf::abi::{
 use types::{Event, Kind, Task, Text};
 
 use self::slots::Slots;
+use super::pump::record_call;
 use crate::monitor::Refusal;
 use crate::seccomp::{FOREIGN_ABI_ERRNO, name};
 
@@ -198,7 +199,7 @@ impl View<'_> {
 
 /// Events whose later repetitions the kernel side only counts, until the totals are known.
 #[derive(Default)]
-pub(super) struct Held(HashMap<u32, Event>);
+pub(super) struct Held(HashMap<u32, (usize, Event)>);
 
 impl Held {
     /// Keeps an event that has totals; gives back every other one. A total has one event: were
@@ -207,17 +208,20 @@ impl Held {
         if record.total == NO_TOTAL || self.0.contains_key(&record.total) {
             return Some(event);
         }
-        self.0.insert(record.total, event);
+        self.0.insert(record.total, (record_call(record), event));
         None
     }
 
-    /// Folds the totals in and gives the events back.
-    pub(super) fn release(self, totals: &HashMap<u32, Total>) -> impl Iterator<Item = Event> {
-        self.0.into_iter().map(|(index, mut event)| {
+    /// Folds the totals in and gives the events back, each with its call as [`record_call`] has it.
+    pub(super) fn release(
+        self,
+        totals: &HashMap<u32, Total>,
+    ) -> impl Iterator<Item = (usize, Event)> {
+        self.0.into_iter().map(|(index, (call, mut event))| {
             if let Some(total) = totals.get(&index) {
                 fold(&mut event, *total);
             }
-            event
+            (call, event)
         })
     }
 }

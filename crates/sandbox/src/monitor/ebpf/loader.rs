@@ -9,7 +9,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
-use ::ebpf::abi::{Control, Counters, Total};
+use ::ebpf::abi::{Control, Counters, Here, Total};
 use ::ebpf::{KERNEL_TYPES, OBJECT};
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::{Btf, Endianness};
@@ -38,6 +38,7 @@ pub(super) struct Kernel {
 pub(super) struct Rest {
     pub control: Array<MapData, [u8; size_of::<Control>()]>,
     pub counters: PerCpuArray<MapData, [u8; size_of::<Counters>()]>,
+    pub heres: PerCpuArray<MapData, [u8; size_of::<Here>()]>,
     pub totals: Array<MapData, [u8; size_of::<Total>()]>,
     /// In the order of `PROGRAMS`.
     pub programs: Vec<OwnedFd>,
@@ -107,6 +108,7 @@ fn sort_out(
         rest: Rest {
             control: Array::try_from(Map::Array(take("control")?))?,
             counters: PerCpuArray::try_from(Map::PerCpuArray(take("counters")?))?,
+            heres: PerCpuArray::try_from(Map::PerCpuArray(take("heres")?))?,
             totals: Array::try_from(Map::Array(take("totals")?))?,
             programs,
         },

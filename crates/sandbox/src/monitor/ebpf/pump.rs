@@ -10,8 +10,9 @@ use std::fs::File;
 use std::io::{PipeReader, Write as _};
 use std::os::fd::AsFd as _;
 
-use ::ebpf::abi::{KIND_COUNT, Record};
+use ::ebpf::abi::{CALLS_OTHER, KIND_COUNT, RECIPES_LEN, RECORD_COMPAT, Record};
 use aya::maps::{MapData, RingBuf};
+use types::Event;
 
 use super::decode::{Decoder, Held};
 use super::os;
@@ -77,6 +78,34 @@ pub(super) struct Pump<S> {
     pub received: [u64; KIND_COUNT as usize],
     /// Records that were not even a record; never seen unless the two halves disagree.
     pub malformed: u64,
+    pub blocked: Blocked,
+}
+
+/// Calls that the policy refused, by number.
+pub(super) struct Blocked(pub Vec<u64>);
+
+impl Blocked {
+    pub(super) fn new() -> Self {
+        Self(vec![0; RECIPES_LEN])
+    }
+
+    /// Counts an event's calls. What the sandbox's init (process 1) was refused is no deed of the run.
+    pub(super) fn count(&mut self, call: usize, event: &Event) {
+        if event.blocked
+            && event.task.pid > 1
+            && let Some(blocked) = self.0.get_mut(call.min(CALLS_OTHER))
+        {
+            *blocked += event.count;
+        }
+    }
+}
+
+/// Under which number a record's call is counted.
+pub(super) fn record_call(record: &Record) -> usize {
+    if record.flags & RECORD_COMPAT != 0 {
+        return CALLS_OTHER;
+    }
+    usize::try_from(record.nr).unwrap_or(CALLS_OTHER)
 }
 
 impl<S: Sink> Pump<S> {
@@ -130,6 +159,7 @@ impl<S: Sink> Pump<S> {
             let event = self.decoder.decode(&record, data);
             drop(item);
             if let Some(event) = event.and_then(|event| self.held.keep(&record, event)) {
+                self.blocked.count(record_call(&record), &event);
                 self.sink.event(event);
             }
         }

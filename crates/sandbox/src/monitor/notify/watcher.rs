@@ -2,11 +2,12 @@
 //! policy says in the policy.
 #![expect(unsafe_code, reason = "reads clocks")]
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use types::{Event, Kind, Task};
+use types::{Calls, Event, Kind, Task, syscalls};
 
 use super::books::Books;
 use super::calls::{self, Call, Draft};
@@ -45,6 +46,8 @@ pub(super) struct Watcher<S> {
     /// Tasks that were there when their call was answered, but whose facts could not be read.
     unknown: u64,
     unreadable: u64,
+    /// Calls that were answered.
+    calls: BTreeMap<&'static str, Calls>,
 }
 
 impl<S: Sink> Watcher<S> {
@@ -69,6 +72,7 @@ impl<S: Sink> Watcher<S> {
             books: Books::new(sink),
             unknown: 0,
             unreadable: 0,
+            calls: BTreeMap::new(),
         }
     }
 
@@ -102,7 +106,8 @@ impl<S: Sink> Watcher<S> {
                 self.unreadable
             ));
         }
-        (sink, Summary { counters, faults })
+        let calls = self.calls.into_iter().map(|(name, calls)| (name.to_owned(), calls)).collect();
+        (sink, Summary { counters, faults, calls })
     }
 
     /// One notification, from look to record. Nothing is recorded of a caller that is gone when it
@@ -121,11 +126,21 @@ impl<S: Sink> Watcher<S> {
             Decision::Refuse(errno) => Answer::Refuse(errno),
         };
         let there = listener.answer(notification, answer);
+        if there {
+            self.count(notification, foreign, decision);
+        }
         match look {
             Ok(look) if there => self.record(notification, decision, look, time_ns),
             Ok(_) => {}
             Err(_) => self.unknown += u64::from(there),
         }
+    }
+
+    fn count(&mut self, notification: &Notification, foreign: bool, decision: Decision) {
+        let named = if foreign { None } else { syscalls::name(notification.nr) };
+        let calls = self.calls.entry(named.unwrap_or(syscalls::OTHER)).or_default();
+        calls.made += 1;
+        calls.blocked += u64::from(decision != Decision::Allow);
     }
 
     fn look(&mut self, notification: &Notification, decision: Decision) -> io::Result<Look> {

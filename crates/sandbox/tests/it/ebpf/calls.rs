@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use sandbox::monitor::ebpf::Options;
-use types::{Access, Endpoint, Event, Kind, StdioKind, Text};
+use types::{Access, Calls, Endpoint, Event, Kind, StdioKind, Text};
 
 use super::job::{Record, Setup, assert_success, compile, folder, run, run_with, sh};
 
@@ -98,6 +98,57 @@ fn failed_programs_threads_and_deaths_by_signal_are_told() {
     record.one(|kind| matches!(kind, Kind::Kill { signal: 9, target_pid } if *target_pid > 0));
     let kill = record.one(|kind| matches!(kind, Kind::Kill { target_pid: 0x7ff_ffff, signal: 10 }));
     assert_eq!(kill.ret, Some(-3));
+}
+
+#[test]
+fn every_call_that_returns_is_counted_by_its_name_once() {
+    let Some(record) = run_counted() else { return };
+    let calls = &record.summary.calls;
+    let made = |name: &str| calls.get(name).map_or(0, |calls| calls.made);
+    assert_eq!(made("getppid"), 1000);
+    assert_eq!(made("lseek"), 7, "{calls:?}");
+    // A fork returns in the child too, who did not make it: ours and that of the thread.
+    assert_eq!(made("clone") + made("clone3") + made("fork"), 2, "{calls:?}");
+    assert_eq!(calls["setdomainname"], Calls { made: 3, blocked: 3 });
+    assert_eq!(calls["lseek"].blocked, 0);
+    // The call has no name yet.
+    assert_eq!(calls["other"].made, 2, "{calls:?}");
+}
+
+fn run_counted() -> Option<Record> {
+    let folder = folder("counted");
+    let statements = r#"
+	for (int i = 0; i < 1000; i++)
+		syscall(SYS_getppid);
+	for (int i = 0; i < 7; i++)
+		lseek(77, 0, SEEK_SET);
+	for (int i = 0; i < 3; i++)
+		setdomainname("", 0xffff);
+	syscall(399);
+	syscall(100000);
+	pthread_t t;
+	pthread_create(&t, 0, nothing, 0);
+	pthread_join(t, 0);
+	if (fork() == 0)
+		_exit(0);
+	wait(0);
+"#;
+    let source = format!("{}{statements}\n\treturn 0;\n}}\n", include_str!("prelude.c"));
+    let program = compile(&folder, &source)?;
+    let setdomainname = u32::try_from(libc::SYS_setdomainname).unwrap();
+    let mut setup = Setup {
+        // What the kernel answers stands in for a filter.
+        refusal: Box::new(move |nr, _| (nr == setdomainname).then_some(libc::EINVAL)),
+        ..Setup::default()
+    };
+    setup.options.refusable = vec![setdomainname];
+    setup.options.refusal_errnos = vec![libc::EINVAL];
+    let record = run_with(Command::new(program).current_dir(&folder), setup);
+    fs::remove_dir_all(&folder).unwrap();
+    let record = record?;
+    assert_success(&record);
+    record.assert_complete();
+    Some(record)
 }
 
 const FILE_CALLS: &str = r#"

@@ -133,7 +133,7 @@ fn totals_are_folded_into_the_first_event_of_each() {
     send.total = 8;
     assert!(held.keep(&send, decoder().decode(&send, &[]).unwrap()).is_none());
     let totals = [(7, Total { count: 3, bytes: 50 }), (8, Total { count: 2, bytes: 9 })].into();
-    let mut events: Vec<_> = held.release(&totals).collect();
+    let mut events: Vec<_> = held.release(&totals).map(|(_, event)| event).collect();
     events.sort_by_key(|event| event.kind.name());
     assert!(matches!(events[0].kind, Kind::Send { bytes: 9, .. }) && events[0].count == 2);
     assert!(matches!(events[1].kind, Kind::Write { writes: 3, bytes: 50, .. }));
