@@ -120,6 +120,9 @@ fn own_apis(own: &OwnApis) -> Prefixes {
         below("/v1/sessions", Target::Api(own.contauth.clone())),
         below("/v1/subjects", Target::Api(own.contauth.clone())),
         below("/v1/features", Target::Api(own.ml_service.clone())),
+        below("/v1/slos", Target::Api(own.ledger.clone())),
+        below("/v1/gate", Target::Api(own.ledger.clone())),
+        below("/v1/deploys", Target::Api(own.ledger.clone())),
         below("/v1/traces", Target::Own),
         route("/openapi.json", "/openapi.json".to_owned(), Target::Own, true),
     ]

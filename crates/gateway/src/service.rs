@@ -64,6 +64,8 @@ pub struct OwnApis {
     pub contauth: Upstream,
     /// `/v1/features`
     pub ml_service: Upstream,
+    /// `/v1/slos`, `/v1/gate`, `/v1/deploys`
+    pub ledger: Upstream,
 }
 
 /// The gateway. Cloning gives another handle to the same.

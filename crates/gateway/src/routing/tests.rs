@@ -6,7 +6,12 @@ use crate::service::OwnApis;
 
 fn own() -> OwnApis {
     let upstream = |port: u16| format!("http://127.0.0.1:{port}").parse().unwrap();
-    OwnApis { verifier_pool: upstream(8090), contauth: upstream(5002), ml_service: upstream(5000) }
+    OwnApis {
+        verifier_pool: upstream(8090),
+        contauth: upstream(5002),
+        ml_service: upstream(5000),
+        ledger: upstream(8088),
+    }
 }
 
 fn route(name: &str, host: Option<&str>, prefix: &str) -> RouteConfig {

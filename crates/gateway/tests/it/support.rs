@@ -88,7 +88,12 @@ impl Choices {
             risk: Arc::clone(&risks) as _,
             decider,
             client: Client::new(config.upstreams.clone(), tasks.clone()),
-            own: OwnApis { verifier_pool: own.clone(), contauth: own.clone(), ml_service: own },
+            own: OwnApis {
+                verifier_pool: own.clone(),
+                contauth: own.clone(),
+                ml_service: own.clone(),
+                ledger: own,
+            },
             documents: Vec::new(),
             traces,
             clock: Arc::new(Manual::at(1_700_000_000_000_000)),
