@@ -1,8 +1,9 @@
-//! Developer tasks: `test`, `ebpf`, `bench`.
+//! Developer tasks: `test`, `ebpf`, `demo-health`, `bench`.
 //!
 //! Starts other programs and adds up how they ended. It knows nothing of what ShieldX does; no
 //! crate of the workspace depends on it and it depends on none of them.
 
+mod demo;
 mod ebpf;
 mod packages;
 mod schemathesis;
@@ -18,6 +19,7 @@ usage: cargo xtask TASK
 
   test              install what the tests need (Debian, root), then fmt, clippy, all tests
   ebpf [--check]    build the kernel programs; with --check compare with the committed object
+  demo-health       a server, Prometheus, Alertmanager, some load, and `shieldx health` of all of them
   bench             run benches/run.sh (by hand, on a quiet machine)";
 
 #[expect(
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         ["test"] => suite::run(&root()),
         ["ebpf"] => ebpf::run(false),
         ["ebpf", "--check"] => ebpf::run(true),
+        ["demo-health"] => demo::health(&root()),
         ["bench"] => bench(&root()),
         ["help" | "--help" | "-h"] => {
             eprintln!("{USAGE}");
