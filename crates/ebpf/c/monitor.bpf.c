@@ -193,10 +193,16 @@ int on_sys_exit(u64 *ctx)
 		if (start)
 			tell_executed(start, nr);
 	}
-	u32 compat = task->thread_info.status & TS_COMPAT ? RECORD_COMPAT : 0;
-	if (compat || nr >= RECIPES_LEN) {
+	if (task->thread_info.status & TS_COMPAT) {
 		here->calls[CALLS_OTHER]++;
-		return call_other_table(ret, nr, compat);
+		return call_other_table(ret, nr, RECORD_COMPAT);
+	}
+	/* Keeps the compiler from testing another copy of the number than the one it indexes with: the
+	 * verifier would not know the bound. */
+	asm volatile("" : "+r"(nr));
+	if (nr >= RECIPES_LEN) {
+		here->calls[CALLS_OTHER]++;
+		return call_other_table(ret, nr, 0);
 	}
 	if (ret != 0 || !is_birth(nr))
 		here->calls[nr]++;
