@@ -13,14 +13,15 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
 use http::{Request, Response};
-use runtime::http::Problem;
 use runtime::http::observe::{Route, observed};
 use runtime::http::routes::caught;
+use runtime::http::{Problem, note};
+use runtime::sli::Note;
 
 use crate::meters::Phase;
 use crate::service::Shared;
 
-use decide::Verdict;
+use decide::{Refused, Verdict};
 
 /// Handles one request.
 pub(crate) async fn handle(gateway: &Shared, request: Request<Body>) -> Response<Body> {
@@ -29,10 +30,14 @@ pub(crate) async fn handle(gateway: &Shared, request: Request<Body>) -> Response
 
 async fn answered(gateway: &Shared, request: Request<Body>) -> Response<Body> {
     let mut label = None;
+    let to_ingress = gateway.edge.proven(request.headers());
     let mut response = caught(async {
         phases(gateway, request, &mut label).await.unwrap_or_else(|problem| problem.into_response())
     })
     .await;
+    if to_ingress && let Some(said) = response.extensions().get::<Note>().copied() {
+        note::say(said, response.headers_mut());
+    }
     if let Some(label) = label {
         response.extensions_mut().insert(Route(label));
     }
@@ -60,8 +65,10 @@ async fn phases(
         }
         Verdict::Refused(refused) => {
             let measured = gateway.meters.begin(Phase::Refuse);
-            let problem = refuse::refuse(gateway, refused).await;
-            measured.end(Ok(problem.into_response()))
+            let delayed = matches!(refused, Refused::Tarpit);
+            let mut response = refuse::refuse(gateway, refused).await.into_response();
+            response.extensions_mut().insert(Note { applications: false, delayed });
+            measured.end(Ok(response))
         }
     }
 }

@@ -15,6 +15,7 @@ use runtime::http::edge::Edge;
 use runtime::http::forward::{Client, Upstream};
 use runtime::http::ops::{Dependency, Reachable};
 use runtime::metrics::Metrics;
+use runtime::sli::Sli;
 use runtime::tasks::Tasks;
 use runtime::telemetry::Traces;
 use tower::Service;
@@ -46,6 +47,7 @@ pub struct Parts {
     pub edge_secret: String,
     /// The service's own.
     pub metrics: Metrics,
+    pub sli: Sli,
     pub tasks: Tasks,
 }
 
@@ -118,7 +120,7 @@ impl Gateway {
             clock: parts.clock,
             tarpit: Tarpit::new(config.tarpit_ms, places, &meters, shutdown),
             meters,
-            http: HttpMetrics::new(&parts.metrics),
+            http: HttpMetrics::new(&parts.metrics, parts.sli),
             contauth: parts.own.contauth,
         })))
     }

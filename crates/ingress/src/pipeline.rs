@@ -9,7 +9,7 @@ use runtime::http::edge::{Origin, forget_internal};
 use runtime::http::forward::ForwardError;
 use runtime::http::observe::observed;
 use runtime::http::routes::{caught, limited};
-use runtime::http::{Problem, admission};
+use runtime::http::{Problem, admission, note};
 use runtime::telemetry;
 
 use crate::counts::Outcome;
@@ -98,8 +98,11 @@ async fn forward(ingress: &Parts, mut request: Request<Body>) -> Response<Body> 
         headers.insert(TRACEPARENT, traceparent);
     }
     match ingress.client.forward(request, &ingress.gateway).await {
-        Ok(response) => {
+        Ok(mut response) => {
             ingress.counts.outcome(Outcome::Forwarded);
+            let said = note::hear(response.headers());
+            response.extensions_mut().insert(said);
+            forget_internal(response.headers_mut());
             response
         }
         Err(error) => {

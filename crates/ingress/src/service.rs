@@ -12,6 +12,7 @@ use runtime::http::HttpMetrics;
 use runtime::http::edge::Edge;
 use runtime::http::forward::{Client, Upstream};
 use runtime::metrics::Metrics;
+use runtime::sli::Sli;
 use tower::Service;
 
 use crate::config::{Config, ConfigError};
@@ -38,7 +39,7 @@ pub(crate) struct Parts {
 
 impl Ingress {
     /// `edge_secret` is what the gateway's [`Edge`] was made of: at least 32 visible characters,
-    /// drawn at the start of the process. `metrics` are the service's own.
+    /// drawn at the start of the process. `metrics` and `sli` are the service's own.
     ///
     /// # Errors
     /// When a rate has no burst, or the secret is too short.
@@ -48,11 +49,12 @@ impl Ingress {
         client: Client,
         clock: Arc<dyn Clock>,
         metrics: &Metrics,
+        sli: Sli,
         edge_secret: &str,
     ) -> Result<Self, ConfigError> {
         let edge = Edge::new(edge_secret).map_err(|source| ConfigError::Edge { source })?;
         let limits = Limits::new(&config, Arc::clone(&clock))?;
-        let (counts, http) = (Counts::new(metrics), HttpMetrics::new(metrics));
+        let (counts, http) = (Counts::new(metrics), HttpMetrics::new(metrics, sli));
         Ok(Self(Arc::new(Parts { config, gateway, client, edge, clock, limits, counts, http })))
     }
 }

@@ -6,7 +6,9 @@ pub mod auth;
 pub mod document;
 pub mod edge;
 pub mod extract;
+pub mod facts;
 pub mod forward;
+pub mod note;
 pub mod observe;
 pub mod ops;
 pub mod problem;
@@ -16,6 +18,7 @@ pub mod tls;
 
 pub use auth::Auth;
 pub use extract::{Json, Path, Query};
+pub use facts::Facts;
 pub use observe::{HttpMetrics, observe};
 pub use problem::{Problem, ProblemDocument};
 pub use routes::{fallbacks, limit_body};

@@ -5,18 +5,16 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::telemetry;
-
 mod process;
+mod traced;
+
+pub use traced::{TracedCounter, TracedHistogram};
 
 /// Upper bounds in seconds: OpenTelemetry's for `http.server.request.duration`, with 0.35 and 2
 /// added because objectives stand there.
@@ -28,6 +26,7 @@ pub const DURATION_BUCKETS_S: [f64; 16] =
 pub struct Metrics {
     service: &'static str,
     registry: Arc<Mutex<Registry>>,
+    folded: Family<[(&'static str, String); 1], Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -39,7 +38,11 @@ impl fmt::Debug for Metrics {
 impl Metrics {
     #[must_use]
     pub fn new(service: &'static str) -> Self {
-        Self { service, registry: Arc::new(Mutex::new(Registry::default())) }
+        let registry = Arc::new(Mutex::new(Registry::default()));
+        let metrics = Self { service, registry, folded: Family::default() };
+        let help = "Events counted in a metric's overflow series, since it has as many as it may.";
+        metrics.register("shieldx_metrics_folded", help, metrics.folded.clone());
+        metrics
     }
 
     #[must_use]
@@ -54,6 +57,12 @@ impl Metrics {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register(name, help, metric.clone());
         metric
+    }
+
+    /// Counts what a metric folds into its overflow series; there from the start.
+    #[must_use]
+    pub fn folded(&self, metric: &str) -> Counter {
+        self.folded.get_or_create_owned(&[("metric", metric.to_owned())])
     }
 
     /// A counter for each value of a label, all of them there from the start: a counter that is born
@@ -102,52 +111,6 @@ impl Metrics {
         // Writing into a string does not fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
         text
-    }
-}
-
-/// A histogram of seconds that names, for each of its buckets, the trace of the newest request in it:
-/// the way from *some are slow* to one that was. Cloning gives another handle to the same.
-///
-/// Unlike [`Histogram`] it takes a lock to observe.
-#[derive(Debug, Clone)]
-pub struct TracedHistogram(HistogramWithExemplars<TraceId>);
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TraceId {
-    trace_id: String,
-}
-
-impl Default for TracedHistogram {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl TracedHistogram {
-    /// With [`DURATION_BUCKETS_S`].
-    #[must_use]
-    pub fn new() -> Self {
-        Self(HistogramWithExemplars::new(DURATION_BUCKETS_S.into_iter()))
-    }
-
-    /// Names the current trace, where that is kept: call it within the span.
-    pub fn observe(&self, seconds: f64) {
-        let trace = telemetry::current_sampled_trace_id().map(|trace_id| TraceId { trace_id });
-        self.0.observe(seconds, trace, None);
-    }
-}
-
-impl TypedMetric for TracedHistogram {
-    const TYPE: MetricType = MetricType::Histogram;
-}
-
-impl EncodeMetric for TracedHistogram {
-    fn encode(&self, encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
-        self.0.encode(encoder)
-    }
-
-    fn metric_type(&self) -> MetricType {
-        Self::TYPE
     }
 }
 

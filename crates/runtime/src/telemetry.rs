@@ -42,6 +42,7 @@ mod traces;
 pub use context::{
     continue_trace, current_sampled_trace_id, current_trace_id, current_traceparent, inject,
 };
+pub(crate) use context::{SpanIds, current_sampled_span};
 pub use counts::Exported;
 pub use log::LogSettings;
 pub use service::{Service, Services};

@@ -2,7 +2,7 @@
 //! says it is in. What only ShieldX says is removed here.
 
 use axum::body::Body;
-use http::Request;
+use http::{Extensions, Request};
 use runtime::http::edge::{Origin, SESSION};
 use runtime::http::{Problem, admission};
 
@@ -35,6 +35,10 @@ impl Admitted {
 
     pub(super) fn path(&self) -> &str {
         self.request.uri().path()
+    }
+
+    pub(super) fn extensions(&self) -> &Extensions {
+        self.request.extensions()
     }
 
     pub(super) fn open(self) -> (Request<Body>, Found) {

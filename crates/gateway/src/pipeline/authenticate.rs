@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::Request;
-use runtime::http::{Problem, auth};
+use runtime::http::{Facts, Problem, auth};
 use runtime::telemetry::TENANT;
 use types::{Caller, Tenant};
 
@@ -74,6 +74,7 @@ pub(super) async fn authenticate(
                 gateway.meters.failed(Dependency::Keys);
             }
         })?;
+        Facts::tell_tenant(request.extensions(), &caller.tenant);
         let span = tracing::Span::current();
         span.record(TENANT, caller.tenant.as_str());
         span.record("shieldx.key_id", caller.key_id.as_str());

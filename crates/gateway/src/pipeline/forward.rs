@@ -7,6 +7,7 @@ use http::{Request, Response};
 use runtime::http::Problem;
 use runtime::http::edge::{SESSION, forget_internal};
 use runtime::http::forward::Upstream;
+use runtime::sli::Note;
 use runtime::telemetry;
 use tower::ServiceExt as _;
 
@@ -37,6 +38,8 @@ pub(super) async fn forward(
     // What only ShieldX says is not said by an application, and a decoy does not say what it is.
     forget_internal(response.headers_mut());
     response.headers_mut().remove(SESSION);
+    // A failure it answers with is its own; not to answer would have been one of the way to it.
+    response.extensions_mut().insert(Note { applications: true, delayed: false });
     Ok(response)
 }
 

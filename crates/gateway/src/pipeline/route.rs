@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runtime::http::Problem;
+use runtime::http::{Facts, Problem};
 
 use super::admit::Admitted;
 use crate::routing::Route;
@@ -38,6 +38,7 @@ pub(super) fn route(
     let route = Arc::clone(route.ok_or_else(respond::no_route)?);
     tracing::Span::current().record("shieldx.route", &*route.name);
     *label = Some(Arc::clone(&route.label));
+    Facts::tell_route(admitted.extensions(), &route.label);
     if !route.raw_paths {
         paths::check(admitted.path()).map_err(respond::ambiguous_path)?;
     }

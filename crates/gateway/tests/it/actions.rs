@@ -110,7 +110,7 @@ async fn a_client_that_leaves_gives_its_place_in_the_tarpit_back() {
     assert_eq!(stack.metric(abandoned), 1.0);
 }
 
-async fn wait_for(stack: &Stack, tarpitted: f64) {
+pub(crate) async fn wait_for(stack: &Stack, tarpitted: f64) {
     let reached = async {
         while stack.metric("shieldx_gateway_tarpitted_requests") != tarpitted {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -4,6 +4,7 @@
 mod actions;
 mod failures;
 mod identity;
+mod objectives;
 mod own;
 mod paths;
 mod streams;

@@ -7,6 +7,7 @@ pub(crate) mod upstream;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use gateway::{Config, Gateway, OwnApis, Parts, RouteConfig};
 use policy::Policy;
@@ -15,6 +16,7 @@ use runtime::http::forward::{Client, Upstream as To};
 use runtime::http::server::{self, Limits};
 use runtime::metrics::Metrics;
 use runtime::shutdown::Shutdown;
+use runtime::sli::{Objective, Plan, Rule, Sli, View};
 use runtime::tasks::Tasks;
 use runtime::telemetry::{self, LogSettings, Service, Settings, Telemetry};
 use tracing::subscriber::set_global_default;
@@ -36,6 +38,7 @@ pub(crate) struct Stack {
     pub(crate) risks: Arc<Risks>,
     pub(crate) gateway: Gateway,
     metrics: Metrics,
+    sli: Sli,
 }
 
 /// What a test may choose.
@@ -79,6 +82,7 @@ impl Choices {
         route(&mut app);
         config.routes.push(app);
         let metrics = Metrics::new("gateway");
+        let sli = sli(&metrics);
         let tasks = Tasks::new(Shutdown::new());
         let own: To = api.url().parse().unwrap();
         let traces = Told::here().telemetry.traces();
@@ -99,14 +103,32 @@ impl Choices {
             clock: Arc::new(Manual::at(1_700_000_000_000_000)),
             edge_secret: EDGE_SECRET.to_owned(),
             metrics: metrics.clone(),
+            sli: sli.clone(),
             tasks: tasks.clone(),
         };
         let gateway = Gateway::new(config, parts).unwrap();
         let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         server::serve(listener, None, gateway.clone(), Limits::internal(), tasks, "gateway");
-        Stack { address, application, decoy, api, risks, gateway, metrics }
+        Stack { address, application, decoy, api, risks, gateway, metrics, sli }
     }
+}
+
+/// An availability and a latency objective of the gateway.
+fn sli(metrics: &Metrics) -> Sli {
+    let objective = |slo: &str, rule| Objective {
+        slo: slo.to_owned(),
+        service: "gateway".to_owned(),
+        rule,
+        only: Vec::new(),
+        except: Vec::new(),
+        by_tenant: true,
+        by_route_group: false,
+    };
+    // Longer than a test may take.
+    let latency = Rule::Latency { threshold: Duration::from_secs(3_600), le: true };
+    let objectives = vec![objective("available", Rule::Availability), objective("fast", latency)];
+    Sli::new(Arc::new(Plan { objectives, ..Plan::default() }), metrics)
 }
 
 impl Stack {
@@ -119,6 +141,14 @@ impl Stack {
     /// With the key of a member of `acme`.
     pub(crate) async fn get(&self, target: &str) -> Reply {
         self.send(target, &[("x-api-key", "sx_member")]).await
+    }
+
+    /// Good, bad and excluded events of an objective and a tenant.
+    pub(crate) fn events(&self, slo: &str, tenant: &str) -> [u64; 3] {
+        let view = View::Tenant(tenant.to_owned());
+        let totals = self.sli.totals();
+        let total = totals.iter().find(|total| total.slo == slo && total.view == view);
+        total.map_or([0; 3], |total| [total.good, total.bad, total.excluded])
     }
 
     /// The value of a metric's line that begins so.

@@ -6,6 +6,7 @@ use runtime::http::forward::{self, Client};
 use runtime::http::ops::{Dependency as _, Reachable};
 use runtime::metrics::Metrics;
 use runtime::shutdown::Shutdown;
+use runtime::sli::Sli;
 use runtime::tasks::Tasks;
 use runtime::telemetry::{self, LogSettings, Service, Services, Settings};
 use std::sync::Arc;
@@ -211,8 +212,15 @@ async fn a_gateway_that_is_gone_is_a_503_and_not_ready() {
     let client = Client::new(forward::Config::default(), tasks);
     let metrics = Metrics::new("ingress");
     let (clock, secret) = (Arc::new(System), crate::harness::SECRET);
-    let ingress =
-        Ingress::new(Config::default(), gateway(), client.clone(), clock.clone(), &metrics, secret);
+    let ingress = Ingress::new(
+        Config::default(),
+        gateway(),
+        client.clone(),
+        clock.clone(),
+        &metrics,
+        Sli::default(),
+        secret,
+    );
     let request = http::Request::get("/").header("host", "a").body(axum::body::Body::empty());
     let answer = tower::ServiceExt::oneshot(ingress.unwrap(), request.unwrap()).await.unwrap();
     assert_eq!(answer.status(), 503);
@@ -222,8 +230,16 @@ async fn a_gateway_that_is_gone_is_a_503_and_not_ready() {
     assert!(reason.contains(&address.to_string()), "{reason}");
     let _listener = tokio::net::TcpListener::bind(address).await.unwrap();
     Reachable::new("gateway", gateway()).check().await.unwrap();
-    let error =
-        Ingress::new(Config::default(), gateway(), client, clock, &metrics, "short").unwrap_err();
+    let error = Ingress::new(
+        Config::default(),
+        gateway(),
+        client,
+        clock,
+        &metrics,
+        Sli::default(),
+        "short",
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("prove itself"), "{error}");
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,6 +16,7 @@ use runtime::http::forward::{self, Client};
 use runtime::http::server::{self, Counters, Limits};
 use runtime::metrics::Metrics;
 use runtime::shutdown::Shutdown;
+use runtime::sli::{Objective, Plan, Rule, Sli, View};
 use runtime::tasks::Tasks;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -27,6 +29,7 @@ pub(crate) struct Stack {
     pub(crate) address: SocketAddr,
     pub(crate) gateway: SocketAddr,
     pub(crate) metrics: Metrics,
+    pub(crate) sli: Sli,
     pub(crate) clock: Arc<Manual>,
     pub(crate) counters: Counters,
     /// Requests the gateway heard.
@@ -74,12 +77,14 @@ impl Stack {
         let client = Client::new(forward::Config::default(), tasks.clone());
         let to = format!("http://{gateway}").parse().unwrap();
         let limits = config.limits.clone();
-        let ingress = Ingress::new(config, to, client, clock.clone(), &metrics, SECRET).unwrap();
+        let sli = sli(&metrics);
+        let ingress =
+            Ingress::new(config, to, client, clock.clone(), &metrics, sli.clone(), SECRET).unwrap();
         let listener = server::bind(loopback()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let counters = server::serve(listener, None, ingress, limits, tasks.clone(), "ingress");
         counters.register(&metrics, "public");
-        Self { address, gateway, metrics, clock, counters, heard: Arc::default(), tasks }
+        Self { address, gateway, metrics, sli, clock, counters, heard: Arc::default(), tasks }
     }
 
     /// One request with `connection: close`, as text, and its whole answer.
@@ -105,12 +110,37 @@ impl Stack {
         self.heard.load(Ordering::SeqCst)
     }
 
+    /// Good, bad and excluded events of an objective.
+    pub(crate) fn events(&self, slo: &str) -> [u64; 3] {
+        let view = View::Tenant("__none__".to_owned());
+        let totals = self.sli.totals();
+        let total = totals.iter().find(|total| total.slo == slo && total.view == view);
+        total.map_or([0; 3], |total| [total.good, total.bad, total.excluded])
+    }
+
     pub(crate) fn counted(&self, outcome: &str) -> u64 {
         let line = format!("shieldx_ingress_requests_total{{outcome=\"{outcome}\"}} ");
         let text = self.metrics.text();
         let value = text.lines().find_map(|each| each.strip_prefix(&line));
         value.unwrap_or_else(|| panic!("no {line:?} in {text}")).parse().unwrap()
     }
+}
+
+/// An availability and a latency objective of the ingress.
+fn sli(metrics: &Metrics) -> Sli {
+    let objective = |slo: &str, rule| Objective {
+        slo: slo.to_owned(),
+        service: "ingress".to_owned(),
+        rule,
+        only: Vec::new(),
+        except: Vec::new(),
+        by_tenant: true,
+        by_route_group: false,
+    };
+    // Longer than a test may take.
+    let latency = Rule::Latency { threshold: Duration::from_secs(3_600), le: true };
+    let objectives = vec![objective("available", Rule::Availability), objective("fast", latency)];
+    Sli::new(Arc::new(Plan { objectives, ..Plan::default() }), metrics)
 }
 
 pub(crate) fn loopback() -> SocketAddr {

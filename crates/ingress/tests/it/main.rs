@@ -4,3 +4,4 @@
 mod abuse;
 mod admission;
 mod harness;
+mod objectives;

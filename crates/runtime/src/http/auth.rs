@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use types::ports::{AuthError, Authenticator};
 use types::{Caller, Role};
 
-use crate::http::Problem;
+use crate::http::{Facts, Problem};
 
 /// The other place for a key, for callers whose `Authorization` belongs to an application.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -81,6 +81,8 @@ impl<S: Sync> FromRequestParts<S> for Auth {
             .get::<Arc<dyn Authenticator>>()
             .cloned()
             .ok_or_else(|| Problem::internal("the router has no authenticator"))?;
-        caller(&parts.headers, keys.as_ref()).await.map(Auth)
+        let caller = caller(&parts.headers, keys.as_ref()).await?;
+        Facts::tell_tenant(&parts.extensions, &caller.tenant);
+        Ok(Auth(caller))
     }
 }

@@ -139,7 +139,9 @@ impl Edge {
         origin
     }
 
-    fn proven(&self, headers: &HeaderMap) -> bool {
+    /// Whether it is the ingress that sent this.
+    #[must_use]
+    pub fn proven(&self, headers: &HeaderMap) -> bool {
         let Ok(Some(value)) = sole(headers, &EDGE) else {
             return false;
         };

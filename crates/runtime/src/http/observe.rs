@@ -1,5 +1,5 @@
 //! What is seen of every request: one server span that continues the caller's trace, one duration,
-//! one count of requests being worked on. Names are OpenTelemetry's semantic conventions for HTTP.
+//! one count of requests being worked on, and what it is for the objectives. Names are OpenTelemetry's semantic conventions for HTTP.
 //!
 //! Labels come from closed sets: known methods, known status codes, route templates.
 
@@ -7,6 +7,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -23,7 +24,10 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use crate::metrics::{DURATION_BUCKETS_S, Metrics};
-use crate::telemetry;
+use crate::sli::{self, Note, Sli};
+use crate::telemetry::{self, TENANT};
+
+use super::Facts;
 
 /// W3C Trace Context.
 pub const TRACEPARENT: &str = "traceparent";
@@ -43,6 +47,7 @@ pub struct HttpMetrics {
     service: &'static str,
     duration: Family<Labels, Histogram, fn() -> Histogram>,
     active: Gauge,
+    sli: Sli,
 }
 
 impl fmt::Debug for HttpMetrics {
@@ -72,25 +77,26 @@ impl EncodeLabelValue for Code {
 }
 
 impl HttpMetrics {
+    /// `sli` is the service's, or the default, which counts nothing.
     #[must_use]
-    pub fn new(metrics: &Metrics) -> Self {
+    pub fn new(metrics: &Metrics, sli: Sli) -> Self {
         let make: fn() -> Histogram = || Histogram::new(DURATION_BUCKETS_S);
         let help = "Seconds from a request's header to its response's header.";
         let duration = Family::new_with_constructor(make);
         let duration = metrics.register("http_server_request_duration_seconds", help, duration);
         let help = "Requests whose response has not ended.";
         let active = metrics.register("http_server_active_requests", help, Gauge::default());
-        Self { service: metrics.service(), duration, active }
+        Self { service: metrics.service(), duration, active, sli }
     }
 
-    fn observe(&self, method: &'static str, route: &str, status: StatusCode, since: Instant) {
+    fn observe(&self, method: &'static str, route: &str, status: StatusCode, took: Duration) {
         let known = status.canonical_reason().is_some();
         let labels = Labels {
             http_request_method: method,
             http_route: route.to_owned(),
             http_response_status_code: Code(known.then(|| status.as_u16())),
         };
-        self.duration.get_or_create(&labels).observe(since.elapsed().as_secs_f64());
+        self.duration.get_or_create(&labels).observe(took.as_secs_f64());
     }
 }
 
@@ -112,38 +118,85 @@ pub fn observe(router: Router, http: HttpMetrics) -> Router {
 pub async fn observed<F>(
     http: &HttpMetrics,
     route: Option<&str>,
-    request: Request<Body>,
+    mut request: Request<Body>,
     handle: impl FnOnce(Request<Body>) -> F,
 ) -> Response<Body>
 where
     F: Future<Output = Response<Body>>,
 {
-    let since = Instant::now();
     let active = Active::enter(&http.active);
+    let facts = Facts::default();
+    request.extensions_mut().insert(facts.clone());
     let method = method(request.method());
     let span = span(http.service, method, route, &request);
     if let Some(traceparent) = request.headers().get(TRACEPARENT).and_then(|v| v.to_str().ok()) {
         telemetry::continue_trace(&span, traceparent);
     }
-    let mut response = handle(request).instrument(span.clone()).await;
-    let later = response.extensions_mut().remove::<Route>();
-    let route = match (&later, route) {
-        (Some(Route(route)), _) => {
+    let mut handled =
+        Handled { http, span, facts, method, route, since: Instant::now(), answered: false };
+    let response = handle(request).instrument(handled.span.clone()).await;
+    let response = handled.answered(response);
+    response.map(|inner| Body::new(Observed { inner, _active: active }))
+}
+
+/// A request that is being handled. Dropped before it is answered, its client left.
+struct Handled<'a> {
+    http: &'a HttpMetrics,
+    span: Span,
+    facts: Facts,
+    method: &'static str,
+    route: Option<&'a str>,
+    since: Instant,
+    answered: bool,
+}
+
+impl Handled<'_> {
+    fn answered(&mut self, mut response: Response<Body>) -> Response<Body> {
+        self.answered = true;
+        let took = self.since.elapsed();
+        let note = response.extensions_mut().remove::<Note>().unwrap_or_default();
+        let later = response.extensions_mut().remove::<Route>();
+        let Self { http, span, method, .. } = self;
+        if let Some(Route(route)) = &later {
             span.record("http.route", &**route);
             span.record("otel.name", format!("{method} {route}"));
-            route
         }
-        (None, Some(route)) => route,
-        (None, None) => UNMATCHED,
-    };
-    let status = response.status();
-    span.record("http.response.status_code", status.as_u16());
-    if status.is_server_error() {
-        span.record("otel.status_code", "ERROR");
-        span.record("error.type", status.as_str());
+        let route = later.as_ref().map(|Route(route)| &**route).or(self.route);
+        let route = route.unwrap_or(UNMATCHED);
+        let status = response.status();
+        span.record("http.response.status_code", status.as_u16());
+        if status.is_server_error() {
+            span.record("otel.status_code", "ERROR");
+            span.record("error.type", status.as_str());
+        }
+        http.observe(method, route, status, took);
+        self.count(route, Some(status), took, note);
+        response
     }
-    http.observe(method, route, status, since);
-    response.map(|inner| Body::new(Observed { inner, _active: active }))
+
+    /// Counts it for the objectives, and says so on the span.
+    fn count(&self, route: &str, status: Option<StatusCode>, duration: Duration, note: Note) {
+        let Self { http, span, facts, method, .. } = self;
+        let tenant = facts.tenant();
+        if let Some(tenant) = tenant {
+            span.record(TENANT, tenant);
+        }
+        span.record("shieldx.slo.route_group", &*http.sli.group(method, route));
+        let request = sli::Request { method, route, status, duration, tenant, note };
+        if span.in_scope(|| http.sli.request(request)) {
+            span.record("shieldx.slo.bad", true);
+        }
+    }
+}
+
+impl Drop for Handled<'_> {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let route = self.facts.route().or(self.route).unwrap_or(UNMATCHED);
+        self.count(route, None, self.since.elapsed(), Note::default());
+    }
 }
 
 fn span(service: &'static str, method: &str, route: Option<&str>, request: &Request<Body>) -> Span {
@@ -164,6 +217,9 @@ fn span(service: &'static str, method: &str, route: Option<&str>, request: &Requ
         http.response.status_code = Empty,
         url.path = path,
         error.type = Empty,
+        shieldx.slo.route_group = Empty,
+        shieldx.slo.bad = Empty,
+        shieldx.tenant = Empty,
     )
 }
 

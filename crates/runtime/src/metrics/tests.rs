@@ -2,7 +2,7 @@
 
 use tracing::info_span;
 
-use super::{Metrics, TracedHistogram};
+use super::{Metrics, TracedCounter, TracedHistogram};
 use crate::telemetry::{self, LogSettings, Settings};
 
 fn value(text: &str, name: &str) -> f64 {
@@ -53,14 +53,24 @@ fn a_bucket_names_the_trace_of_what_fell_into_it_where_that_is_kept() {
     let log = LogSettings { filter: "off".to_owned(), json: true, color: false };
     let (_telemetry, subscriber) =
         telemetry::subscriber(Settings::default(), log, &[], std::io::sink).unwrap();
-    let id = tracing::subscriber::with_default(subscriber, || {
+    let failures = metrics.register("test_failures", "Failures.", TracedCounter::default());
+    let ids = tracing::subscriber::with_default(subscriber, || {
         let span = info_span!("slow");
         span.in_scope(|| duration.observe(0.3));
-        span.in_scope(telemetry::current_trace_id).unwrap()
+        span.in_scope(|| failures.add_here(3));
+        span.in_scope(telemetry::current_sampled_span).unwrap()
     });
     duration.observe(0.003);
+    failures.add(4);
+    let ids = format!("{{trace_id=\"{}\",span_id=\"{}\"}}", ids.trace_id, ids.span_id);
     let text = metrics.text();
-    let exemplar = format!("test_seconds_bucket{{le=\"0.35\"}} 2 # {{trace_id=\"{id}\"}} 0.3\n");
-    assert!(text.contains(&exemplar), "{exemplar}{text}");
-    assert_eq!(text.matches("trace_id").count(), 1, "outside a trace none is named");
+    for start in [
+        format!("test_seconds_bucket{{le=\"0.35\"}} 2 # {ids} 0.3 "),
+        format!("test_failures_total 7 # {ids} 3.0 "),
+    ] {
+        let at_s = text.lines().find_map(|line| line.strip_prefix(&start));
+        let at_s: f64 = at_s.unwrap_or_else(|| panic!("{start}{text}")).parse().unwrap();
+        assert!((1.7e9..1e11).contains(&at_s), "{at_s}");
+    }
+    assert_eq!(text.matches("trace_id").count(), 2, "outside a trace none is named");
 }

@@ -27,6 +27,19 @@ pub fn current_sampled_trace_id() -> Option<String> {
     current().filter(SpanContext::is_sampled).map(|context| context.trace_id().to_string())
 }
 
+/// What an exemplar names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SpanIds {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+}
+
+/// The ids of the current span where its trace is kept (sampled).
+pub(crate) fn current_sampled_span() -> Option<SpanIds> {
+    let context = current().filter(SpanContext::is_sampled)?;
+    Some(SpanIds { trace_id: context.trace_id(), span_id: context.span_id() })
+}
+
 /// `traceparent` of the current span (W3C Trace Context), to hand to somebody else.
 #[must_use]
 pub fn current_traceparent() -> Option<String> {
@@ -39,6 +52,14 @@ pub fn continue_trace(span: &Span, traceparent: &str) {
     if let Some(parent) = parse(traceparent) {
         // It fails where there is no telemetry, and then there is no trace to continue.
         let _ = span.set_parent(Context::new().with_remote_span_context(parent));
+    }
+}
+
+/// Points from `span` to the span that `traceparent` names, of which it is no part: a job to who
+/// submitted it, say. A malformed one is ignored; of more than eight the first are kept.
+pub fn link(span: &Span, traceparent: &str) {
+    if let Some(other) = parse(traceparent) {
+        span.add_link(other);
     }
 }
 

@@ -183,7 +183,7 @@ impl Api {
             async move { axum::Json(document) }
         });
         let router = self.router.clone().route("/openapi.json", open);
-        let observed = observe(router, HttpMetrics::new(&self.ops.metrics));
+        let observed = observe(router, HttpMetrics::new(&self.ops.metrics, runtime::sli::Sli::default()));
         // Probes and scrapes are no requests of anybody and stay outside of what is observed.
         ops::routes(self.ops.clone()).fallback_service(observed)
     }
@@ -293,6 +293,7 @@ impl Ground<'_> {
             clock: Arc::clone(&self.clock),
             edge_secret: secret.to_owned(),
             metrics: metrics.clone(),
+            sli: runtime::sli::Sli::default(),
             tasks: self.tasks.clone(),
         };
         let gateway = Gateway::new(config.gateway.clone(), parts)
@@ -307,7 +308,7 @@ impl Ground<'_> {
         let to = upstream(&listeners.gateway_data)?;
         let (config, clock) = (self.request.config.ingress.clone(), Arc::clone(&self.clock));
         let ready = Arc::new(Reachable::new("gateway", to.clone()));
-        let ingress = Ingress::new(config, to, client, clock, &metrics, secret)
+        let ingress = Ingress::new(config, to, client, clock, &metrics, runtime::sli::Sli::default(), secret)
             .map_err(|error| Failure::of(Exit::Usage, &error))?;
         self.telemetry.register(&metrics);
         let ops = self.ops(metrics, vec![ready]);

@@ -1,4 +1,5 @@
-//! An upstream that keeps the bytes of every request's head, and answers with its name.
+//! An upstream that keeps the bytes of every request's head, and answers with its name: with 500
+//! where the target ends in `/fails`, and not at all where it ends in `/silent`.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -67,13 +68,18 @@ async fn one(mut stream: TcpStream, name: &str, seen: Arc<Mutex<Vec<String>>>) {
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let upgrade = header(&head, "upgrade").is_some();
+    let status = if target(&head).ends_with("/fails") { "500 Oh" } else { "200 OK" };
+    let silent = target(&head).ends_with("/silent");
     seen.lock().unwrap().push(head);
     if upgrade {
         return echo(stream).await;
     }
+    if silent {
+        return;
+    }
     let answer = format!(
-        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nx-shieldx-tenant: forged\r\nx-own: {name}\r\n\
-         x-shieldx-session: forged\r\nconnection: close\r\n\r\n{name}",
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nx-shieldx-tenant: forged\r\nx-own: {name}\r\n\
+         x-shieldx-session: forged\r\nx-shieldx-note: delayed\r\nconnection: close\r\n\r\n{name}",
         name.len()
     );
     let _ = stream.write_all(answer.as_bytes()).await;

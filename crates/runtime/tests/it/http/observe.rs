@@ -9,6 +9,7 @@ use runtime::http::observe::{Route, observed};
 use runtime::http::server::Limits;
 use runtime::http::{HttpMetrics, Json, fallbacks, limit_body, observe};
 use runtime::metrics::Metrics;
+use runtime::sli::Sli;
 use tower::ServiceExt as _;
 
 use super::support::Server;
@@ -20,7 +21,7 @@ fn router(metrics: &Metrics) -> Router {
         .route("/json", post(async |Json(value): Json<serde_json::Value>| Json(value)))
         .route("/panic", get(async || if true { panic!("the handler's own words") } else { "" }))
         .route("/fails", get(async || StatusCode::SERVICE_UNAVAILABLE));
-    observe(fallbacks(limit_body(router, 10)), HttpMetrics::new(metrics))
+    observe(fallbacks(limit_body(router, 10)), HttpMetrics::new(metrics, Sli::default()))
 }
 
 async fn ask(router: &Router, request: Request<Body>) -> (http::response::Parts, String) {
@@ -64,7 +65,7 @@ async fn requests_are_counted_by_route_and_never_by_what_a_caller_says() {
 #[tokio::test]
 async fn a_request_is_active_until_its_response_has_ended() {
     let metrics = Metrics::new("test");
-    let http = HttpMetrics::new(&metrics);
+    let http = HttpMetrics::new(&metrics, Sli::default());
     let active = || metrics.text().contains("\nhttp_server_active_requests 1\n");
     let get = request("GET", "/", Body::empty());
     let handle = async |_| http::Response::new(Body::from("something"));
@@ -77,7 +78,7 @@ async fn a_request_is_active_until_its_response_has_ended() {
 #[tokio::test]
 async fn a_service_that_routes_itself_says_its_route_afterwards() {
     let metrics = Metrics::new("test");
-    let http = HttpMetrics::new(&metrics);
+    let http = HttpMetrics::new(&metrics, Sli::default());
     let handle = async |_| {
         let mut response = http::Response::new(Body::empty());
         response.extensions_mut().insert(Route("/shop/*".into()));
