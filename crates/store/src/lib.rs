@@ -3,13 +3,15 @@
 //!
 //! Services see the traits of [`domain`] and never a database. The one backend today is
 //! [`sqlite`]: `control.db` (keys, queue, reports, sessions) and `features.db` (feature history),
-//! WAL, `synchronous=FULL`, one writer thread each with group commit. [`artifacts`] keeps the bytes.
+//! WAL, `synchronous=FULL`, one writer thread each with group commit. [`artifacts`] keeps the bytes;
+//! [`journal`] is a log of records in files, for what is only ever appended.
 //!
 //! **Invariant:** a call that returns `Ok` is durable (invariant 8). This room knows no HTTP and no
 //! policy, and reads no environment.
 
 pub mod artifacts;
 pub mod domain;
+pub mod journal;
 pub mod keys;
 pub mod sqlite;
 
