@@ -7,7 +7,7 @@ use std::fmt;
 const ONE: u32 = 1_000_000_000;
 
 /// A share of one, exact to a billionth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Share(u32);
 
 impl Share {
@@ -22,6 +22,12 @@ impl Share {
     #[must_use]
     pub fn from_ratio(text: &str) -> Option<Self> {
         scaled(text, 9).filter(|billionths| *billionths <= ONE).map(Self)
+    }
+
+    /// `None` above a billion.
+    #[must_use]
+    pub const fn from_billionths(billionths: u32) -> Option<Self> {
+        if billionths <= ONE { Some(Self(billionths)) } else { None }
     }
 
     #[must_use]

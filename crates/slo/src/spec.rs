@@ -10,11 +10,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::decimal::Share;
 
+mod check;
+mod fields;
 mod read;
+mod revision;
 mod selector;
+mod span;
+mod tree;
+mod warnings;
 
 pub use read::{Refused, SHIPPED, read};
 pub use selector::{BadSelector, Matcher, Selector};
+pub use span::{parse as span_from, text as span_text};
+
+/// Whose requests are counted.
+pub const SERVICES: [&str; 6] =
+    ["ingress", "gateway", "contauth", "verifier-pool", "ml-service", "console"];
+/// The upper bounds of histograms of requests' durations: a threshold has to be one of them. They
+/// are `runtime::metrics::DURATION_BUCKETS_S`, which this room may not know.
+pub const LATENCY_BOUNDS_MS: [u64; 16] =
+    [5, 10, 25, 50, 75, 100, 250, 350, 500, 750, 1000, 2000, 2500, 5000, 7500, 10_000];
 
 /// How long counts are kept.
 pub const RETENTION_DAYS: u32 = 400;
@@ -84,6 +99,15 @@ impl Catalog {
     pub fn get(&self, name: &str) -> Option<&Slo> {
         self.slos.iter().find(|slo| slo.name.as_str() == name)
     }
+
+    /// The route group a request is in.
+    #[must_use]
+    pub fn route_group(&self, service: &str, method: &str, route: &str) -> &str {
+        let has = |group: &&RouteGroup| {
+            group.routes.iter().any(|known| known.matches(service, method, route))
+        };
+        self.route_groups.iter().find(has).map_or(OTHER_ROUTES, |group| &group.name)
+    }
 }
 
 /// One objective.
@@ -138,6 +162,53 @@ pub enum Calendar {
     Month,
     Quarter,
     Year,
+}
+
+const CALENDARS: [(&str, Calendar); 4] = [
+    ("week", Calendar::Week),
+    ("month", Calendar::Month),
+    ("quarter", Calendar::Quarter),
+    ("year", Calendar::Year),
+];
+
+impl Window {
+    /// The fewest days it has: a month has 28.
+    #[must_use]
+    pub fn days_min(self) -> u32 {
+        match self {
+            Self::Rolling { days } => days,
+            Self::Calendar(Calendar::Week) => 7,
+            Self::Calendar(Calendar::Month) => 28,
+            Self::Calendar(Calendar::Quarter) => 90,
+            Self::Calendar(Calendar::Year) => 365,
+        }
+    }
+}
+
+/// As a file says it: `30d`, `calendar month`.
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rolling { days } => write!(f, "{days}d"),
+            Self::Calendar(calendar) => {
+                let known = CALENDARS.iter().find(|(_, known)| known == calendar);
+                write!(f, "calendar {}", known.map_or("", |(name, _)| name))
+            }
+        }
+    }
+}
+
+/// From `30d`, `4w` or `calendar month`; a rolling window has whole days.
+#[must_use]
+pub fn window_from(text: &str) -> Option<Window> {
+    if let Some(unit) = text.strip_prefix("calendar ") {
+        let found = CALENDARS.iter().find(|(name, _)| *name == unit.trim());
+        return found.map(|(_, calendar)| Window::Calendar(*calendar));
+    }
+    let span = span_from(text)?;
+    let days = span.as_secs() / 86_400;
+    let whole = days > 0 && Duration::from_secs(days * 86_400) == span;
+    u32::try_from(days).ok().filter(|_| whole).map(|days| Window::Rolling { days })
 }
 
 /// What is counted, and which of it is good.
@@ -257,6 +328,21 @@ pub struct Pair {
     pub factor_tenths: u32,
 }
 
+impl Pair {
+    /// `14.4`, `6`
+    #[must_use]
+    pub fn factor(self) -> String {
+        factor_text(self.factor_tenths)
+    }
+}
+
+fn factor_text(tenths: u32) -> String {
+    match tenths % 10 {
+        0 => (tenths / 10).to_string(),
+        part => format!("{}.{part}", tenths / 10),
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -306,10 +392,14 @@ pub struct GatePolicy {
     /// What is answered where the ledger does not know: `unknown` (the pipeline decides), or as if
     /// frozen or open.
     pub on_unknown: OnUnknown,
+    /// The same where the window is covered, but fewer events happened than the objective's minimum.
+    pub on_few_events: OnUnknown,
     /// Kinds of change that a freeze does not stop: `security`, `reliability`, `rollback`.
     pub exempt: Vec<String>,
     /// Ed25519 public keys, base64, of those who may override; empty: nobody may.
     pub override_keys: Vec<OverrideKey>,
+    /// Ids of overrides that are not to count any more.
+    pub revoked: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -327,3 +417,6 @@ pub struct OverrideKey {
     /// 32 bytes.
     pub public: [u8; 32],
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,11 @@
 //! Which series of a metric, as in PromQL: `name{label="value",other!="value"}`.
 
 use std::fmt;
+use std::str::FromStr;
+
+/// Bytes of a selector, and matchers in one.
+const BYTES_MAX: usize = 1024;
+const MATCHERS_MAX: usize = 16;
 
 /// A metric's name and what its labels have to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,103 @@ impl Selector {
     }
 }
 
+impl FromStr for Selector {
+    type Err = BadSelector;
+
+    fn from_str(text: &str) -> Result<Self, BadSelector> {
+        let bad = |reason: String| BadSelector { text: text.to_owned(), reason };
+        if text.len() > BYTES_MAX {
+            return Err(bad(format!("it has more than {BYTES_MAX} bytes")));
+        }
+        let mut rest = Rest(text.trim());
+        let metric = rest.name(true).ok_or_else(|| bad("a metric's name is missing".to_owned()))?;
+        let mut matchers: Vec<Matcher> = Vec::new();
+        if rest.token("{") {
+            while !rest.token("}") {
+                if matchers.len() == MATCHERS_MAX {
+                    return Err(bad(format!("it has more than {MATCHERS_MAX} labels")));
+                }
+                let matcher = rest.matcher().map_err(bad)?;
+                if matchers.iter().any(|known| known.label == matcher.label) {
+                    return Err(bad(format!("{} is there twice", matcher.label)));
+                }
+                matchers.push(matcher);
+                if !rest.token(",") && !rest.0.starts_with('}') {
+                    return Err(bad("`,` or `}` is missing".to_owned()));
+                }
+            }
+        }
+        match rest.0 {
+            "" => Ok(Self { metric, matchers }),
+            left => Err(bad(format!("{left:?} follows it; functions and ranges are not read"))),
+        }
+    }
+}
+
+/// What has not been read yet; spaces before a token do not matter.
+struct Rest<'a>(&'a str);
+
+impl Rest<'_> {
+    fn token(&mut self, token: &str) -> bool {
+        match self.0.trim_start().strip_prefix(token) {
+            Some(rest) => {
+                self.0 = rest.trim_start();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// `colons`: the name of a metric may have them.
+    fn name(&mut self, colons: bool) -> Option<String> {
+        let letter = |c: u8| c.is_ascii_alphabetic() || c == b'_' || (colons && c == b':');
+        let len = self.0.bytes().take_while(|c| letter(*c) || c.is_ascii_digit()).count();
+        let (name, rest) = self.0.split_at(len);
+        let first = name.bytes().next()?;
+        if !letter(first) {
+            return None;
+        }
+        self.0 = rest.trim_start();
+        Some(name.to_owned())
+    }
+
+    fn matcher(&mut self) -> Result<Matcher, String> {
+        let label = self.name(false).ok_or("a label's name is missing")?;
+        if self.0.starts_with("=~") || self.0.starts_with("!~") {
+            return Err(format!("{label} is matched by a pattern; only = and != are read"));
+        }
+        let equal = !self.token("!=");
+        if equal && !self.token("=") {
+            return Err(format!("= or != is missing after {label}"));
+        }
+        Ok(Matcher { value: self.quoted().map_err(|why| format!("{label}: {why}"))?, label, equal })
+    }
+
+    /// With the escapes that [`Selector`] writes.
+    fn quoted(&mut self) -> Result<String, &'static str> {
+        let quote = self.0.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let quote = quote.ok_or("a quoted value is missing")?;
+        let mut value = String::new();
+        let mut characters = self.0.char_indices().skip(1);
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '\\' => match characters.next() {
+                    Some((_, 'n')) => value.push('\n'),
+                    Some((_, escaped @ ('\\' | '"' | '\''))) => value.push(escaped),
+                    _ => return Err("only \\\\, \\\" and \\n are escapes"),
+                },
+                end if end == quote => {
+                    let rest = self.0.get(at + 1..).unwrap_or_default();
+                    self.0 = rest.trim_start();
+                    return Ok(value);
+                }
+                character => value.push(character),
+            }
+        }
+        Err("its quote does not end")
+    }
+}
+
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.metric)?;
@@ -48,5 +150,57 @@ impl fmt::Display for Selector {
             write!(f, "{comma}{label}{sign}\"{value}\"")?;
         }
         f.write_str("}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Selector;
+
+    fn check(text: &str, written: &str) {
+        let selector: Selector = text.parse().unwrap();
+        assert_eq!(selector.to_string(), written);
+        assert_eq!(written.parse(), Ok(selector));
+    }
+
+    #[test]
+    fn selectors_are_read_as_they_are_written() {
+        check("a_total", "a_total");
+        check("a_total{}", "a_total");
+        check(" a:b { x = 'y' , z!=\"w\", } ", "a:b{x=\"y\",z!=\"w\"}");
+        check(r#"a{b="c\"d\\e\nf"}"#, r#"a{b="c\"d\\e\nf"}"#);
+    }
+
+    #[test]
+    fn what_is_none_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("", "name is missing"),
+            ("1a", "name is missing"),
+            ("{a=\"b\"}", "name is missing"),
+            ("a{b=~\"c\"}", "pattern"),
+            ("a{b!~\"c\"}", "pattern"),
+            ("a{b}", "= or !="),
+            ("a{b=c}", "quoted"),
+            ("a{b=\"c}", "does not end"),
+            ("a{b=\"\\d\"}", "escapes"),
+            ("a{b=\"c\" d=\"e\"}", "`,` or `}`"),
+            ("a{b=\"c\",b=\"d\"}", "twice"),
+            ("rate(a[5m])", "follows"),
+            ("a[5m]", "follows"),
+            ("a b", "follows"),
+        ] {
+            let error = text.parse::<Selector>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn absent_labels_are_empty() {
+        let labels = |label: &str| (label == "verdict").then_some("failed");
+        let selects = |text: &str| text.parse::<Selector>().unwrap().matches(labels);
+        assert!(selects("a{verdict=\"failed\"}"));
+        assert!(!selects("a{verdict!=\"failed\"}"));
+        assert!(selects("a{other=\"\"}"));
+        assert!(!selects("a{other!=\"\"}"));
     }
 }
