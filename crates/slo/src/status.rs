@@ -77,13 +77,17 @@ pub struct Status {
     pub from_us: i64,
     /// The end of a calendar window; of a rolling one, now.
     pub until_us: i64,
+    /// The first moment at which somebody counted this objective as it is now defined; what was
+    /// before is not missing, it never was.
+    pub begins_us: Option<i64>,
     pub events: Counts,
     pub error_ratio: Option<f64>,
     /// The share of the window's past in which there was somebody to count, 0 to 1. What is not
     /// covered is neither good nor bad.
     pub coverage: f64,
     pub budget: Budget,
-    /// Over 5m, 30m, 1h, 2h, 6h, 1d, 3d and the window, in this order.
+    /// Over 5m, 30m, 1h, 2h, 6h, 1d, 3d and the windows of the alerts where they are others, in the
+    /// order of their length; then over the window itself (a calendar one: so far).
     pub burns: Vec<Burn>,
     /// When the budget is used up if it goes on burning as in the last hour, with the refunds that
     /// come until then counted in. Absent: not within the next window, or it is used up already.

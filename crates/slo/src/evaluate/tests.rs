@@ -1,0 +1,1 @@
+//! Statuses by hand and by simulation.
