@@ -15,8 +15,8 @@
 //! them are there also where nothing is kept.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::TracerProvider as _;
@@ -40,14 +40,17 @@ mod span;
 mod traces;
 
 pub use context::{
-    continue_trace, current_sampled_trace_id, current_trace_id, current_traceparent, inject,
+    continue_trace, current_sampled_trace_id, current_trace_id, current_traceparent, inject, link,
 };
 pub(crate) use context::{SpanIds, current_sampled_span};
 pub use counts::Exported;
 pub use log::LogSettings;
 pub use service::{Service, Services};
 pub use settings::{Endpoint, Sampling, Settings};
-pub use traces::{Kind, Span, SpanEvent, SpanStatus, TENANT, Trace, TraceLimits, Traces};
+pub use traces::{
+    Archive, ArchiveError, Keeping, KeptBecause, Kind, Lookup, SLO_BAD, Span, SpanEvent, SpanLink,
+    SpanStatus, Summary, TENANT, Trace, TraceFilter, TraceKey, TraceLimits, Traces,
+};
 
 use counts::Counts;
 use export::Exporter;
@@ -55,6 +58,7 @@ use log::{Lines, Stderr};
 use send::Collector;
 use service::Attribution;
 use span::Taker;
+use traces::Settler;
 
 use crate::metrics::Metrics;
 
@@ -85,6 +89,11 @@ pub enum InitError {
         #[source]
         source: std::io::Error,
     },
+    #[error("the thread that archives traces does not start, or there is one already")]
+    Archive {
+        #[source]
+        source: std::io::Error,
+    },
     #[error("this process already has a subscriber")]
     AlreadySet {
         #[source]
@@ -96,6 +105,7 @@ pub enum InitError {
 pub struct Telemetry {
     traces: Arc<Traces>,
     exporter: Option<Exporter>,
+    settler: OnceLock<Settler>,
     counts: Counts,
 }
 
@@ -189,10 +199,23 @@ impl Telemetry {
             .with_resource(Resource::builder_empty().build())
             .with_span_processor(Taker { process: PROCESS, traces: Arc::clone(&traces), queue })
             .build();
-        Ok((Self { traces, exporter, counts }, provider))
+        Ok((Self { traces, exporter, settler: OnceLock::new(), counts }, provider))
     }
 
-    /// The newest traces.
+    /// From now on decides which traces are worth keeping, and keeps those in `archive`. Once for a
+    /// process; whoever ends spans waits for none of it.
+    ///
+    /// # Errors
+    /// [`InitError::Archive`].
+    pub fn archive(&self, archive: Arc<dyn Archive>, keeping: Keeping) -> Result<(), InitError> {
+        let settler = Settler::start(&self.traces, archive, keeping)
+            .map_err(|source| InitError::Archive { source })?;
+        // There is none: a second one does not start.
+        let _ = self.settler.set(settler);
+        Ok(())
+    }
+
+    /// The traces that are kept.
     #[must_use]
     pub fn traces(&self) -> Arc<Traces> {
         Arc::clone(&self.traces)
@@ -209,12 +232,21 @@ impl Telemetry {
         self.counts.exported()
     }
 
-    /// Sends the last spans, for three seconds at most; whatever is ended later is counted as dropped.
+    /// Sends the last spans and archives the last traces, for three seconds at most; spans that end
+    /// later are counted as dropped.
     /// It blocks: call it outside of, or after, the asynchronous runtime. Tells what
     /// became of all spans.
     pub fn shutdown(self) -> Exported {
+        let deadline = Instant::now() + SHUTDOWN;
+        if let Some(settler) = self.settler.get() {
+            // It works while the last spans are sent.
+            settler.finish(Instant::now());
+        }
         if let Some(exporter) = self.exporter {
-            exporter.shutdown(SHUTDOWN);
+            exporter.shutdown(deadline.saturating_duration_since(Instant::now()));
+        }
+        if let Some(settler) = self.settler.get() {
+            settler.finish(deadline);
         }
         self.counts.exported()
     }

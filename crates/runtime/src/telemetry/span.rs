@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::mem::size_of;
 use std::sync::Arc;
+use std::time::Duration;
 
-use opentelemetry::trace::Status;
+use opentelemetry::trace::{Link, Status};
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
@@ -45,6 +46,10 @@ impl Ended {
         self.data.attributes.iter().find(|pair| pair.key.as_str() == name).map(|pair| &pair.value)
     }
 
+    pub(super) fn lasted(&self) -> Duration {
+        self.data.end_time.duration_since(self.data.start_time).unwrap_or_default()
+    }
+
     /// What it takes in memory, estimated.
     pub(super) fn bytes(&self) -> usize {
         let attributes = |pairs: &[KeyValue]| -> usize {
@@ -59,6 +64,7 @@ impl Ended {
             + self.data.name.len()
             + attributes(&self.data.attributes)
             + events
+            + self.data.links.len() * size_of::<Link>()
     }
 }
 
@@ -119,7 +125,7 @@ impl SpanProcessor for Taker {
         Ok(())
     }
 
-    fn shutdown_with_timeout(&self, _timeout: std::time::Duration) -> OTelSdkResult {
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
         // `Telemetry::shutdown` ends the queue and knows how long that may take.
         Ok(())
     }

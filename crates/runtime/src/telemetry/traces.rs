@@ -1,25 +1,46 @@
-//! The newest traces, kept in memory, to be looked at where no collector is.
+//! The traces of this process, to be looked at where no collector is: the newest in memory, and those
+//! worth keeping in an archive, where one is given.
 //!
-//! Bounded in traces, in spans of one trace, and in bytes: the oldest trace goes first, and what
-//! went is counted. Traces of no tenant (probes, requests without a key) have a quarter of the room
-//! at most, so that nobody without a key can push out those of tenants.
+//! ```text
+//! span ends ─▶ memory ─▶ quiet ─▶ tail: worth keeping? ─▶ archive
+//!                └────────── get, recent ──────────────────┘
+//! ```
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
-use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
-use opentelemetry::{Array, KeyValue, Value};
+use opentelemetry::trace::TraceId;
 use serde::{Deserialize, Serialize};
 
 use super::counts::Counts;
 use super::span::Ended;
 
-/// The attribute by which a span names the tenant it works for.
-pub const TENANT: &str = "shieldx.tenant";
+mod archive;
+mod memory;
+mod recent;
+mod settle;
+mod shape;
+mod tail;
 
-/// How much is kept.
+pub use archive::{Archive, ArchiveError, TraceKey};
+pub use recent::TraceFilter;
+pub use shape::{
+    KeptBecause, Kind, SLO_BAD, Span, SpanEvent, SpanLink, SpanStatus, Summary, TENANT, Trace,
+};
+pub use tail::Keeping;
+
+pub(super) use settle::Settler;
+
+use memory::{Due, Memory};
+
+/// Traces that are looked at under one lock, when they are listed.
+const LOOK: usize = 64;
+/// Summaries of the archive that are looked through, when traces are listed.
+const ARCHIVED_LOOK_MAX: usize = 4096;
+
+/// How much is kept in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TraceLimits {
@@ -37,141 +58,74 @@ impl Default for TraceLimits {
     }
 }
 
-/// A trace as far as it is known: the spans that have ended.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
-pub struct Trace {
-    /// 32 hexadecimal digits.
-    #[schema(pattern = "^[0-9a-f]{32}$")]
-    pub trace_id: String,
-    /// Whose it is; absent when no span names a tenant, or two name different ones.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<String>,
-    /// By start.
-    pub spans: Vec<Span>,
-    /// Spans that were too many to keep.
-    pub spans_dropped: u64,
-}
-
-/// One piece of work.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
-pub struct Span {
-    /// 16 hexadecimal digits.
-    #[schema(pattern = "^[0-9a-f]{16}$")]
-    pub span_id: String,
-    /// The span it is part of; that one may not be ours, or not have ended. Absent at a root.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^[0-9a-f]{16}$")]
-    pub parent_id: Option<String>,
-    pub name: String,
-    pub service: String,
-    pub kind: Kind,
-    /// Microseconds since 1970.
-    pub start_us: i64,
-    pub duration_us: i64,
-    pub status: SpanStatus,
-    /// Whether the status is *error*.
-    pub error: bool,
-    /// What went wrong, where that was told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Strings, numbers, booleans, or lists of them.
-    pub attributes: BTreeMap<String, serde_json::Value>,
-    pub events: Vec<SpanEvent>,
-}
-
-/// Something that happened within a span.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
-pub struct SpanEvent {
-    pub name: String,
-    /// Microseconds since 1970.
-    pub time_us: i64,
-    pub attributes: BTreeMap<String, serde_json::Value>,
-}
-
-/// The part a span plays between services (OpenTelemetry's `SpanKind`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    Internal,
-    Server,
-    Client,
-    Producer,
-    Consumer,
-}
-
-/// OpenTelemetry's status of a span.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SpanStatus {
-    Unset,
-    Ok,
-    Error,
-}
-
-/// The newest traces of this process.
+/// The traces of this process.
 pub struct Traces {
     limits: TraceLimits,
     counts: Counts,
-    kept: Mutex<Kept>,
+    memory: Mutex<Memory>,
+    archive: OnceLock<Arc<dyn Archive>>,
+    settling: Mutex<Settling>,
+    changed: Condvar,
+}
+
+/// Whether there is a thread that decides on traces.
+#[derive(Debug, Default, Clone, Copy)]
+struct Settling {
+    running: bool,
+    stopping: bool,
+    hurry: bool,
+}
+
+/// The answer to somebody who has a trace's id.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Lookup {
+    Found(Box<Trace>),
+    /// It is not there, or not any more: it was nothing special, has made room, or never was.
+    Expired,
+    /// No trace has such an id.
+    NoId,
 }
 
 impl fmt::Debug for Traces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Traces").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Traces")
+            .field("limits", &self.limits)
+            .field("archive", &self.archive.get())
+            .finish_non_exhaustive()
     }
-}
-
-#[derive(Default)]
-struct Kept {
-    traces: HashMap<TraceId, Spans>,
-    /// Traces in which a tenant is named, oldest first.
-    owned: VecDeque<TraceId>,
-    /// The others, oldest first; also some that are owned by now, or gone.
-    unowned: VecDeque<TraceId>,
-    bytes: usize,
-}
-
-#[derive(Default)]
-struct Spans {
-    spans: Vec<Arc<Ended>>,
-    dropped: u64,
-    bytes: usize,
-    tenant: Tenant,
-}
-
-/// What the spans of a trace say of its tenant. It is also learned from spans that are not kept.
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Tenant {
-    #[default]
-    Unnamed,
-    One(String),
-    Several,
 }
 
 impl Traces {
     pub(super) fn new(limits: TraceLimits, counts: Counts) -> Self {
-        Self { limits, counts, kept: Mutex::default() }
+        Self {
+            limits,
+            counts,
+            memory: Mutex::default(),
+            archive: OnceLock::new(),
+            settling: Mutex::default(),
+            changed: Condvar::new(),
+        }
     }
 
-    /// A trace by its id; `None` when it is not (or no longer) kept, or the id is none.
+    /// A trace by its id; `None` when it is not (or no longer) kept, or the id is none. It reads at
+    /// most one record from disk.
     #[must_use]
     pub fn get(&self, trace_id: &str) -> Option<Trace> {
-        if trace_id.len() != 32 {
-            return None;
+        match self.lookup(trace_id) {
+            Lookup::Found(trace) => Some(*trace),
+            Lookup::Expired | Lookup::NoId => None,
         }
-        let id = TraceId::from_hex(trace_id).ok()?;
-        let (spans, tenant, spans_dropped) = {
-            let kept = self.lock();
-            let found = kept.traces.get(&id)?;
-            let tenant = match &found.tenant {
-                Tenant::One(tenant) => Some(tenant.clone()),
-                Tenant::Unnamed | Tenant::Several => None,
-            };
-            (found.spans.clone(), tenant, found.dropped)
+    }
+
+    /// The same, for whoever has to tell why there is none.
+    #[must_use]
+    pub fn lookup(&self, trace_id: &str) -> Lookup {
+        let Some(id) = id(trace_id) else { return Lookup::NoId };
+        let found = match (self.in_memory(id), self.archived(id)) {
+            (Some(recent), Some(archived)) => Some(recent.joined(archived)),
+            (recent, archived) => recent.or(archived),
         };
-        let mut spans: Vec<Span> = spans.iter().map(|ended| Span::from(&**ended)).collect();
-        spans.sort_by_key(|span| (span.start_us, std::cmp::Reverse(span.duration_us)));
-        Some(Trace { trace_id: id.to_string(), tenant, spans, spans_dropped })
+        found.map_or(Lookup::Expired, |trace| Lookup::Found(Box::new(trace)))
     }
 
     /// A trace that is this tenant's and nobody else's.
@@ -180,10 +134,64 @@ impl Traces {
         self.get(trace_id).filter(|trace| trace.tenant.as_deref() == Some(tenant))
     }
 
-    /// How many traces are kept.
+    /// The newest traces that are wanted, in memory and in the archive, the newest first. Of the
+    /// archive the last four thousand are looked through.
+    #[must_use]
+    pub fn recent(&self, limit: usize, filter: &TraceFilter) -> Vec<Summary> {
+        let archived = self.archive.get();
+        let archived = archived.map(|kept| archive::newest(&**kept, ARCHIVED_LOOK_MAX));
+        let mut found: BTreeMap<String, Summary> = BTreeMap::new();
+        let archived = archived.unwrap_or_default().into_iter();
+        let why: BTreeMap<String, Summary> =
+            archived.map(|summary| (summary.trace_id.clone(), summary)).collect();
+        let mut ids = self.memory().by_age();
+        ids.sort_unstable_by_key(|(age, _)| std::cmp::Reverse(*age));
+        for chunk in ids.chunks(LOOK) {
+            let wanted: Vec<Due> = {
+                let memory = self.memory();
+                let spans = chunk.iter().filter_map(|(_, id)| Some((*id, memory.get(*id)?)));
+                let wanted = spans
+                    .filter(|(_, spans)| filter.may_want(spans.tenant(), spans.error, spans.bad));
+                wanted.map(|(id, spans)| spans.due(id)).collect()
+            };
+            for due in wanted {
+                let mut summary = trace(due, KeptBecause::Recent).summary();
+                if let Some(archived) = why.get(&summary.trace_id) {
+                    summary.kept_because = archived.kept_because;
+                }
+                if filter.wants(&summary) {
+                    found.insert(summary.trace_id.clone(), summary);
+                }
+            }
+            if found.len() >= limit {
+                break;
+            }
+        }
+        for (id, summary) in why {
+            if filter.wants(&summary) {
+                found.entry(id).or_insert(summary);
+            }
+        }
+        let mut found: Vec<Summary> = found.into_values().collect();
+        found.sort_by(|a, b| (b.start_us, &b.trace_id).cmp(&(a.start_us, &a.trace_id)));
+        found.truncate(limit);
+        found
+    }
+
+    /// Says that a metric that was read names these traces, so that they are kept: what an exemplar
+    /// points to is to be there. Ids that are none, or of traces that are gone, are passed over.
+    pub fn shown<'a>(&self, trace_ids: impl IntoIterator<Item = &'a str>) {
+        let ids: Vec<TraceId> = trace_ids.into_iter().filter_map(id).collect();
+        let mut memory = self.memory();
+        for id in ids {
+            memory.show(id);
+        }
+    }
+
+    /// How many traces are in memory.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock().traces.len()
+        self.memory().len()
     }
 
     #[must_use]
@@ -196,156 +204,119 @@ impl Traces {
         if self.limits.traces_max == 0 {
             return;
         }
-        let mut kept = self.lock();
-        if !kept.add(ended, self.limits.spans_per_trace_max) {
+        let mut memory = self.memory();
+        let added = memory.add(ended, self.limits);
+        let (traces, bytes) = (memory.len(), memory.bytes());
+        // Freeing many spans takes a while; others need not wait for it.
+        drop(memory);
+        if added.span_dropped {
             self.counts.trace_spans_dropped.inc();
         }
-        let gone = kept.evict(self.limits);
-        self.counts.traces_evicted.inc_by(u64::try_from(gone.len()).unwrap_or(u64::MAX));
-        self.counts.traces_kept.set(i64::try_from(kept.traces.len()).unwrap_or(i64::MAX));
-        self.counts.trace_bytes.set(i64::try_from(kept.bytes).unwrap_or(i64::MAX));
-        // Freeing many spans takes a while; others need not wait for it.
-        drop(kept);
-        drop(gone);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Kept {
-    /// `false` when the trace has too many spans already.
-    fn add(&mut self, ended: &Arc<Ended>, spans_max: usize) -> bool {
-        let id = ended.data.span_context.trace_id();
-        let trace = self.traces.entry(id).or_insert_with(|| {
-            self.unowned.push_back(id);
-            Spans::default()
-        });
-        if let Some(tenant) = ended.attribute(TENANT) {
-            if trace.tenant == Tenant::Unnamed {
-                self.owned.push_back(id);
-            }
-            trace.tenant.hear(&tenant.as_str());
+        self.counts.traces_evicted.inc_by(u64::try_from(added.gone.len()).unwrap_or(u64::MAX));
+        self.counts.traces_overflowed.inc_by(added.lost);
+        self.counts.traces_kept.set(i64::try_from(traces).unwrap_or(i64::MAX));
+        self.counts.trace_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        if added.crowded {
+            self.settling().hurry = true;
+            self.changed.notify_all();
         }
-        if trace.spans.len() >= spans_max {
-            trace.dropped = trace.dropped.saturating_add(1);
-            return false;
-        }
-        let bytes = ended.bytes();
-        trace.spans.push(Arc::clone(ended));
-        trace.bytes += bytes;
-        self.bytes += bytes;
-        true
     }
 
-    /// Takes out the oldest traces until the limits hold.
-    fn evict(&mut self, limits: TraceLimits) -> Vec<Spans> {
-        let mut gone = Vec::new();
-        loop {
-            let full = self.traces.len() > limits.traces_max || self.bytes > limits.bytes_max;
-            let crowded = self.unowned.len() > limits.traces_max / 4;
-            if !full && !crowded {
-                return gone;
-            }
-            let oldest = if crowded || self.owned.is_empty() {
-                let unowned = |id: &TraceId| {
-                    self.traces.get(id).is_some_and(|trace| trace.tenant == Tenant::Unnamed)
-                };
-                match self.unowned.pop_front() {
-                    Some(id) if unowned(&id) => id,
-                    Some(_) => continue,
-                    None => return gone,
-                }
-            } else {
-                match self.owned.pop_front() {
-                    Some(id) => id,
-                    None => return gone,
-                }
-            };
-            if let Some(trace) = self.traces.remove(&oldest) {
-                self.bytes = self.bytes.saturating_sub(trace.bytes);
-                gone.push(trace);
+    fn in_memory(&self, id: TraceId) -> Option<Trace> {
+        let due = self.memory().get(id).map(|spans| spans.due(id))?;
+        Some(trace(due, KeptBecause::Recent))
+    }
+
+    fn archived(&self, id: TraceId) -> Option<Trace> {
+        match archive::get(&**self.archive.get()?, id.to_bytes()) {
+            Ok(trace) => trace,
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, trace = %id, "a trace cannot be read from the archive");
+                None
             }
         }
     }
-}
 
-impl Tenant {
-    fn hear(&mut self, named: &str) {
-        match self {
-            Self::Unnamed => *self = Self::One(named.to_owned()),
-            Self::One(tenant) if tenant == named => {}
-            Self::One(_) | Self::Several => *self = Self::Several,
-        }
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settling(&self) -> MutexGuard<'_, Settling> {
+        self.settling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl From<&Ended> for Span {
-    fn from(ended: &Ended) -> Self {
-        let data = &ended.data;
-        let (status, message) = match &data.status {
-            Status::Unset => (SpanStatus::Unset, None),
-            Status::Ok => (SpanStatus::Ok, None),
-            Status::Error { description } => {
-                let told = !description.is_empty();
-                (SpanStatus::Error, told.then(|| description.to_string()))
-            }
-        };
-        let lasted = data.end_time.duration_since(data.start_time).unwrap_or_default();
-        let events = data.events.iter().map(|event| SpanEvent {
-            name: event.name.to_string(),
-            time_us: unix_us(event.timestamp),
-            attributes: attributes(&event.attributes),
-        });
-        Self {
-            span_id: data.span_context.span_id().to_string(),
-            parent_id: (data.parent_span_id != SpanId::INVALID)
-                .then(|| data.parent_span_id.to_string()),
-            name: data.name.to_string(),
-            service: ended.service.to_string(),
-            kind: match data.span_kind {
-                SpanKind::Internal => Kind::Internal,
-                SpanKind::Server => Kind::Server,
-                SpanKind::Client => Kind::Client,
-                SpanKind::Producer => Kind::Producer,
-                SpanKind::Consumer => Kind::Consumer,
-            },
-            start_us: unix_us(data.start_time),
-            duration_us: micros(lasted),
-            status,
-            error: status == SpanStatus::Error,
-            message,
-            attributes: attributes(&data.attributes),
-            events: events.collect(),
+/// What the thread that decides on traces asks and says.
+impl Traces {
+    fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// `false` when traces are archived already.
+    fn begin_settling(&self, archive: Arc<dyn Archive>) -> bool {
+        let first = self.archive.set(archive).is_ok();
+        if first {
+            self.settling().running = true;
+            self.memory().decide(true);
         }
+        first
+    }
+
+    /// Waits until there may be something to do; `true` when it is the last time.
+    fn wait_for_work(&self, tick: Duration) -> bool {
+        let settling = self.settling();
+        let mut settling = self
+            .changed
+            .wait_timeout_while(settling, tick, |state| !state.stopping && !state.hurry)
+            .map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+        settling.hurry = false;
+        settling.stopping
+    }
+
+    /// Traces that left before they were decided on, and those that came since this was asked last.
+    fn undecided(&self) -> (Vec<Due>, Vec<TraceId>) {
+        let mut memory = self.memory();
+        (memory.take_evicted(), memory.take_fresh())
+    }
+
+    fn waiting(&self, id: TraceId) -> Option<(Instant, u32)> {
+        self.memory().waiting(id)
+    }
+
+    fn take_due(&self, id: TraceId) -> Option<Due> {
+        self.memory().take_due(id)
+    }
+
+    fn put_off(&self, id: TraceId) {
+        self.memory().put_off(id);
+    }
+
+    /// The thread's last act.
+    fn settled(&self) {
+        self.memory().decide(false);
+        self.settling().running = false;
+        self.changed.notify_all();
+    }
+
+    fn finish_settling(&self, deadline: Instant) {
+        let mut settling = self.settling();
+        settling.stopping = true;
+        self.changed.notify_all();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let wait = self.changed.wait_timeout_while(settling, left, |state| state.running);
+        drop(wait);
     }
 }
 
-fn unix_us(time: SystemTime) -> i64 {
-    micros(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+/// An id as it is written, 32 hexadecimal digits.
+fn id(text: &str) -> Option<TraceId> {
+    let hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = hex.then(|| TraceId::from_hex(text).ok())??;
+    (id != TraceId::INVALID).then_some(id)
 }
 
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
-fn attributes(attributes: &[KeyValue]) -> BTreeMap<String, serde_json::Value> {
-    attributes.iter().map(|pair| (pair.key.to_string(), json(&pair.value))).collect()
-}
-
-fn json(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Bool(value) => (*value).into(),
-        Value::I64(value) => (*value).into(),
-        Value::F64(value) => (*value).into(),
-        Value::String(value) => value.as_str().into(),
-        Value::Array(Array::Bool(values)) => values.clone().into(),
-        Value::Array(Array::I64(values)) => values.clone().into(),
-        Value::Array(Array::F64(values)) => values.clone().into(),
-        Value::Array(Array::String(values)) => {
-            values.iter().map(|value| value.as_str().to_owned()).collect()
-        }
-        other => other.to_string().into(),
-    }
+fn trace(due: Due, why: KeptBecause) -> Trace {
+    let spans = due.spans.iter().map(|span| Span::from(&**span)).collect();
+    Trace::new(due.id.to_string(), due.tenant, why, spans, due.dropped)
 }
