@@ -328,6 +328,44 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All types, as [`Kind::name`] gives them.
+    pub const NAMES: [&'static str; 34] = [
+        "exec",
+        "fork",
+        "exit",
+        "open",
+        "write",
+        "unlink",
+        "rename",
+        "mkdir",
+        "chmod",
+        "chown",
+        "link",
+        "mknod",
+        "truncate",
+        "set_xattr",
+        "set_times",
+        "socket",
+        "connect",
+        "bind",
+        "listen",
+        "accept",
+        "send",
+        "dns",
+        "stdio_socket",
+        "memory",
+        "memory_executed",
+        "memfd_create",
+        "ptrace",
+        "process_memory",
+        "kill",
+        "set_ids",
+        "set_name",
+        "syscall",
+        "file_changed",
+        "limit_reached",
+    ];
+
     /// The event's type as it stands in JSON (`exec`, `file_changed` …).
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -367,5 +405,18 @@ impl Kind {
             Kind::FileChanged(_) => "file_changed",
             Kind::LimitReached { .. } => "limit_reached",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn the_names_are_those_of_the_schema() {
+        let schema = schemars::schema_for!(Kind).to_value();
+        let tag = |kind: &serde_json::Value| kind["properties"]["kind"]["const"].clone();
+        let theirs: Vec<_> = schema["oneOf"].as_array().unwrap().iter().map(tag).collect();
+        assert_eq!(theirs, Kind::NAMES);
     }
 }

@@ -1,15 +1,23 @@
 //! What the verifier pool counts. Every handle is resolved once, here.
 
+mod oldest;
+mod sandbox;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use runtime::clock::Clock;
 use runtime::metrics::{DURATION_BUCKETS_S, Metrics};
 
 /// Runs and queues take longer than requests.
 const LONG_BUCKETS_S: [f64; 5] = [30.0, 60.0, 120.0, 300.0, 600.0];
+
+pub(crate) use oldest::Oldest;
+pub(crate) use sandbox::{Counting, Sandboxes};
 
 type Label = [(&'static str, &'static str); 1];
 
@@ -100,9 +108,13 @@ pub(crate) struct Meters {
     submissions: [Counter; 5],
     phases: [Histogram; 6],
     results: [Counter; 5],
+    pub(crate) sandboxes: Arc<Sandboxes>,
     pub(crate) queued: Gauge,
-    pub(crate) oldest_age_s: Gauge<f64, std::sync::atomic::AtomicU64>,
+    pub(crate) oldest: Oldest,
+    pub(crate) queue_read_failures: Counter,
     pub(crate) running: Gauge,
+    pub(crate) workers: Gauge,
+    pub(crate) lease_renewals: Counter,
     pub(crate) queue_wait: Histogram,
     pub(crate) retries: Counter,
     pub(crate) leases_lost: Counter,
@@ -114,7 +126,8 @@ pub(crate) struct Meters {
 }
 
 impl Meters {
-    pub(crate) fn new(metrics: &Metrics) -> Self {
+    /// `runners` are those there can be.
+    pub(crate) fn new(metrics: &Metrics, runners: &[String], clock: Arc<dyn Clock>) -> Self {
         let submissions = Family::<Label, Counter>::default();
         let results = Family::<Label, Counter>::default();
         let phases = Family::<Label, Histogram>::new_with_constructor(seconds);
@@ -125,9 +138,13 @@ impl Meters {
                 .map(|phase| phases.get_or_create_owned(&[("phase", phase.as_str())])),
             results: Result::ALL
                 .map(|result| results.get_or_create_owned(&[("verdict", result.as_str())])),
+            sandboxes: Arc::new(Sandboxes::new(metrics, runners)),
             queued: Gauge::default(),
-            oldest_age_s: Gauge::default(),
+            oldest: Oldest::new(clock),
+            queue_read_failures: Counter::default(),
             running: Gauge::default(),
+            workers: Gauge::default(),
+            lease_renewals: Counter::default(),
             queue_wait: seconds(),
             retries: Counter::default(),
             leases_lost: Counter::default(),
@@ -153,13 +170,28 @@ impl Meters {
             metrics.register(&format!("shieldx_verifier_pool_{name}"), help, gauge.clone());
         };
         gauge("queue_depth", "Verifications that wait", &self.queued);
-        gauge("running", "Verifications that run in this process", &self.running);
+        gauge(
+            "running",
+            "Verifications that run in this process: workers that are busy",
+            &self.running,
+        );
+        gauge("workers", "Workers of this process, busy or not", &self.workers);
         gauge("event_subscribers", "Open event streams", &self.subscribers);
         let name = "shieldx_verifier_pool_queue_oldest_age_seconds";
-        metrics.register(name, "How long the oldest one waits", self.oldest_age_s.clone());
+        metrics.register(name, "How long the oldest one waits", self.oldest.clone());
         let name = "shieldx_verifier_pool_queue_wait_seconds";
         metrics.register(name, "From acceptance to a worker", self.queue_wait.clone());
+        counter(
+            "queue_read_failures",
+            "Times the queue could not be looked at; its depth is then that of the last look",
+            &self.queue_read_failures,
+        );
         counter("retries", "Runs given back to the queue after a failure", &self.retries);
+        counter(
+            "lease_renewals",
+            "Leases that were extended while their run went on",
+            &self.lease_renewals,
+        );
         counter("leases_lost", "Runs that another worker took or finished", &self.leases_lost);
         counter(
             "anomaly_failures",

@@ -80,7 +80,8 @@ impl Pool {
     /// A pool that takes submissions; [`Pool::start`] makes it work on them.
     #[must_use]
     pub fn new(config: Config, parts: Parts) -> Arc<Self> {
-        let meters = Meters::new(&parts.metrics);
+        let runners: Vec<_> = parts.executor.runners().into_iter().map(|(name, _)| name).collect();
+        let meters = Meters::new(&parts.metrics, &runners, Arc::clone(&parts.clock));
         let memory = usize::try_from(mebibytes(config.memory_total_bytes));
         let memory = memory.map_or(Semaphore::MAX_PERMITS, |m| m.min(Semaphore::MAX_PERMITS));
         Arc::new(Self {
@@ -115,7 +116,9 @@ impl Pool {
     /// Starts the workers. They end with the process: a run that shutdown interrupts goes back to
     /// the queue.
     pub fn start(self: &Arc<Self>) {
-        for _ in 0..self.config.workers.max(1) {
+        let workers = self.config.workers.max(1);
+        self.meters.workers.set(i64::from(workers));
+        for _ in 0..workers {
             self.parts.tasks.spawn("verifier-pool-worker", worker::work(Arc::clone(self)));
         }
         let pool = Arc::clone(self);
@@ -266,13 +269,12 @@ impl Pool {
         match self.parts.verifications.depth().await {
             Ok(depth) => {
                 self.meters.queued.set(i64::try_from(depth.queued).unwrap_or(i64::MAX));
-                let now_us = self.parts.clock.now_us();
-                let age_us = depth.oldest_queued_us.map_or(0, |oldest| (now_us - oldest).max(0));
-                self.meters
-                    .oldest_age_s
-                    .set(Duration::from_micros(age_us.unsigned_abs()).as_secs_f64());
+                self.meters.oldest.set(depth.oldest_queued_us);
             }
-            Err(error) => tracing::debug!(%error, "the queue's depth is not known now"),
+            Err(error) => {
+                self.meters.queue_read_failures.inc();
+                tracing::debug!(%error, "the queue's depth is not known now");
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use types::Recording;
 use types::ports::RunFeatures;
 
 use super::features::Described;
+use crate::metrics::Counting;
 use crate::pool::Pool;
 
 /// How long ml-service may take before the run is judged without it.
@@ -16,7 +17,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// A run, with its anomaly where there is one.
 #[derive(Debug)]
-pub(super) struct Compared(pub(super) Recording);
+pub(super) struct Compared {
+    pub(super) recording: Recording,
+    pub(super) counting: Counting,
+}
 
 #[tracing::instrument(
     skip_all,
@@ -24,7 +28,7 @@ pub(super) struct Compared(pub(super) Recording);
     fields(anomaly.history_runs = Empty, anomaly.p_ppm = Empty)
 )]
 pub(super) async fn compare(pool: &Pool, lease: &Lease, described: Described) -> Compared {
-    let Described { mut recording, values } = described;
+    let Described { mut recording, counting, values } = described;
     let verification = &lease.verification;
     let order = &verification.order;
     let runs_by = order.interpreter.as_deref().unwrap_or(&order.kind);
@@ -44,12 +48,12 @@ pub(super) async fn compare(pool: &Pool, lease: &Lease, described: Described) ->
                 span.record("anomaly.p_ppm", p_ppm);
             }
             recording.anomaly = Some(anomaly);
-            return Compared(recording);
+            return Compared { recording, counting };
         }
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} s", ANSWER_MAX.as_secs()),
     };
     pool.meters.anomaly_failures.inc();
     tracing::warn!(reason, "the run is judged without an anomaly, which weighs nothing");
-    Compared(recording)
+    Compared { recording, counting }
 }

@@ -40,7 +40,7 @@ impl Assessed {
 )]
 pub(super) async fn assess(pool: &Pool, compared: Compared) -> Result<Assessed, Setback> {
     let judge = Arc::clone(&pool.parts.judge);
-    let Compared(recording) = compared;
+    let Compared { recording, mut counting } = compared;
     let assessed = tokio::task::spawn_blocking(move || {
         let assessment = judge.assess(&recording);
         let report = judge.json(&recording, &assessment);
@@ -49,6 +49,7 @@ pub(super) async fn assess(pool: &Pool, compared: Compared) -> Result<Assessed, 
     let assessed = assessed.await.map_err(|error| Setback::Again {
         reason: format!("the run could not be judged: {error}"),
     })?;
+    counting.judged(assessed.assessment.verdict);
     let span = tracing::Span::current();
     span.record("verdict", tracing::field::display(assessed.assessment.verdict));
     span.record("score", assessed.assessment.score);

@@ -20,6 +20,9 @@ use crate::pipeline::{self, Setback};
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How long shutdown waits for a run to be handed back; after that its lease ends by itself.
 const RELEASE_MAX: Duration = Duration::from_secs(3);
+/// A run that begins within this after its submission is part of its trace; a later one has a trace of
+/// its own, with a link to the submission's: whoever keeps traces has decided about that one by then.
+const TRACE_JOINED_MAX: Duration = Duration::from_secs(30);
 /// An idle worker looks for leases that ended at least and at most this often.
 const LOOK_MIN: Duration = Duration::from_millis(20);
 const LOOK_MAX: Duration = Duration::from_secs(5);
@@ -70,21 +73,28 @@ async fn next(pool: &Pool) -> Option<(Lease, OwnedSemaphorePermit)> {
 /// Runs what was claimed, to one of its ends.
 async fn attend(pool: &Arc<Pool>, lease: &Lease) {
     let verification = &lease.verification;
+    let waited_us = pool.parts.clock.now_us() - verification.created_us;
+    let waited = Duration::from_micros(waited_us.max(0).unsigned_abs());
     let span = tracing::info_span!(
         parent: None,
         "verify",
+        otel.kind = "consumer",
         verification.id = verification.id,
-        tenant = verification.tenant.as_str(),
+        shieldx.tenant = verification.tenant.as_str(),
         attempt = verification.attempts,
+        queue.wait_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
     );
-    if let Some(traceparent) = &verification.order.traceparent {
-        telemetry::continue_trace(&span, traceparent);
+    if let Some(submitter) = &verification.order.traceparent {
+        // What comes at once is part of what the submitter sees. A trace that is long over, or has
+        // a first try in it already, is only pointed to.
+        if verification.attempts <= 1 && waited <= TRACE_JOINED_MAX {
+            telemetry::continue_trace(&span, submitter);
+        } else {
+            telemetry::link(&span, submitter);
+        }
     }
     pool.meters.running.inc();
-    let waited_us = pool.parts.clock.now_us() - verification.created_us;
-    pool.meters
-        .queue_wait
-        .observe(Duration::from_micros(waited_us.max(0).unsigned_abs()).as_secs_f64());
+    pool.meters.queue_wait.observe(waited.as_secs_f64());
     pool.hub.changed(&verification.id);
     hold(pool, lease).instrument(span).await;
     pool.meters.running.dec();
@@ -128,7 +138,9 @@ async fn lose(pool: &Pool, lease: &Lease) {
     loop {
         tokio::time::sleep(pause).await;
         match pool.parts.verifications.renew(lease, pool.lease_until_us()).await {
-            Ok(true) => {}
+            Ok(true) => {
+                pool.meters.lease_renewals.inc();
+            }
             Ok(false) => return,
             // While the store does not answer nobody else can claim it either.
             Err(error) => tracing::warn!(%error, "the lease could not be renewed"),

@@ -26,6 +26,7 @@ struct Failing {
     submits: AtomicU32,
     finishes: AtomicU32,
     reads: AtomicU32,
+    depths: AtomicU32,
     renewed: AtomicU32,
 }
 
@@ -107,6 +108,7 @@ impl Verifications for Failing {
     }
 
     async fn depth(&self) -> Result<QueueDepth, StoreError> {
+        fail(&self.depths)?;
         self.real.depth().await
     }
 
@@ -121,6 +123,7 @@ fn failing(lab: &mut Lab) -> Arc<Failing> {
         submits: AtomicU32::new(0),
         finishes: AtomicU32::new(0),
         reads: AtomicU32::new(0),
+        depths: AtomicU32::new(0),
         renewed: AtomicU32::new(0),
     });
     lab.verifications = Arc::clone(&failing) as _;
@@ -223,5 +226,28 @@ async fn a_lease_lasts_as_long_as_its_run() {
     gate.add_permits(1);
     let ended = site.ended(&id).await;
     assert_eq!((&ended["state"], &ended["attempts"]), (&"done".into(), &1.into()));
+    assert!(site.metric("lease_renewals_total") >= 20.0);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_queue_that_cannot_be_looked_at_is_counted_and_its_oldest_grows_older() {
+    let mut lab = Lab::new();
+    let failing = failing(&mut lab);
+    let clock = Arc::new(Manual::at(1_000_000_000));
+    // Nobody has room to run it.
+    let config = Config { workers: 1, ..Config::default() };
+    let site = lab.site_at(config, Arc::clone(&clock) as _);
+    lab.sandbox.play(|_, _| std::future::pending());
+    site.accepted("").await;
+    site.pool.start();
+    until("it runs", || lab.sandbox.running.load(Ordering::SeqCst) == 1).await;
+    site.accepted("").await;
+    until("it was seen", || site.metric("queue_depth") == 1.0).await;
+    failing.depths.store(u32::MAX, Ordering::SeqCst);
+    until("it was not seen", || site.metric("queue_read_failures_total") >= 1.0).await;
+    clock.advance_us(7_000_000);
+    assert_eq!(site.metric("queue_depth"), 1.0, "as it was seen last");
+    assert_eq!(site.metric("queue_oldest_age_seconds"), 7.0);
     site.stop().await;
 }

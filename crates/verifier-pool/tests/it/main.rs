@@ -10,6 +10,7 @@ mod pipeline;
 mod played;
 mod reports;
 mod routes;
+mod sandboxes;
 mod spans;
 mod tenants;
 mod uploads;

@@ -292,8 +292,15 @@ async fn every_metric_is_declared_and_moved_by_a_flow() {
     }
     assert!(site.metric("queue_wait_seconds_count") >= 1.0);
     assert!(site.metric("queue_oldest_age_seconds") >= 0.0);
+    assert_eq!(site.metric("workers"), 2.0);
     let text = site.metrics.text();
-    let declared = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
-    assert_eq!(declared, 14, "{text}");
+    // Those of the pool are moved here and in `faults`, those of sandboxes in `sandboxes`.
+    let declared = text.lines().filter(|line| line.starts_with("# TYPE ")).collect::<Vec<_>>();
+    let of = |prefix: &str| {
+        let prefix = format!("# TYPE {prefix}");
+        declared.iter().filter(|line| line.starts_with(&prefix)).count()
+    };
+    assert_eq!((of("shieldx_verifier_pool_"), of("shieldx_sandbox_")), (17, 13), "{declared:#?}");
+    assert_eq!(of("shieldx_"), 17 + 13, "{declared:#?}");
     site.stop().await;
 }

@@ -13,8 +13,8 @@ use types::ports::{
     PortError, RunFeatures,
 };
 use types::{
-    Activity, Anomaly, Assessment, Caller, Counters, Ending, Evidence, Isolation, Level, Limits, Recording,
-    Role, Run, Text, Tier, Verdict,
+    Activity, Anomaly, Assessment, Caller, Counters, Ending, Evidence, Isolation, Level, Limits,
+    Recording, Role, Run, Text, Tier, Verdict,
 };
 
 pub(crate) type Play = Arc<
