@@ -11,3 +11,4 @@ mod queue;
 mod sessions;
 mod support;
 mod tenants;
+mod traces;
