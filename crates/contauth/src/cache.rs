@@ -7,10 +7,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use prometheus_client::metrics::counter::Counter;
+
 /// Values are handed out by cloning; they are `Arc`s or numbers.
 pub(crate) struct Cache<V> {
     generations: Mutex<Generations<V>>,
     generation_max: usize,
+    /// Entries that had to go.
+    evicted: Counter,
 }
 
 struct Generations<V> {
@@ -27,10 +31,10 @@ impl<V> fmt::Debug for Cache<V> {
 }
 
 impl<V: Clone> Cache<V> {
-    /// Holds `max` entries at most; two at least.
-    pub(crate) fn new(max: usize) -> Self {
+    /// Holds `max` entries at most; two at least. Counts what it lets go for that.
+    pub(crate) fn new(max: usize, evicted: Counter) -> Self {
         let generations = Generations { young: HashMap::new(), old: HashMap::new() };
-        Self { generations: Mutex::new(generations), generation_max: (max / 2).max(1) }
+        Self { generations: Mutex::new(generations), generation_max: (max / 2).max(1), evicted }
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<V> {
@@ -57,7 +61,9 @@ impl<V: Clone> Cache<V> {
 
     fn put(&self, generations: &mut Generations<V>, key: String, value: V) {
         if generations.young.len() >= self.generation_max {
-            generations.old = std::mem::take(&mut generations.young);
+            let young = std::mem::take(&mut generations.young);
+            let gone = std::mem::replace(&mut generations.old, young).len();
+            self.evicted.inc_by(u64::try_from(gone).unwrap_or(u64::MAX));
         }
         generations.young.insert(key, value);
     }
@@ -67,8 +73,8 @@ impl<V: Clone> Cache<V> {
         self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    /// Entries now.
+    pub(crate) fn len(&self) -> usize {
         let generations = self.lock();
         generations.young.len() + generations.old.len()
     }
@@ -76,11 +82,12 @@ impl<V: Clone> Cache<V> {
 
 #[cfg(test)]
 mod tests {
-    use super::Cache;
+    use super::{Cache, Counter};
 
     #[test]
     fn what_is_used_stays_and_the_bound_holds() {
-        let cache = Cache::new(8);
+        let evicted = Counter::default();
+        let cache = Cache::new(8, evicted.clone());
         cache.insert("kept".to_owned(), 0);
         for n in 1..100 {
             cache.insert(n.to_string(), n);
@@ -88,6 +95,8 @@ mod tests {
             assert!(cache.len() <= 8, "{}", cache.len());
         }
         assert_eq!(cache.get("1"), None);
+        let held = u64::try_from(cache.len()).unwrap();
+        assert_eq!(evicted.get(), 100 - held, "whatever is not here any more was counted");
         cache.insert("kept".to_owned(), 7);
         assert_eq!(cache.get("kept"), Some(7));
         cache.remove("kept");

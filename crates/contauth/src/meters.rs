@@ -1,12 +1,15 @@
 //! contauth's metrics, resolved once.
 
+use std::sync::Arc;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
-use runtime::metrics::{DURATION_BUCKETS_S, Metrics};
+use runtime::metrics::{DURATION_BUCKETS_S, Dependency, Metrics, Read};
 use types::RiskLevel;
 
+use crate::cache::Cache;
 use crate::observe::{Observed, Tally};
 
 #[derive(Debug, Clone)]
@@ -24,6 +27,7 @@ pub(crate) struct Meters {
     pub(crate) cache_hits: Counter,
     pub(crate) cache_misses: Counter,
     pub(crate) store_errors: Counter,
+    pub(crate) store: Dependency,
     pub(crate) sessions_expired: Counter,
     pub(crate) profiles_forgotten: Counter,
 }
@@ -59,6 +63,40 @@ struct ResultLabel {
     result: &'static str,
 }
 
+/// What is held in memory of what the store has.
+const CACHES: [&str; 3] = ["sessions", "absent", "profiles"];
+
+/// Counters of what each cache had to let go.
+pub(crate) fn evictions(metrics: &Metrics) -> [Counter; CACHES.len()] {
+    metrics.counter_family(
+        "shieldx_contauth_cache_evicted",
+        "Entries that memory let go for others since it has a bound; the store still has them",
+        "cache",
+        CACHES,
+    )
+}
+
+/// How much each of them holds, read whenever it is asked for.
+pub(crate) fn sizes<A, B, C>(
+    metrics: &Metrics,
+    sessions: &Arc<Cache<A>>,
+    absent: &Arc<Cache<B>>,
+    profiles: &Arc<Cache<C>>,
+) where
+    A: Clone + Send + 'static,
+    B: Clone + Send + 'static,
+    C: Clone + Send + 'static,
+{
+    let of = CACHES.into_iter().zip([size(sessions), size(absent), size(profiles)]);
+    let help = "Entries in memory: sessions, ids the store does not know, profiles";
+    metrics.readings("shieldx_contauth_cache_entries", help, "cache", of);
+}
+
+fn size<V: Clone + Send + 'static>(cache: &Arc<Cache<V>>) -> Read {
+    let cache = Arc::clone(cache);
+    Box::new(move || u32::try_from(cache.len()).map_or(f64::MAX, f64::from))
+}
+
 type Outcomes = Family<OutcomeLabel, Counter>;
 type ByKind = Family<WindowLabel, Counter>;
 
@@ -91,6 +129,7 @@ impl Meters {
             "Time to tell a session's risk",
             Histogram::new(DURATION_BUCKETS_S),
         );
+        let [store] = metrics.dependencies(["store"]);
         let count = |name, help| metrics.register(name, help, Counter::default());
         let report = |outcome| reports.get_or_create_owned(&OutcomeLabel { outcome });
         let lookup = |result| lookups.get_or_create_owned(&ResultLabel { result });
@@ -108,6 +147,7 @@ impl Meters {
             risk_seconds,
             cache_hits: lookup("hit"),
             cache_misses: lookup("miss"),
+            store,
             store_errors: count("shieldx_contauth_store_errors", "Failed calls to the store"),
             profiles_forgotten: count(
                 "shieldx_contauth_profiles_forgotten",

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use store::StoreError;
 use store::domain::Sessions;
 use tokio::sync::Mutex;
+use tracing::field::Empty;
 use types::cause::chain;
 use types::ports::{PortError, RiskSource, Surroundings};
 use types::{SessionRisk, Tenant};
@@ -22,7 +23,7 @@ use types::{SessionRisk, Tenant};
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::error::Error;
-use crate::meters::Meters;
+use crate::meters::{self, Meters};
 use crate::observe::{Observed, observe};
 use crate::profile::{Profile, at_least_one};
 use crate::risk;
@@ -42,10 +43,10 @@ pub struct Contauth {
     store: Arc<dyn Sessions>,
     clock: Arc<dyn Clock>,
     meters: Meters,
-    sessions: Cache<Arc<Session>>,
+    sessions: Arc<Cache<Arc<Session>>>,
     /// Ids the store did not know, and when it was asked.
-    absent: Cache<i64>,
-    profiles: Cache<Arc<Profile>>,
+    absent: Arc<Cache<i64>>,
+    profiles: Arc<Cache<Arc<Profile>>>,
     /// A session's lock is taken before its subject's.
     session_locks: Vec<Mutex<()>>,
     subject_locks: Vec<Mutex<()>>,
@@ -69,10 +70,16 @@ impl Contauth {
     ) -> Arc<Self> {
         let locks = || (0..LOCKS).map(|_| Mutex::new(())).collect();
         let sessions_max = at_least_one(config.sessions_cached_max);
+        let [gone_sessions, gone_absent, gone_profiles] = meters::evictions(&metrics);
+        let cached = Arc::new(Cache::new(sessions_max, gone_sessions));
+        let absent = Arc::new(Cache::new(sessions_max, gone_absent));
+        let profiles_max = at_least_one(config.profiles_cached_max);
+        let profiles = Arc::new(Cache::new(profiles_max, gone_profiles));
+        meters::sizes(&metrics, &cached, &absent, &profiles);
         Arc::new(Self {
-            sessions: Cache::new(sessions_max),
-            absent: Cache::new(sessions_max),
-            profiles: Cache::new(at_least_one(config.profiles_cached_max)),
+            sessions: cached,
+            absent,
+            profiles,
             session_locks: locks(),
             subject_locks: locks(),
             meters: Meters::new(&metrics),
@@ -87,7 +94,11 @@ impl Contauth {
     /// # Errors
     /// [`Error::SubjectMissing`] and [`Error::SubjectDiffers`]; [`Error::Store`] when nothing was
     /// kept.
-    #[tracing::instrument(skip_all, name = "contauth.report")]
+    #[tracing::instrument(
+        skip_all,
+        name = "contauth.report",
+        fields(shieldx.tenant = tenant.as_str(), counted = Empty, risk.level = Empty)
+    )]
     pub async fn report(
         &self,
         tenant: &Tenant,
@@ -95,6 +106,11 @@ impl Contauth {
         report: Report,
     ) -> Result<Reported, Error> {
         let reported = self.take_in(tenant, id, report).await;
+        if let Ok(reported) = &reported {
+            let span = tracing::Span::current();
+            span.record("counted", reported.counted);
+            span.record("risk.level", reported.risk.level.as_str());
+        }
         if reported.is_err() {
             self.meters.reports_refused.inc();
         }
@@ -147,7 +163,11 @@ impl Contauth {
         if profile.is_some() {
             self.profiles.remove(&profile_key);
         }
-        let kept = self.store.put_session(tenant, id, bytes, profile, now_us).await;
+        let kept = self
+            .meters
+            .store
+            .time(self.store.put_session(tenant, id, bytes, profile, now_us))
+            .await;
         kept.map_err(|source| self.store_error(source))?;
         self.meters.observed(&observed);
         if let Some(profile) = observed.profile {
@@ -162,7 +182,11 @@ impl Contauth {
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Damaged`].
-    #[tracing::instrument(skip_all, name = "contauth.risk")]
+    #[tracing::instrument(
+        skip_all,
+        name = "contauth.risk",
+        fields(shieldx.tenant = tenant.as_str(), risk.level = Empty)
+    )]
     pub async fn session_risk(
         &self,
         tenant: &Tenant,
@@ -173,6 +197,9 @@ impl Contauth {
         let session = self.look_up(tenant, id).await?;
         let now_us = self.clock.now_us();
         let risk = session.map(|session| self.assess(&session, now_us, surroundings));
+        if let Some(risk) = &risk {
+            tracing::Span::current().record("risk.level", risk.level.as_str());
+        }
         self.meters.risk_seconds.observe(begun.elapsed().as_secs_f64());
         Ok(risk)
     }
@@ -204,7 +231,7 @@ impl Contauth {
             return Ok(self.unexpired(session, now_us));
         }
         self.meters.cache_misses.inc();
-        let bytes = self.store.session(tenant, id).await;
+        let bytes = self.meters.store.time(self.store.session(tenant, id)).await;
         let Some(bytes) = bytes.map_err(|source| self.store_error(source))? else {
             self.absent.insert(key.to_owned(), now_us);
             return Ok(None);
@@ -231,7 +258,7 @@ impl Contauth {
         if let Some(profile) = self.profiles.get(key) {
             return Ok(profile);
         }
-        let bytes = self.store.profile(tenant, subject).await;
+        let bytes = self.meters.store.time(self.store.profile(tenant, subject)).await;
         let profile = match bytes.map_err(|source| self.store_error(source))? {
             Some(bytes) => Profile::decode(&bytes)
                 .map_err(|source| Error::Damaged { what: "profile", source })?,
@@ -258,12 +285,16 @@ impl Contauth {
     ///
     /// # Errors
     /// [`Error::Store`].
-    #[tracing::instrument(skip_all, name = "contauth.forget")]
+    #[tracing::instrument(
+        skip_all,
+        name = "contauth.forget",
+        fields(shieldx.tenant = tenant.as_str())
+    )]
     pub async fn forget(&self, tenant: &Tenant, subject: &str) -> Result<bool, Error> {
         let key = key(tenant, subject);
         let _subject_lock = lock(&self.subject_locks, &key).lock().await;
         self.profiles.remove(&key);
-        let forgotten = self.store.forget_profile(tenant, subject).await;
+        let forgotten = self.meters.store.time(self.store.forget_profile(tenant, subject)).await;
         let forgotten = forgotten.map_err(|source| self.store_error(source))?;
         self.meters.profiles_forgotten.inc_by(u64::from(forgotten));
         Ok(forgotten)
@@ -273,11 +304,12 @@ impl Contauth {
     ///
     /// # Errors
     /// [`Error::Store`].
-    #[tracing::instrument(skip_all, name = "contauth.expire")]
+    #[tracing::instrument(skip_all, name = "contauth.expire", fields(sessions = Empty))]
     pub async fn expire(&self) -> Result<u64, Error> {
         let before_us = self.clock.now_us().saturating_sub(self.config.session_ttl_us());
-        let expired = self.store.expire_sessions(before_us).await;
+        let expired = self.meters.store.time(self.store.expire_sessions(before_us)).await;
         let expired = expired.map_err(|source| self.store_error(source))?;
+        tracing::Span::current().record("sessions", expired);
         self.meters.sessions_expired.inc_by(expired);
         Ok(expired)
     }
