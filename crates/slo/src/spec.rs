@@ -127,7 +127,8 @@ pub struct Slo {
     /// Below this many events in the window the gate does not act on this objective and says so.
     pub minimum_events: u64,
     pub data_loss: DataLoss,
-    /// The share of the window that has to be covered for the gate to know; e.g. 90 %.
+    /// The share of the window, since anybody counted in it, that has to be covered for the gate to
+    /// know; e.g. 90 %.
     pub coverage_min: Share,
     pub alerting: Alerting,
     /// Whether the deploy gate looks at it.
