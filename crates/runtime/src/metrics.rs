@@ -1,20 +1,33 @@
 //! Metrics over prometheus-client: one registry per service, handles resolved once and kept.
 //!
-//! Label values come from closed sets (enums, route templates), never from a caller.
+//! Label values come from closed sets (enums, route templates), never from a caller; where that is
+//! not certain, a [`Family`] has a bound.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::family::Family as Unbounded;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
+mod dependency;
+pub mod exposition;
+mod family;
+mod histogram;
 mod process;
+mod reading;
 mod traced;
 
-pub use traced::{TracedCounter, TracedHistogram};
+pub use dependency::Dependency;
+pub use exposition::Format;
+pub use family::{Described, Family, LABEL_BYTES_MAX, OVERFLOW, Shown};
+pub use histogram::TracedHistogram;
+pub use reading::Read;
+pub use traced::TracedCounter;
+
+pub(crate) use family::Tell;
 
 /// Upper bounds in seconds: OpenTelemetry's for `http.server.request.duration`, with 0.35 and 2
 /// added because objectives stand there.
@@ -26,7 +39,8 @@ pub const DURATION_BUCKETS_S: [f64; 16] =
 pub struct Metrics {
     service: &'static str,
     registry: Arc<Mutex<Registry>>,
-    folded: Family<[(&'static str, String); 1], Counter>,
+    own: Arc<Mutex<Vec<Box<dyn Tell>>>>,
+    folded: Unbounded<[(&'static str, String); 1], Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -39,7 +53,7 @@ impl Metrics {
     #[must_use]
     pub fn new(service: &'static str) -> Self {
         let registry = Arc::new(Mutex::new(Registry::default()));
-        let metrics = Self { service, registry, folded: Family::default() };
+        let metrics = Self { service, registry, own: Arc::default(), folded: Unbounded::default() };
         let help = "Events counted in a metric's overflow series, since it has as many as it may.";
         metrics.register("shieldx_metrics_folded", help, metrics.folded.clone());
         metrics
@@ -75,7 +89,7 @@ impl Metrics {
         label: &'static str,
         values: [&'static str; N],
     ) -> [Counter; N] {
-        let family = self.register(name, help, Family::<[(&str, &str); 1], Counter>::default());
+        let family = self.register(name, help, Unbounded::<[(&str, &str); 1], Counter>::default());
         values.map(|value| family.get_or_create_owned(&[(label, value)]))
     }
 
@@ -90,7 +104,7 @@ impl Metrics {
         bounds: &'static [f64],
     ) -> [Histogram; N] {
         let make = move || Histogram::new(bounds.iter().copied());
-        let family = Family::<[(&str, &str); 1], Histogram, _>::new_with_constructor(make);
+        let family = Unbounded::<[(&str, &str); 1], Histogram, _>::new_with_constructor(make);
         let family = self.register(name, help, family);
         values.map(|value| family.get_or_create_owned(&[(label, value)]))
     }
@@ -103,14 +117,66 @@ impl Metrics {
         registry.register_collector(Box::new(process::Process));
     }
 
-    /// OpenMetrics 1.0 text.
+    /// A family with a bound; `M` is a counter, a gauge or a [`TracedHistogram`].
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn family<const N: usize, M: Shown + Clone + Default>(
+        &self,
+        what: Described<'_, N>,
+    ) -> Family<N, M> {
+        self.add_family(what, self.folded(what.name), M::default)
+    }
+
+    /// Histograms with these upper bounds.
+    #[must_use]
+    pub fn histograms<const N: usize>(
+        &self,
+        what: Described<'_, N>,
+        bounds: &'static [f64],
+    ) -> Family<N, TracedHistogram> {
+        self.add_family(what, self.folded(what.name), move || TracedHistogram::new(bounds))
+    }
+
+    fn add_family<const N: usize, M: Shown + Clone>(
+        &self,
+        what: Described<'_, N>,
+        folded: Counter,
+        make: impl Fn() -> M + Send + Sync + 'static,
+    ) -> Family<N, M> {
+        let family = Family::new(what, folded, make);
+        self.tell(family.clone());
+        family
+    }
+
+    /// One metric without labels that the library does not know.
+    #[must_use]
+    pub fn own<M: Shown + Clone + Default>(&self, name: &str, help: &str) -> M {
+        let what = Described { name, help, labels: [], series_max: 1 };
+        self.add_family(what, Counter::default(), M::default).get([])
+    }
+
+    pub(crate) fn tell(&self, what: impl Tell + 'static) {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(what));
+    }
+
+    /// Everything there is now, by name.
+    #[must_use]
+    pub fn families(&self) -> Vec<exposition::Family> {
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         // Writing into a string does not fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
-        text
+        drop(registry);
+        let mut families = exposition::read(&text);
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        families.extend(own.iter().flat_map(|own| own.tell()));
+        families.sort_by(|a, b| a.name.cmp(&b.name));
+        families
+    }
+
+    /// OpenMetrics 1.0 text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        exposition::open_metrics(&self.families())
     }
 }
 

@@ -104,7 +104,7 @@ impl Sli {
     #[must_use]
     pub fn new(plan: Arc<Plan>, metrics: &Metrics) -> Self {
         let book = Arc::new(Book::new(&plan, metrics.service()));
-        book.register(metrics);
+        metrics.tell(Arc::clone(&book));
         let uncached = metrics.register(
             "shieldx_slo_uncached_routes",
             "Requests whose objectives were looked up anew, since too many routes are known.",

@@ -49,11 +49,11 @@ fn the_process_tells_what_it_uses_and_what_it_is() {
 #[test]
 fn a_bucket_names_the_trace_of_what_fell_into_it_where_that_is_kept() {
     let metrics = Metrics::new("test");
-    let duration = metrics.register("test_seconds", "Seconds.", TracedHistogram::new());
+    let duration = metrics.own::<TracedHistogram>("test_seconds", "Seconds.");
     let log = LogSettings { filter: "off".to_owned(), json: true, color: false };
     let (_telemetry, subscriber) =
         telemetry::subscriber(Settings::default(), log, &[], std::io::sink).unwrap();
-    let failures = metrics.register("test_failures", "Failures.", TracedCounter::default());
+    let failures = metrics.own::<TracedCounter>("test_failures", "Failures.");
     let ids = tracing::subscriber::with_default(subscriber, || {
         let span = info_span!("slow");
         span.in_scope(|| duration.observe(0.3));
@@ -66,7 +66,7 @@ fn a_bucket_names_the_trace_of_what_fell_into_it_where_that_is_kept() {
     let text = metrics.text();
     for start in [
         format!("test_seconds_bucket{{le=\"0.35\"}} 2 # {ids} 0.3 "),
-        format!("test_failures_total 7 # {ids} 3.0 "),
+        format!("test_failures_total 7 # {ids} 3 "),
     ] {
         let at_s = text.lines().find_map(|line| line.strip_prefix(&start));
         let at_s: f64 = at_s.unwrap_or_else(|| panic!("{start}{text}")).parse().unwrap();

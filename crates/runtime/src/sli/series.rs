@@ -1,15 +1,12 @@
 //! The series themselves: read alike by [`super::Sli::totals`] and by whoever scrapes.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
-
-use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
-use prometheus_client::metrics::MetricType;
 
 use super::Outcome;
 use super::plan::{ALL_TENANTS, NO_TENANT, OTHER_TENANTS, Objective, Plan, Rule};
-use crate::metrics::{Metrics, TracedCounter};
+use crate::metrics::exposition::{Family, Kind, Series as Told};
+use crate::metrics::{Shown as _, Tell, TracedCounter};
 use crate::telemetry::SpanIds;
 
 pub(super) const EVENTS: &str = "shieldx_slo_events";
@@ -34,6 +31,14 @@ impl Series {
 
     pub(super) fn add(&self, outcome: Outcome, events: u64, span: Option<SpanIds>) {
         self.of(outcome).add_in(events, span);
+    }
+
+    fn told(&self, own: &Own, view: &str, name: &str) -> [Told; 3] {
+        Outcome::ALL.map(|outcome| {
+            let labels = [("slo", &*own.slo), ("outcome", outcome.as_str()), (view, name)];
+            let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            Told { labels: labels.into(), value: self.of(outcome).shown() }
+        })
     }
 
     /// Good, bad, excluded.
@@ -78,13 +83,6 @@ impl Book {
             book.meet(&tenant);
         }
         book
-    }
-
-    pub(super) fn register(self: &Arc<Self>, metrics: &Metrics) {
-        let help = "Events of objectives by tenant, __all__ where it is not counted by tenant.";
-        metrics.register(EVENTS, help, ByTenant(Arc::clone(self)));
-        let help = "Events of objectives by route group.";
-        metrics.register(GROUP_EVENTS, help, ByGroup(Arc::clone(self)));
     }
 
     pub(super) fn known(&self, tenant: &str) -> Option<Arc<[Series]>> {
@@ -141,58 +139,29 @@ fn series(objectives: &[Own]) -> Arc<[Series]> {
     objectives.iter().map(series).collect()
 }
 
-#[derive(Debug, Clone)]
-struct ByTenant(Arc<Book>);
-
-#[derive(Debug, Clone)]
-struct ByGroup(Arc<Book>);
-
-fn encode(
-    encoder: &mut MetricEncoder<'_>,
-    own: &Own,
-    view: (&str, &str),
-    series: &Series,
-) -> Result<(), fmt::Error> {
-    for outcome in Outcome::ALL {
-        let labels = [("slo", &*own.slo), ("outcome", outcome.as_str()), view];
-        series.of(outcome).encode(encoder.encode_family(&labels)?)?;
-    }
-    Ok(())
-}
-
-impl EncodeMetric for ByTenant {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut result = Ok(());
-        self.0.each_tenant(&mut |own, tenant, series| {
-            result = result.and_then(|()| encode(&mut encoder, own, ("tenant", tenant), series));
+/// Exported as they are told.
+impl Tell for Book {
+    fn tell(&self) -> Vec<Family> {
+        let mut by_tenant = Vec::new();
+        self.each_tenant(&mut |own, tenant, series| {
+            by_tenant.extend(series.told(own, "tenant", tenant));
         });
-        result
-    }
-
-    fn metric_type(&self) -> MetricType {
-        MetricType::Counter
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.objectives.is_empty()
-    }
-}
-
-impl EncodeMetric for ByGroup {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
-        for own in &self.0.objectives {
+        let mut by_group = Vec::new();
+        for own in &self.objectives {
             for (group, series) in &own.groups {
-                encode(&mut encoder, own, ("route_group", group), series)?;
+                by_group.extend(series.told(own, "route_group", group));
             }
         }
-        Ok(())
-    }
-
-    fn metric_type(&self) -> MetricType {
-        MetricType::Counter
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.objectives.iter().all(|own| own.groups.is_empty())
+        let family = |name: &str, help: &str, view, series| Family {
+            name: name.to_owned(),
+            help: help.to_owned(),
+            kind: Kind::Counter,
+            series,
+            labels: vec!["slo", "outcome", view],
+        };
+        let help = "Events of objectives by tenant, __all__ where it is not counted by tenant.";
+        let events = family(EVENTS, help, "tenant", by_tenant);
+        let help = "Events of objectives by route group.";
+        vec![events, family(GROUP_EVENTS, help, "route_group", by_group)]
     }
 }
