@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use runtime::telemetry::{Archive, ArchiveError, TraceKey};
+use serde::{Deserialize, Serialize};
 
 mod record;
 mod segment;
@@ -41,7 +42,8 @@ const TRACES_MAX: usize = 262_144;
 const SUMMARIES_MAX: usize = 4096;
 
 /// Bounds of an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct TraceArchiveLimits {
     /// Of all files together.
     pub bytes_max: u64,
