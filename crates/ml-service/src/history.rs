@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use runtime::metrics::Dependency;
 use store::domain::{FeatureLog, Segment};
 use types::Tenant;
 
@@ -59,6 +60,7 @@ pub struct HistoryRow {
 
 pub(crate) async fn read(
     log: &dyn FeatureLog,
+    store: &Dependency,
     tenant: &Tenant,
     view: &str,
     question: &Question,
@@ -67,8 +69,8 @@ pub(crate) async fn read(
     let (mut position, mut looked_at) = (0, 0usize);
     while found.from_us <= found.to_us {
         let (from, to) = (found.from_us, found.to_us);
-        let read = log.segments_after(tenant, view, from, to, position, SEGMENTS_PER_READ).await;
-        let read = read.map_err(MlError::store)?;
+        let read = log.segments_after(tenant, view, from, to, position, SEGMENTS_PER_READ);
+        let read = store.time(read).await.map_err(MlError::store)?;
         let Some((newest, _)) = read.last() else { break };
         position = *newest;
         looked_at += read.len();

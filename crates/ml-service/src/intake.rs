@@ -46,6 +46,11 @@ impl Intake {
         Some(Share { intake: Arc::clone(self), tenant: tenant.clone(), amount })
     }
 
+    /// What is held now.
+    pub(crate) fn total(&self) -> u64 {
+        self.held().total
+    }
+
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

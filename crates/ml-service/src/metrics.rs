@@ -1,6 +1,7 @@
 //! What ml-service counts. Handles are resolved once; label values are the enums here.
 
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -8,7 +9,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use runtime::metrics::{DURATION_BUCKETS_S, Metrics};
+use runtime::metrics::{DURATION_BUCKETS_S, Dependency, Metrics, Read};
+
+use crate::intake::Intake;
 
 /// Why a batch or a question was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,6 +28,21 @@ pub enum Reason {
     StoreFull,
     StoreUnavailable,
 }
+
+/// Parts of an ingest, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Validate,
+    Admit,
+    Encode,
+    Append,
+    Index,
+}
+
+const PHASES: [&str; 5] = ["validate", "admit", "encode", "append", "index"];
+/// Upper bounds in seconds: phases in memory take microseconds, a commit milliseconds.
+const PHASE_BUCKETS_S: [f64; 12] =
+    [0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.25, 1.0, 2.0, 10.0];
 
 /// What came of asking for an anomaly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,11 +90,27 @@ struct Scored {
     outcome: Outcome,
 }
 
+/// What is on its way in, read whenever it is asked for.
+pub(crate) fn intakes(metrics: &Metrics, rows: &Arc<Intake>, bodies: &Arc<Intake>) {
+    let of = |intake: &Arc<Intake>| -> Read {
+        let intake = Arc::clone(intake);
+        // Bounds are far below what a float holds exactly.
+        Box::new(move || u32::try_from(intake.total()).map_or(f64::INFINITY, f64::from))
+    };
+    let help = "Rows and bytes of bodies that are held by requests now";
+    let values = [("rows", of(rows)), ("body_bytes", of(bodies))];
+    metrics.readings("shieldx_ml_service_in_flight", help, "of", values);
+}
+
 /// The handles.
 #[derive(Debug, Clone)]
 pub struct MlMetrics {
     rows: Counter,
+    values: Counter,
+    payload_bytes: Counter,
     ingest: Histogram,
+    phases: [Histogram; 5],
+    store: Dependency,
     rejections: Family<Rejection, Counter>,
     entities: Gauge,
     bytes: Gauge,
@@ -91,11 +125,30 @@ impl MlMetrics {
     pub fn register(metrics: &Metrics) -> Self {
         let duration = Histogram::new(DURATION_BUCKETS_S);
         let named = |name: &str| format!("shieldx_ml_service_{name}");
+        let [store] = metrics.dependencies(["store"]);
         let this = Self {
+            store,
             rows: metrics.register(
                 &named("ingested_rows"),
                 "Feature rows that are durable",
                 Counter::default(),
+            ),
+            values: metrics.register(
+                &named("ingested_values"),
+                "Feature values in those rows, without nulls",
+                Counter::default(),
+            ),
+            payload_bytes: metrics.register(
+                &named("ingested_payload_bytes"),
+                "Bytes those rows take in the log",
+                Counter::default(),
+            ),
+            phases: metrics.histogram_family(
+                &named("phase_duration_seconds"),
+                "Length of each phase of an ingest; admit: with waiting for the view's turn",
+                "phase",
+                PHASES,
+                &PHASE_BUCKETS_S,
             ),
             ingest: metrics.register(
                 &named("ingest_duration_seconds"),
@@ -164,6 +217,27 @@ impl MlMetrics {
     pub(crate) fn ingested(&self, rows: u64, took: Duration) {
         self.rows.inc_by(rows);
         self.ingest.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn phase(&self, phase: Phase, took: Duration) {
+        let at = match phase {
+            Phase::Validate => 0,
+            Phase::Admit => 1,
+            Phase::Encode => 2,
+            Phase::Append => 3,
+            Phase::Index => 4,
+        };
+        self.phases[at].observe(took.as_secs_f64());
+    }
+
+    /// What a batch that is durable holds.
+    pub(crate) fn kept(&self, values: u64, payload_bytes: u64) {
+        self.values.inc_by(values);
+        self.payload_bytes.inc_by(payload_bytes);
+    }
+
+    pub(crate) fn store(&self) -> &Dependency {
+        &self.store
     }
 
     pub(crate) fn rejected(&self, reason: Reason) {

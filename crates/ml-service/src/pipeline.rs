@@ -15,9 +15,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
+use tracing::field::Empty;
 use types::Tenant;
 
 use crate::error::MlError;
+use crate::metrics::{MlMetrics, Phase};
 use crate::pipeline::encode::Encoded;
 use crate::pipeline::validate::Row;
 use crate::service::{Core, MlService};
@@ -35,7 +37,16 @@ pub struct Accepted {
 ///
 /// # Errors
 /// See [`MlError`]; then nothing was kept.
-#[tracing::instrument(skip_all, name = "ingest", fields(rows = rows.len()))]
+#[tracing::instrument(
+    skip_all,
+    name = "ingest",
+    fields(
+        shieldx.tenant = tenant.as_str(),
+        rows = rows.len(),
+        ml.pipeline.duration_ms = Empty,
+        otel.status_code = Empty
+    )
+)]
 pub async fn ingest(
     service: &MlService,
     tenant: &Tenant,
@@ -43,14 +54,48 @@ pub async fn ingest(
     rows: Vec<Row>,
 ) -> Result<Accepted, MlError> {
     let begun = Instant::now();
-    let core = service.core();
-    let validated = validate::validate(view, rows, core.rows_max)?;
-    let share = service.room_for(tenant, validated.rows())?;
-    let locked = admit::lock(core, tenant, view).await?;
-    let admitted = admit::admit(core, locked, validated)?;
-    let accepted = commit(service, encode::encode(admitted), share).await?;
-    core.metrics.ingested(accepted.rows, begun.elapsed());
+    let taken = take_in(service, tenant, view, rows).await;
+    told(begun, &taken);
+    let accepted = taken?;
+    service.core().metrics.ingested(accepted.rows, begun.elapsed());
     Ok(accepted)
+}
+
+async fn take_in(
+    service: &MlService,
+    tenant: &Tenant,
+    view: &str,
+    rows: Vec<Row>,
+) -> Result<Accepted, MlError> {
+    let core = service.core();
+    let metrics = &core.metrics;
+    let validated =
+        timed(metrics, Phase::Validate, || validate::validate(view, rows, core.rows_max))?;
+    let share = service.room_for(tenant, validated.rows())?;
+    let waiting = Instant::now();
+    let locked = admit::lock(core, tenant, view).await?;
+    let admitted = admit::admit(core, locked, validated);
+    metrics.phase(Phase::Admit, waiting.elapsed());
+    let admitted = admitted?;
+    let encoded = timed(metrics, Phase::Encode, || encode::encode(admitted));
+    commit(service, encoded, share).await
+}
+
+/// Says on the current span how long the features were on their way, and whether they came in. What
+/// the caller did wrong is no failure of the pipeline.
+pub(crate) fn told<T>(begun: Instant, taken: &Result<T, MlError>) {
+    let span = tracing::Span::current();
+    span.record("ml.pipeline.duration_ms", begun.elapsed().as_secs_f64() * 1e3);
+    if matches!(taken, Err(MlError::Store { .. } | MlError::Stopped)) {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+fn timed<T>(metrics: &MlMetrics, phase: Phase, work: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let done = work();
+    metrics.phase(phase, begun.elapsed());
+    done
 }
 
 /// Append and index, in a task that nobody's leaving interrupts. `held` is dropped when it is done.
@@ -59,18 +104,23 @@ pub(crate) async fn commit(
     encoded: Encoded,
     held: impl Send + 'static,
 ) -> Result<Accepted, MlError> {
-    let (tell, told) = oneshot::channel();
+    let (tell, outcome) = oneshot::channel();
     let core = Arc::clone(service.core());
     service.tasks().spawn("ml-commit", async move {
-        let outcome = append_and_index(&core, encoded).await;
+        let done = append_and_index(&core, encoded).await;
         drop(held);
         // The caller may have hung up; the batch stands all the same.
-        let _ = tell.send(outcome);
+        let _ = tell.send(done);
     });
-    told.await.unwrap_or(Err(MlError::Stopped))
+    outcome.await.unwrap_or(Err(MlError::Stopped))
 }
 
 async fn append_and_index(core: &Core, encoded: Encoded) -> Result<Accepted, MlError> {
-    let durable = append::append(core, encoded).await?;
-    Ok(index::index(core, durable))
+    let begun = Instant::now();
+    let (values, bytes) = (encoded.values(), encoded.payload_bytes());
+    let durable = append::append(core, encoded).await;
+    core.metrics.phase(Phase::Append, begun.elapsed());
+    let durable = durable?;
+    core.metrics.kept(values, bytes);
+    Ok(timed(&core.metrics, Phase::Index, || index::index(core, durable)))
 }

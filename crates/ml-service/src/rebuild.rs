@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use tracing::field::Empty;
+
 use crate::anomaly;
 use crate::codec::Decoder;
 use crate::error::MlError;
@@ -10,12 +12,13 @@ use crate::service::Core;
 /// Segments read at once.
 const SEGMENTS_PER_READ: u32 = 64;
 
-#[tracing::instrument(skip_all, name = "rebuild")]
+#[tracing::instrument(skip_all, name = "rebuild", fields(rows = Empty))]
 pub(crate) async fn rebuild(core: &Core) -> Result<(), MlError> {
     let begun = Instant::now();
     let (mut last, mut rows, mut segments) = (0, 0u64, 0u64);
     loop {
-        let read = core.log.read_after(last, SEGMENTS_PER_READ).await.map_err(MlError::store)?;
+        let read = core.log.read_after(last, SEGMENTS_PER_READ);
+        let read = core.metrics.store().time(read).await.map_err(MlError::store)?;
         let Some((newest, _)) = read.last() else { break };
         last = *newest;
         for (position, segment) in &read {
@@ -33,6 +36,7 @@ pub(crate) async fn rebuild(core: &Core) -> Result<(), MlError> {
             segments += 1;
         }
     }
+    tracing::Span::current().record("rows", rows);
     core.metrics.rebuilt(rows, begun.elapsed());
     tracing::info!(rows, segments, took_ms = begun.elapsed().as_millis(), "feature index rebuilt");
     Ok(())

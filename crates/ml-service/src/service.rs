@@ -77,6 +77,10 @@ impl MlService {
         tasks: &Tasks,
     ) -> Result<Arc<Self>, MlError> {
         check(config)?;
+        let rows_max = u64::from(config.rows_in_flight_max);
+        let rows_in_flight = Intake::new(rows_max, (rows_max / 2).max(ROWS_MAX.into()));
+        let bodies_in_flight = Intake::new(BODIES_BYTES_MAX, BODIES_BYTES_MAX / 4);
+        crate::metrics::intakes(metrics, &rows_in_flight, &bodies_in_flight);
         let metrics = MlMetrics::register(metrics);
         let core = Arc::new(Core {
             log,
@@ -89,12 +93,11 @@ impl MlService {
             last_created_us: AtomicI64::new(i64::MIN),
         });
         rebuild::rebuild(&core).await?;
-        let rows_max = u64::from(config.rows_in_flight_max);
         Ok(Arc::new(Self {
             core,
             tasks: tasks.clone(),
-            rows_in_flight: Intake::new(rows_max, (rows_max / 2).max(ROWS_MAX.into())),
-            bodies_in_flight: Intake::new(BODIES_BYTES_MAX, BODIES_BYTES_MAX / 4),
+            rows_in_flight,
+            bodies_in_flight,
             scans: Arc::new(Semaphore::new(config.scans_max as usize)),
         }))
     }
@@ -143,7 +146,8 @@ impl MlService {
         self.view(tenant, view)?;
         let busy = |_| MlError::Busy { doing: "read" };
         let _permit = Arc::clone(&self.scans).try_acquire_owned().map_err(busy)?;
-        history::read(self.core.log.as_ref(), tenant, view, question).await
+        let (log, store) = (self.core.log.as_ref(), self.core.metrics.store());
+        history::read(log, store, tenant, view, question).await
     }
 
     /// Microseconds since 1970.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use runtime::clock;
+use tracing::field::Empty;
 use types::cause::chain;
 use types::ports::{AnomalySource, PortError, RunFeatures};
 use types::{Anomaly, Deviation};
@@ -31,9 +32,28 @@ impl AnomalySource for MlService {
     }
 }
 
-#[tracing::instrument(skip_all, name = "observe")]
+#[tracing::instrument(
+    skip_all,
+    name = "observe",
+    fields(
+        shieldx.tenant = run.tenant.as_str(),
+        features = run.values.len(),
+        ml.pipeline.duration_ms = Empty,
+        otel.status_code = Empty
+    )
+)]
 async fn observe(service: &MlService, run: &RunFeatures) -> Result<Anomaly, MlError> {
     let begun = Instant::now();
+    let observed = take_in(service, run, begun).await;
+    pipeline::told(begun, &observed);
+    observed
+}
+
+async fn take_in(
+    service: &MlService,
+    run: &RunFeatures,
+    begun: Instant,
+) -> Result<Anomaly, MlError> {
     check(run)?;
     let core = service.core();
     let locked = admit::lock(core, &run.tenant, VIEW).await?;

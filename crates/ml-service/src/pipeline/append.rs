@@ -17,7 +17,7 @@ pub struct Durable {
 #[tracing::instrument(skip_all, name = "append", fields(bytes = encoded.segment.payload.len()))]
 pub async fn append(core: &Core, encoded: Encoded) -> Result<Durable, MlError> {
     let Encoded { segment, admitted } = encoded;
-    match core.log.append(segment).await {
+    match core.metrics.store().time(core.log.append(segment)).await {
         Ok(position) => Ok(Durable { position, admitted }),
         Err(error) => {
             admit::abandon(core, admitted.locked);

@@ -12,6 +12,19 @@ pub struct Encoded {
     pub(super) admitted: Admitted,
 }
 
+impl Encoded {
+    /// Values that say something.
+    pub(crate) fn values(&self) -> u64 {
+        let cells = self.admitted.batch.columns.iter().flat_map(|column| &column.cells);
+        let said = cells.flatten().filter(|value| value.kind().is_some());
+        u64::try_from(said.count()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        u64::try_from(self.segment.payload.len()).unwrap_or(u64::MAX)
+    }
+}
+
 #[must_use]
 #[tracing::instrument(skip_all, name = "encode")]
 pub fn encode(admitted: Admitted) -> Encoded {

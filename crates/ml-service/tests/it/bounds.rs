@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use ml_service::Config;
 use serde_json::{Value, json};
+use types::ports::AnomalySource as _;
 
-use crate::support::{House, MemoryLog, batch};
+use crate::support::{House, MemoryLog, batch, run};
 
 #[tokio::test]
 async fn new_entities_beyond_the_bound_are_refused_and_known_ones_still_written() {
@@ -175,17 +176,75 @@ async fn settings_that_cannot_be_are_named() {
 
 #[tokio::test]
 async fn every_metric_is_touched() {
-    let house = House::new().await;
-    house.write("host", &[("x", "10:00", json!({"load": 1}))]).await;
+    let log = Arc::new(MemoryLog::default());
+    let config = Config { tenant_reference_runs_max: 20, history_window: 20, ..Config::default() };
+    let first = House::open(&config, log.clone()).await.unwrap();
+    first.write("host", &[("x", "10:00", json!({"load": 1, "name": null}))]).await;
+    // What was before this start is read at it.
+    let house = House::open(&config, log.clone()).await.unwrap();
+    house.write("host", &[("x", "11:00", json!({"load": 1}))]).await;
+    for workload in 0..25 {
+        let run = run(&format!("w{workload}"), &format!("r{workload}"), &[("calls", 1.0)]);
+        house.service.observe(&run).await.unwrap();
+    }
+    house.post("a.member", "host", "{").await;
+    log.set_full(true);
+    house.post("a.member", "host", &batch(&[("x", "12:00", json!({"load": 1}))])).await;
     let text = house.metrics.text();
-    for line in [
-        "shieldx_ml_service_ingested_rows_total 1",
-        "shieldx_ml_service_ingest_duration_seconds_count 1",
-        "shieldx_ml_service_index_entities 1",
-        "shieldx_ml_service_rebuild_rows 0",
-        r#"shieldx_ml_service_anomaly_scores_total{outcome="scored"} 0"#,
-        "shieldx_ml_service_reference_runs_forgotten_total 0",
-    ] {
-        assert!(text.contains(line), "{line} is not in {text}");
+    let value = |line: &str| {
+        let found = text.lines().find_map(|known| known.strip_prefix(line)?.strip_prefix(' '));
+        found.unwrap_or_else(|| panic!("{line} is not in {text}")).parse::<f64>().unwrap()
+    };
+    let mut declared: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE shieldx_ml_service_")?.split(' ').next())
+        .collect();
+    declared.sort_unstable();
+    let moved = [
+        ("anomaly_scores", "_total{outcome=\"too_few\"}", 25.0),
+        ("dependency_duration_seconds", "_count{dependency=\"store\",outcome=\"failed\"}", 1.0),
+        ("in_flight", "{of=\"rows\"}", 0.0),
+        ("index_bytes", "", 1.0),
+        ("index_entities", "", 26.0),
+        ("ingest_duration_seconds", "_count", 26.0),
+        ("ingested_payload_bytes", "_total", 1.0),
+        ("ingested_rows", "_total", 26.0),
+        ("ingested_values", "_total", 26.0),
+        ("phase_duration_seconds", "_count{phase=\"append\"}", 27.0),
+        ("rebuild_duration_seconds", "", 0.0),
+        ("rebuild_rows", "", 1.0),
+        ("reference_runs_forgotten", "_total", 1.0),
+        ("rejections", "_total{reason=\"store_full\"}", 1.0),
+    ];
+    assert_eq!(declared, moved.map(|(name, ..)| name));
+    for (name, series, at_least) in moved {
+        let line = format!("shieldx_ml_service_{name}{series}");
+        assert!(value(&line) >= at_least, "{line} {}", value(&line));
+    }
+    for phase in ["validate", "admit", "encode", "append", "index"] {
+        let line = format!("shieldx_ml_service_phase_duration_seconds_count{{phase=\"{phase}\"}}");
+        assert!(value(&line) >= 1.0, "{line}");
+    }
+    // What is held is given back.
+    assert_eq!(value("shieldx_ml_service_in_flight{of=\"body_bytes\"}"), 0.0);
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_in_is_told_while_it_is() {
+    let log = Arc::new(MemoryLog::default());
+    let house = Arc::new(House::open(&Config::default(), log.clone()).await.unwrap());
+    log.close_gate();
+    let writer = Arc::clone(&house);
+    let rows = batch(&[("x", "10:00", json!({"load": 1})), ("y", "10:00", json!({"load": 1}))]);
+    let written = tokio::spawn(async move { writer.post("a.member", "host", &rows).await.0 });
+    let line = "shieldx_ml_service_in_flight{of=\"rows\"} 2";
+    while !house.metrics.text().contains(line) {
+        tokio::task::yield_now().await;
+    }
+    log.open_gate();
+    assert_eq!(written.await.unwrap(), 200);
+    let line = "shieldx_ml_service_in_flight{of=\"rows\"} 0";
+    while !house.metrics.text().contains(line) {
+        tokio::task::yield_now().await;
     }
 }
