@@ -11,7 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use runtime::clock::Clock;
-use runtime::metrics::{DURATION_BUCKETS_S, Metrics};
+use runtime::metrics::{DURATION_BUCKETS_S, Dependency, Metrics};
 
 /// Runs and queues take longer than requests.
 const LONG_BUCKETS_S: [f64; 5] = [30.0, 60.0, 120.0, 300.0, 600.0];
@@ -109,6 +109,9 @@ pub(crate) struct Meters {
     phases: [Histogram; 6],
     results: [Counter; 5],
     pub(crate) sandboxes: Arc<Sandboxes>,
+    /// What is asked for beyond this process's memory.
+    pub(crate) store: Dependency,
+    pub(crate) ml_service: Dependency,
     pub(crate) queued: Gauge,
     pub(crate) oldest: Oldest,
     pub(crate) queue_read_failures: Counter,
@@ -131,6 +134,7 @@ impl Meters {
         let submissions = Family::<Label, Counter>::default();
         let results = Family::<Label, Counter>::default();
         let phases = Family::<Label, Histogram>::new_with_constructor(seconds);
+        let [store, ml_service] = metrics.dependencies(["store", "ml-service"]);
         let meters = Self {
             submissions: Submission::ALL
                 .map(|outcome| submissions.get_or_create_owned(&[("outcome", outcome.as_str())])),
@@ -139,6 +143,8 @@ impl Meters {
             results: Result::ALL
                 .map(|result| results.get_or_create_owned(&[("verdict", result.as_str())])),
             sandboxes: Arc::new(Sandboxes::new(metrics, runners)),
+            store,
+            ml_service,
             queued: Gauge::default(),
             oldest: Oldest::new(clock),
             queue_read_failures: Counter::default(),

@@ -163,7 +163,8 @@ impl Pool {
         let new =
             NewVerification { id: self.id(created_us), tenant, order, idempotency_key, created_us };
         let (own, all) = (self.config.queue_max_tenant, self.config.queue_max_all);
-        let submitted = self.parts.verifications.submit(new, own, all).await;
+        let submitted =
+            self.meters.store.time(self.parts.verifications.submit(new, own, all)).await;
         let refused = match submitted {
             Ok(Submitted::New(verification)) => {
                 self.meters.artifact_bytes.inc_by(stored.size_bytes);
@@ -266,7 +267,7 @@ impl Pool {
     }
 
     async fn refresh_gauges(&self) {
-        match self.parts.verifications.depth().await {
+        match self.meters.store.time(self.parts.verifications.depth()).await {
             Ok(depth) => {
                 self.meters.queued.set(i64::try_from(depth.queued).unwrap_or(i64::MAX));
                 self.meters.oldest.set(depth.oldest_queued_us);

@@ -39,7 +39,8 @@ pub(super) async fn compare(pool: &Pool, lease: &Lease, described: Described) ->
         event_time_us: pool.parts.clock.now_us(),
         values,
     };
-    let answer = tokio::time::timeout(ANSWER_MAX, pool.parts.anomaly.observe(&features)).await;
+    let observing = pool.meters.ml_service.time(pool.parts.anomaly.observe(&features));
+    let answer = tokio::time::timeout(ANSWER_MAX, observing).await;
     let reason = match answer {
         Ok(Ok(anomaly)) => {
             let span = tracing::Span::current();

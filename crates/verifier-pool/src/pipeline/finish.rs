@@ -48,7 +48,8 @@ async fn offer(
     let mut tries = 1;
     loop {
         let now_us = pool.parts.clock.now_us();
-        match pool.parts.verifications.finish(lease, outcome.clone(), now_us).await {
+        let finishing = pool.parts.verifications.finish(lease, outcome.clone(), now_us);
+        match pool.meters.store.time(finishing).await {
             Ok(true) => {
                 pool.meters.ended(result);
                 return Ok(());

@@ -49,7 +49,8 @@ async fn next(pool: &Pool) -> Option<(Lease, OwnedSemaphorePermit)> {
             memory = Arc::clone(&pool.memory).acquire_many_owned(mebibytes) => memory.ok()?,
         };
         let now_us = pool.parts.clock.now_us();
-        let pause = match pool.parts.verifications.claim(now_us, pool.lease_until_us()).await {
+        let claiming = pool.parts.verifications.claim(now_us, pool.lease_until_us());
+        let pause = match pool.meters.store.time(claiming).await {
             Ok(Some(lease)) => {
                 // There may be more than the bell was rung for.
                 pool.bell.notify_one();
@@ -137,7 +138,8 @@ async fn lose(pool: &Pool, lease: &Lease) {
     let pause = Duration::from_millis((pool.config.lease_ms / 3).max(1));
     loop {
         tokio::time::sleep(pause).await;
-        match pool.parts.verifications.renew(lease, pool.lease_until_us()).await {
+        let renewing = pool.parts.verifications.renew(lease, pool.lease_until_us());
+        match pool.meters.store.time(renewing).await {
             Ok(true) => {
                 pool.meters.lease_renewals.inc();
             }
@@ -174,7 +176,7 @@ async fn recover(pool: &Pool, lease: &Lease, setback: Setback) {
 
 /// Gives it back to the queue; if that fails the lease ends by itself.
 async fn hand_back(pool: &Pool, lease: &Lease) {
-    let release = pool.parts.verifications.release(lease);
+    let release = pool.meters.store.time(pool.parts.verifications.release(lease));
     match tokio::time::timeout(RELEASE_MAX, release).await {
         Ok(Ok(true)) => pool.bell.notify_one(),
         Ok(Ok(false)) => {

@@ -9,9 +9,12 @@ use tracing::{Subscriber, subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
+use types::Calls;
+use types::ports::Progress;
 use verifier_pool::Config;
 
 use crate::lab::{Lab, until};
+use crate::played::recording;
 
 /// Fields of each span of a run, by the run's own fields (which name the verification) and the
 /// span's name. It is everybody's: a subscriber of one thread does not see callsites that another
@@ -68,6 +71,15 @@ async fn every_phase_is_a_span_of_its_run_with_its_counts() {
     let seen = Seen::default();
     subscriber::set_global_default(Registry::default().with(seen.clone())).unwrap();
     let lab = Lab::new();
+    lab.sandbox.play(|execution, listener| async move {
+        for part in ["build", "run", "collect", "made up"] {
+            listener(Progress::Phase(part));
+        }
+        let mut recording = recording(&execution.id);
+        let calls = Calls { made: 5, blocked: 2 };
+        recording.activity.calls.insert("ptrace".to_owned(), calls);
+        Ok(recording)
+    });
     let site = lab.site(Config::default());
     site.pool.start();
     let id = site.accepted("").await;
@@ -76,6 +88,11 @@ async fn every_phase_is_a_span_of_its_run_with_its_counts() {
     let spans = seen.of(&id);
     for (name, field) in [
         ("verify", "attempt=1"),
+        ("verify", "shieldx.tenant=\"acme\""),
+        ("sandbox.build", ""),
+        ("sandbox.run", ""),
+        ("sandbox.collect", ""),
+        ("run", "syscalls=5 syscalls.blocked=2 tier=B"),
         ("fetch", "artifact.bytes="),
         ("run", "events.seen=7 events.received=7 events.dropped=0"),
         ("features", "features=1"),
