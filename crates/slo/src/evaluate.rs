@@ -20,7 +20,7 @@ use crate::decimal::Share;
 use crate::history::{History, Series, View};
 use crate::spec::{Sli, Slo};
 use crate::status::{Budget, Burn, Counts, Point, Scope, Status};
-use span::{Extent, window_text};
+use span::Extent;
 
 mod explain;
 mod project;
@@ -29,6 +29,7 @@ mod span;
 mod tests;
 
 pub use explain::{Step, explain};
+pub(crate) use explain::{digits, duration_text, time_text};
 
 /// Windows that burn rates are always given for, in seconds.
 pub const BURN_WINDOWS_S: [u64; 7] = [300, 1800, 3600, 7200, 21_600, 86_400, 259_200];
@@ -49,7 +50,7 @@ pub fn status(slo: &Slo, scope: &Scope, history: &History, now_us: i64) -> Statu
         description: slo.description.clone(),
         scope: scope.clone(),
         target_percent: slo.target.percent(),
-        window: window_text(slo.window),
+        window: slo.window.to_string(),
         kind: kind(&slo.sli).to_owned(),
         at_us: now_us,
         from_us: extent.from_us,

@@ -204,6 +204,11 @@ impl History {
         }
     }
 
+    /// From now on samples come every so often, whatever they did before.
+    pub fn sample_every(&mut self, every: Duration) {
+        self.every_ms = Self::new(every).every_ms;
+    }
+
     /// Takes a sample. One that is older than what is known of its epoch, or the same again, changes
     /// nothing and gives `false`.
     pub fn add(&mut self, sample: &Sample) -> bool {
@@ -289,8 +294,10 @@ impl History {
             return None;
         } else {
             let began = sample.epoch.div_euclid(1000).max(last);
-            let at = at.max(last + 1);
-            place(at, if at - began <= gap { began.min(at) } else { at })
+            match at > last {
+                true => place(at, if at - began <= gap { began.min(at) } else { at }),
+                false => place(last + 1, last + 1),
+            }
         };
         if let Some(instance) = self.instances.get_mut(index) {
             instance.last_at = placed.at;

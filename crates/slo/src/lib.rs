@@ -20,6 +20,8 @@ pub mod history;
 pub mod openslo;
 pub mod spec;
 pub mod status;
+#[cfg(test)]
+mod testing;
 
 pub use spec::{Catalog, Slo, SloName};
 pub use status::Status;

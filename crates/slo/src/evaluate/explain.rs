@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::project::Projection;
-use super::span::{Extent, window_text};
+use super::span::Extent;
 use super::{burns, coverage, float_us, series, status};
 use crate::history::History;
 use crate::spec::Slo;
@@ -27,7 +27,7 @@ pub fn explain(slo: &Slo, scope: &Scope, history: &History, now_us: i64) -> Vec<
     let view = history.view(&series(slo, scope));
     let extent = Extent::of(slo.window, now_us);
     let mut steps = vec![
-        step("window", window_text(slo.window), span_text(status.from_us, now_us)),
+        step("window", slo.window.to_string(), span_text(status.from_us, now_us)),
         step(
             "coverage",
             format!(
@@ -49,7 +49,7 @@ pub fn explain(slo: &Slo, scope: &Scope, history: &History, now_us: i64) -> Vec<
                 burn.events.total(),
                 slo.budget().ratio()
             ),
-            burn.rate.map_or_else(|| "none".to_owned(), |rate| digits(rate)),
+            burn.rate.map_or_else(|| "none".to_owned(), digits),
         ));
     }
     steps.extend(projection_steps(&Projection::new(slo, &view, extent, now_us), &status));

@@ -60,17 +60,6 @@ fn midnight_us(date: Date) -> Option<i64> {
     Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp().as_microsecond())
 }
 
-/// `30d`, or `calendar month`.
-pub(super) fn window_text(window: Window) -> String {
-    match window {
-        Window::Rolling { days } => format!("{days}d"),
-        Window::Calendar(Calendar::Week) => "calendar week".to_owned(),
-        Window::Calendar(Calendar::Month) => "calendar month".to_owned(),
-        Window::Calendar(Calendar::Quarter) => "calendar quarter".to_owned(),
-        Window::Calendar(Calendar::Year) => "calendar year".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::Extent;

@@ -91,9 +91,9 @@ impl History {
 
 fn restore(bytes: &[u8]) -> Option<History> {
     let mut reader = Reader::new(bytes.strip_prefix(SNAPSHOT_V1)?);
-    let mut history = History::default();
-    history.every_ms = reader.i64().filter(|every| (1..=super::DAY_MS).contains(every))?;
-    history.aged_ms = Some(reader.i64()?).filter(|aged| *aged != i64::MIN);
+    let every_ms = reader.i64().filter(|every| (1..=super::DAY_MS).contains(every))?;
+    let aged_ms = Some(reader.i64()?).filter(|aged| *aged != i64::MIN);
+    let mut history = History { every_ms, aged_ms, ..History::default() };
     for _ in 0..reader.count(4).filter(|count| *count <= INSTANCES_MAX)? {
         let instance = instance(&mut reader)?;
         let twice = history.instances.iter().any(|known| known.name == instance.name);

@@ -48,6 +48,9 @@ impl Cover {
     pub(super) fn forget(&mut self, before: i64) {
         let gone = self.spans.partition_point(|span| span.1 <= before);
         self.spans.drain(..gone);
+        if let Some(first) = self.spans.first_mut() {
+            first.0 = first.0.max(before);
+        }
     }
 
     /// How much of `from..to` is covered.
