@@ -38,6 +38,11 @@ pub use error::Error;
 pub use service::{Contauth, Reported};
 pub use telemetry::TELEMETRY_BODY_MAX_BYTES;
 
+/// The spans that are made here, by name: all of them, which a test compares with the sources, and each
+/// is made by a server that works, which another compares with one.
+pub const SPANS: &[&str] =
+    &["contauth.report", "contauth.observe", "contauth.risk", "contauth.forget", "contauth.expire"];
+
 #[cfg(test)]
 mod evaluation;
 #[cfg(test)]

@@ -30,3 +30,8 @@ mod tarpit;
 
 pub use config::{Config, ConfigError, OnFailure, OnFailures, RouteConfig};
 pub use service::{Gateway, OwnApis, Parts};
+
+/// The spans that are made here, by name: all of them, which a test compares with the sources, and each
+/// is made by a server that works, which another compares with one.
+pub const SPANS: &[&str] =
+    &["admit", "route", "authenticate", "assess", "decide", "forward", "refuse"];

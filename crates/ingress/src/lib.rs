@@ -13,3 +13,7 @@ mod trace;
 
 pub use config::{Config, ConfigError, Rate, Tls, Traceparents};
 pub use service::Ingress;
+
+/// The spans that are made here, by name: all of them, which a test compares with the sources, and each
+/// is made by a server that works, which another compares with one.
+pub const SPANS: &[&str] = &["admit", "forward"];

@@ -31,3 +31,8 @@ pub use error::MlError;
 pub use pipeline::Accepted;
 pub use pipeline::validate::{Row, Values};
 pub use service::MlService;
+
+/// The spans that are made here, by name: all of them, which a test compares with the sources, and each
+/// is made by a server that works, which another compares with one.
+pub const SPANS: &[&str] =
+    &["ingest", "validate", "admit", "encode", "append", "index", "observe", "score", "rebuild"];

@@ -28,6 +28,10 @@ pub use types::decision::{Decision, DecisionInput};
 /// The policy that decides when no folder is given.
 pub const BUILTIN: &str = include_str!("../rego/shieldx.rego");
 
+/// The spans that are made here, by name: all of them, which a test compares with the sources, and each
+/// is made by a server that works, which another compares with one.
+pub const SPANS: &[&str] = &["policy"];
+
 /// A loaded policy. It never changes: a new version is a new value.
 pub struct Policy {
     engines: Engines,

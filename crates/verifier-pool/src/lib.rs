@@ -22,3 +22,19 @@ pub use config::Config;
 pub use error::PoolError;
 pub use pool::{Parts, Pool};
 pub use readiness::dependencies;
+
+/// The spans that are made here, by name: all of them, which a test compares with the sources, and each
+/// is made by a server that works, which another compares with one.
+pub const SPANS: &[&str] = &[
+    "submit",
+    "verify",
+    "fetch",
+    "run",
+    "sandbox.build",
+    "sandbox.run",
+    "sandbox.collect",
+    "features",
+    "anomaly",
+    "assess",
+    "finish",
+];
