@@ -8,6 +8,7 @@ mod body;
 mod connector;
 mod error;
 mod headers;
+mod timings;
 mod tunnel;
 mod upstream;
 
@@ -24,16 +25,19 @@ use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 pub use error::ForwardError;
 pub use upstream::{BadUpstream, IN_FLIGHT_MAX, Upstream};
 
 use body::{Broken, Moved, Receiving, Sending};
 use connector::{Connector, Used};
+use timings::Timings;
 use tunnel::Tunnel;
 
 use super::admission;
 use super::edge::Origin;
+use crate::metrics::Metrics;
 use crate::tasks::Tasks;
 
 /// How connections to upstreams are made and kept.
@@ -80,6 +84,7 @@ pub struct Client {
     pool: legacy::Client<Connector, Body>,
     config: Config,
     tasks: Tasks,
+    timings: Option<Timings>,
 }
 
 impl Client {
@@ -99,7 +104,13 @@ impl Client {
             .http1_max_buf_size(config.response_headers_max_bytes.max(8 * 1024))
             .set_host(false)
             .build(Connector(connector));
-        Self { pool, config, tasks }
+        Self { pool, config, tasks, timings: None }
+    }
+
+    /// The same, with what upstreams take in a service's metrics. Once per service.
+    #[must_use]
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { timings: Some(Timings::new(metrics)), ..self }
     }
 
     /// Forwards a request and gives the upstream's response. The host stays the client's; where the
@@ -137,8 +148,13 @@ impl Client {
         parts.uri = to
             .url(target)
             .map_err(|_| ForwardError::Malformed { source: admission::Malformed::Target })?;
-        let response = self.send(parts, body, to).await?;
-        self.returned(response, upgrade, permit, to)
+        let (method, since) = (parts.method.clone(), Instant::now());
+        let sent = self.send(parts, body, to).await;
+        if let Some(timings) = &self.timings {
+            let ended = sent.as_ref().map(Response::status);
+            timings.observe(&method, to, ended, since.elapsed());
+        }
+        self.returned(sent?, upgrade, permit, to)
     }
 
     /// Sends a request, and once more if the connection it was sent on had been closed by the

@@ -3,32 +3,35 @@
 //!
 //! Labels come from closed sets: known methods, known status codes, route templates.
 
-use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::MatchedPath;
 use axum::middleware::{Next, from_fn};
 use http::{Method, Request, Response, StatusCode};
-use http_body::{Frame, SizeHint};
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
-use crate::metrics::{DURATION_BUCKETS_S, Metrics};
-use crate::sli::{self, Note, Sli};
+use crate::sli::{self, Note};
 use crate::telemetry::{self, TENANT};
 
 use super::Facts;
 
+mod body;
+mod figures;
+
+pub use figures::HttpMetrics;
+pub(super) use figures::code;
+
+use body::{Active, Observed, Taken};
+use figures::Sizes;
+
+/// The spans that are made here, by name: the server's, whose `otel.name` is the request's method and
+/// route.
+pub const SPANS: &[&str] = &["request"];
 /// W3C Trace Context.
 pub const TRACEPARENT: &str = "traceparent";
 /// The label of a request that no route matched.
@@ -40,65 +43,6 @@ const SPAN_PATH_BYTES_MAX: usize = 512;
 /// response's extensions. Only from a closed set: a configured prefix, a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route(pub Arc<str>);
-
-/// The HTTP metrics of one service. Cloning gives another handle to the same.
-#[derive(Clone)]
-pub struct HttpMetrics {
-    service: &'static str,
-    duration: Family<Labels, Histogram, fn() -> Histogram>,
-    active: Gauge,
-    sli: Sli,
-}
-
-impl fmt::Debug for HttpMetrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpMetrics").field("service", &self.service).finish_non_exhaustive()
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
-    http_request_method: &'static str,
-    http_route: String,
-    http_response_status_code: Code,
-}
-
-/// A status code that has a name; others, which an upstream could make up, are one value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Code(Option<u16>);
-
-impl EncodeLabelValue for Code {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
-        match self.0 {
-            Some(code) => u32::from(code).encode(encoder),
-            None => "_OTHER".encode(encoder),
-        }
-    }
-}
-
-impl HttpMetrics {
-    /// `sli` is the service's, or the default, which counts nothing.
-    #[must_use]
-    pub fn new(metrics: &Metrics, sli: Sli) -> Self {
-        let make: fn() -> Histogram = || Histogram::new(DURATION_BUCKETS_S);
-        let help = "Seconds from a request's header to its response's header.";
-        let duration = Family::new_with_constructor(make);
-        let duration = metrics.register("http_server_request_duration_seconds", help, duration);
-        let help = "Requests whose response has not ended.";
-        let active = metrics.register("http_server_active_requests", help, Gauge::default());
-        Self { service: metrics.service(), duration, active, sli }
-    }
-
-    fn observe(&self, method: &'static str, route: &str, status: StatusCode, took: Duration) {
-        let known = status.canonical_reason().is_some();
-        let labels = Labels {
-            http_request_method: method,
-            http_route: route.to_owned(),
-            http_response_status_code: Code(known.then(|| status.as_u16())),
-        };
-        self.duration.get_or_create(&labels).observe(took.as_secs_f64());
-    }
-}
 
 /// Observes every request of a router, also those no route matches. Add it last, outside of
 /// [`super::routes::fallbacks`].
@@ -124,19 +68,22 @@ pub async fn observed<F>(
 where
     F: Future<Output = Response<Body>>,
 {
-    let active = Active::enter(&http.active);
     let facts = Facts::default();
     request.extensions_mut().insert(facts.clone());
-    let method = method(request.method());
+    let method = known_method(request.method());
+    let scheme = figures::scheme(request.extensions().get());
+    let active = Active::enter(http.active(method, scheme));
+    let taken = Taken::default();
+    request = request.map(|body| taken.count(body));
     let span = span(http.service, method, route, &request);
     if let Some(traceparent) = request.headers().get(TRACEPARENT).and_then(|v| v.to_str().ok()) {
         telemetry::continue_trace(&span, traceparent);
     }
-    let mut handled =
-        Handled { http, span, facts, method, route, since: Instant::now(), answered: false };
+    let since = Instant::now();
+    let mut handled = Handled { http, span, facts, method, scheme, route, since, answered: false };
     let response = handle(request).instrument(handled.span.clone()).await;
-    let response = handled.answered(response);
-    response.map(|inner| Body::new(Observed { inner, _active: active }))
+    let (response, sizes) = handled.answered(response);
+    response.map(|inner| Observed::body(inner, taken, sizes, active))
 }
 
 /// A request that is being handled. Dropped before it is answered, its client left.
@@ -145,13 +92,14 @@ struct Handled<'a> {
     span: Span,
     facts: Facts,
     method: &'static str,
+    scheme: &'static str,
     route: Option<&'a str>,
     since: Instant,
     answered: bool,
 }
 
 impl Handled<'_> {
-    fn answered(&mut self, mut response: Response<Body>) -> Response<Body> {
+    fn answered(&mut self, mut response: Response<Body>) -> (Response<Body>, Sizes) {
         self.answered = true;
         let took = self.since.elapsed();
         let note = response.extensions_mut().remove::<Note>().unwrap_or_default();
@@ -169,9 +117,9 @@ impl Handled<'_> {
             span.record("otel.status_code", "ERROR");
             span.record("error.type", status.as_str());
         }
-        http.observe(method, route, status, took);
+        let sizes = span.in_scope(|| http.observe(method, route, status, self.scheme, took));
         self.count(route, Some(status), took, note);
-        response
+        (response, sizes)
     }
 
     /// Counts it for the objectives, and says so on the span.
@@ -224,7 +172,7 @@ fn span(service: &'static str, method: &str, route: Option<&str>, request: &Requ
 }
 
 /// OpenTelemetry's names for methods: an unknown one is `_OTHER`.
-fn method(method: &Method) -> &'static str {
+pub(super) fn known_method(method: &Method) -> &'static str {
     match method.as_str() {
         "CONNECT" => "CONNECT",
         "DELETE" => "DELETE",
@@ -237,49 +185,5 @@ fn method(method: &Method) -> &'static str {
         "QUERY" => "QUERY",
         "TRACE" => "TRACE",
         _ => "_OTHER",
-    }
-}
-
-/// Counts a request as active until it is dropped, however that comes.
-#[derive(Debug)]
-struct Active(Gauge);
-
-impl Active {
-    fn enter(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
-/// A response's body; the request is active until it has ended.
-#[derive(Debug)]
-struct Observed {
-    inner: Body,
-    _active: Active,
-}
-
-impl http_body::Body for Observed {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.inner).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }

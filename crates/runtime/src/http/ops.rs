@@ -8,13 +8,15 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use tokio::net::TcpStream;
 
 use crate::http::extract::Json;
 use crate::http::forward::Upstream;
 use crate::metrics::Metrics;
+
+mod accept;
 
 /// A service next door answers at once or not at all.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -90,12 +92,14 @@ pub fn routes(ops: Ops) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(async move || ready(&ops).await))
-        .route("/metrics", get(async move || text(&metrics)))
+        .route("/metrics", get(async move |headers: HeaderMap| text(&metrics, &headers)))
 }
 
-fn text(metrics: &Metrics) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], metrics.text()).into_response()
+/// All metrics, in the format that is asked for.
+fn text(metrics: &Metrics, headers: &HeaderMap) -> Response {
+    let format = accept::format(headers);
+    let kind = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept")];
+    (kind, format.write(&metrics.families())).into_response()
 }
 
 /// Asks every dependency.

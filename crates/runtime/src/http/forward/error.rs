@@ -55,6 +55,21 @@ impl ForwardError {
         if timeout { Self::ConnectTimeout { upstream } } else { Self::Connect { upstream, source } }
     }
 
+    /// For metrics and spans: `error.type`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Malformed { .. } => "malformed",
+            Self::Busy { .. } => "busy",
+            Self::Connect { .. } => "connect",
+            Self::ConnectTimeout { .. } => "connect_timeout",
+            Self::ResponseTimeout { .. } => "response_timeout",
+            Self::RequestBody { .. } => "request_body",
+            Self::Broken { .. } => "broken",
+            Self::Switched { .. } => "switched",
+        }
+    }
+
     /// Whether the upstream, and not the client, is why there is no response.
     #[must_use]
     pub fn is_upstreams(&self) -> bool {

@@ -51,14 +51,21 @@ async fn requests_are_counted_by_route_and_never_by_what_a_caller_says() {
     };
     let labels = |method: &str, route: &str, status: &str| {
         format!(
-            "http_request_method=\"{method}\",http_route=\"{route}\",http_response_status_code=\"{status}\""
+            "http_request_method=\"{method}\",http_route=\"{route}\",\
+             http_response_status_code=\"{status}\",url_scheme=\"http\",error_type=\"{}\"",
+            if status.starts_with('5') { status } else { "" }
         )
     };
     assert_eq!(count(&labels("GET", "/things/{id}", "200")).as_deref(), Some("50"), "{text}");
     assert_eq!(count(&labels("GET", "_unmatched", "404")).as_deref(), Some("50"), "{text}");
     assert_eq!(count(&labels("_OTHER", "/things/{id}", "405")).as_deref(), Some("50"), "{text}");
     assert_eq!(count(&labels("GET", "/fails", "503")).as_deref(), Some("1"), "{text}");
-    assert!(text.contains("\nhttp_server_active_requests 0\n"), "{text}");
+    assert!(
+        text.contains(
+            "\nhttp_server_active_requests{http_request_method=\"GET\",url_scheme=\"http\"} 0\n"
+        ),
+        "{text}"
+    );
     assert_eq!(text.matches("duration_seconds_count{").count(), 4, "{text}");
 }
 
@@ -66,7 +73,11 @@ async fn requests_are_counted_by_route_and_never_by_what_a_caller_says() {
 async fn a_request_is_active_until_its_response_has_ended() {
     let metrics = Metrics::new("test");
     let http = HttpMetrics::new(&metrics, Sli::default());
-    let active = || metrics.text().contains("\nhttp_server_active_requests 1\n");
+    let active = || {
+        metrics.text().contains(
+            "\nhttp_server_active_requests{http_request_method=\"GET\",url_scheme=\"http\"} 1\n",
+        )
+    };
     let get = request("GET", "/", Body::empty());
     let handle = async |_| http::Response::new(Body::from("something"));
     let response = observed(&http, Some("/"), get, handle).await;
