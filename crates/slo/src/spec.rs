@@ -11,17 +11,20 @@ use serde::{Deserialize, Serialize};
 use crate::decimal::Share;
 
 mod check;
+pub(crate) mod emit;
 mod fields;
-mod read;
+pub(crate) mod read;
 mod revision;
 mod selector;
 mod span;
-mod tree;
+pub(crate) mod tree;
 mod warnings;
+pub(crate) mod write;
 
 pub use read::{Refused, SHIPPED, read};
 pub use selector::{BadSelector, Matcher, Selector};
 pub use span::{parse as span_from, text as span_text};
+pub use write::write;
 
 /// Whose requests are counted.
 pub const SERVICES: [&str; 6] =

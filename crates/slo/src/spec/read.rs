@@ -8,6 +8,7 @@ mod gate;
 #[cfg(test)]
 pub(super) use gate::defaults as gate_defaults;
 mod objective;
+pub(crate) use objective::tenths;
 mod routes;
 
 /// The objectives that come with ShieldX.
@@ -42,9 +43,13 @@ pub fn read(text: &str) -> Result<Catalog, Refused> {
         let way_out = "`shieldx slo import` reads OpenSLO, which has several";
         return Err(one(format!("the file has more than one document (`---`); {way_out}")));
     }
+    from_node(&document.unwrap_or(Node::Map(Vec::new())))
+}
+
+/// The same of a document that is read already.
+pub(crate) fn from_node(root: &Node) -> Result<Catalog, Refused> {
     let mut problems = Problems::default();
-    let root = document.unwrap_or(Node::Map(Vec::new()));
-    let catalog = catalog(&root, &mut problems);
+    let catalog = catalog(root, &mut problems);
     if problems.is_empty() { Ok(catalog) } else { Err(Refused { problems: problems.into_texts() }) }
 }
 
@@ -117,8 +122,13 @@ fn tenants(node: &Node, problems: &mut Problems) -> TenantBound {
 fn service(fields: &mut Fields<'_>, counted: bool, problems: &mut Problems) -> Option<String> {
     let name = fields.required("service", problems)?;
     let known = SERVICES.contains(&name);
-    if (counted && !known) || SloName::try_from(name.to_owned()).is_err() {
-        problems.note(&fields.at("service"), unknown(name, &SERVICES));
+    if counted && !known {
+        let text = format!("{}; only these count requests", unknown(name, &SERVICES));
+        problems.note(&fields.at("service"), text);
+        return None;
+    }
+    if let Err(error) = SloName::try_from(name.to_owned()) {
+        problems.note(&fields.at("service"), format_args!("a service is named alike: {error}"));
         return None;
     }
     Some(name.to_owned())

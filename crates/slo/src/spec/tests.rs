@@ -56,7 +56,7 @@ fn the_shipped_file_has_the_objectives_of_the_design() {
     assert_eq!((threshold, le), (350, true));
     let (requests, threshold, le) = latency("ml-service-ingest-latency");
     assert_eq!((threshold, le, &*requests.only), (2000, false, &["ingests".to_owned()][..]));
-    assert_eq!(catalog.warnings(), [String::new(); 0]);
+    assert_eq!(catalog.warnings(), Vec::<String>::new());
     assert!(catalog.slos.iter().all(|slo| slo.window == Window::Rolling { days: 30 }));
     assert_eq!(catalog.gate, super::read::gate_defaults());
 }

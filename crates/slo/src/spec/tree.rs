@@ -25,6 +25,42 @@ pub(crate) enum Node {
     Map(Vec<(String, Node)>),
 }
 
+impl Node {
+    /// A field of a mapping.
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Map(entries) => {
+                entries.iter().find(|(known, _)| known == name).map(|(_, node)| node)
+            }
+            _ => None,
+        }
+    }
+
+    /// A scalar in a field, unless it is empty.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        match self.get(name)? {
+            Self::Scalar(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The values of a list in a field.
+    pub(crate) fn list(&self, name: &str) -> &[Self] {
+        match self.get(name) {
+            Some(Self::List(list)) => list,
+            _ => &[],
+        }
+    }
+
+    /// The fields of a mapping.
+    pub(crate) fn entries(&self) -> &[(String, Self)] {
+        match self {
+            Self::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+}
+
 /// The documents of a text.
 pub(crate) fn documents(text: &str) -> Result<Vec<Node>, String> {
     if text.len() > TEXT_BYTES_MAX {

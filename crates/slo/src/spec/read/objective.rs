@@ -268,7 +268,7 @@ fn pair(place: String, node: &Node, problems: &mut Problems) -> Option<Pair> {
 }
 
 /// `14.4` is 144.
-fn tenths(text: &str) -> Option<u32> {
+pub(crate) fn tenths(text: &str) -> Option<u32> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let part = part.trim_end_matches('0');
