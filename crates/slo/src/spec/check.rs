@@ -124,7 +124,7 @@ fn reach(pair: Pair, slo: &Slo, place: &str, problems: &mut Problems) {
     let product = slo.budget().times_tenths(pair.factor_tenths);
     let (factor, target) = (pair.factor(), slo.target.ratio());
     let most = u32::try_from((ONE - 1) / budget).unwrap_or(u32::MAX);
-    let factor_most = super::factor_text(most);
+    let factor_most = super::alerting::factor_text(most);
     // The least target at which it could fire, rounded up to a hundredth of a percent.
     let least = (1_000_000_000 - (ONE - 1) / tenths).div_ceil(100_000) * 100_000;
     let least = u32::try_from(least).ok().and_then(Share::from_billionths);
