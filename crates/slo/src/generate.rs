@@ -1,6 +1,15 @@
 //! Every file other programs need: Prometheus, promtool, Alertmanager, Grafana, the OpenTelemetry
 //! Collector, and pages for people. The same catalog and settings give the same bytes.
 
+mod burn;
+pub mod names;
+mod promql;
+mod rule_tests;
+mod rules;
+mod yaml;
+
+pub use promql::error_ratio;
+
 use crate::spec::Catalog;
 
 /// Where things are, for the files that name addresses.
@@ -46,6 +55,21 @@ pub struct File {
 /// All files, by path.
 #[must_use]
 pub fn generate(catalog: &Catalog, settings: &Settings) -> Vec<File> {
-    let _ = (catalog, settings);
-    Vec::new()
+    let mut files: Vec<File> = Vec::new();
+    let mut add = |path: String, text: String| files.push(File { path, text });
+    for service in names::services(catalog) {
+        add(format!("prometheus/rules/{service}.yaml"), rules::file(catalog, settings, service));
+        for (path, text) in rule_tests::files(catalog, settings, service) {
+            add(path, text);
+        }
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}
+
+impl Settings {
+    /// The console's URL without a slash at its end.
+    fn console(&self) -> &str {
+        self.console_url.trim_end_matches('/')
+    }
 }
