@@ -114,7 +114,7 @@ impl Gateway {
             keys: parts.keys,
             risk: parts.risk,
             decider: parts.decider,
-            client: parts.client,
+            client: parts.client.measured(&parts.metrics),
             own,
             edge,
             clock: parts.clock,

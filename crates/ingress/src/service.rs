@@ -55,6 +55,7 @@ impl Ingress {
         let edge = Edge::new(edge_secret).map_err(|source| ConfigError::Edge { source })?;
         let limits = Limits::new(&config, Arc::clone(&clock))?;
         let (counts, http) = (Counts::new(metrics), HttpMetrics::new(metrics, sli));
+        let client = client.measured(metrics);
         Ok(Self(Arc::new(Parts { config, gateway, client, edge, clock, limits, counts, http })))
     }
 }

@@ -19,6 +19,7 @@ mod histogram;
 mod process;
 mod reading;
 mod traced;
+mod workers;
 
 pub use dependency::Dependency;
 pub use exposition::Format;
@@ -109,12 +110,16 @@ impl Metrics {
         values.map(|value| family.get_or_create_owned(&[(label, value)]))
     }
 
-    /// Adds what is known of the process, and `shieldx_build_info`.
+    /// Adds what is known of the process and of the runtime it is called in, and `shieldx_build_info`.
     pub fn register_process(&self) {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register("shieldx_build", "What runs", build);
         registry.register_collector(Box::new(process::Process));
+        drop(registry);
+        if let Some(workers) = workers::Workers::here() {
+            self.tell(workers);
+        }
     }
 
     /// A family with a bound; `M` is a counter, a gauge or a [`TracedHistogram`].
