@@ -5,6 +5,7 @@
 //! Each file has one writing thread ([`writer`]) and a few read-only connections ([`readers`]). The
 //! statements are in one module per trait. SQLite is named nowhere outside this module.
 
+mod commits;
 mod error;
 mod features;
 mod health;
@@ -24,9 +25,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime::metrics::Metrics;
 use rusqlite::{Connection, OptionalExtension as _};
 use types::Tenant;
 
+use self::commits::Commits;
 pub(crate) use self::error::{from_io, probe};
 use self::readers::Readers;
 use self::schema::Schema;
@@ -49,6 +52,7 @@ pub struct Store {
     folder: PathBuf,
     control: Database,
     features: Database,
+    commits: commits::Files,
     /// Unlocked when it is closed, however the process ends.
     _lock: Option<File>,
 }
@@ -81,11 +85,19 @@ impl Store {
         &self.folder
     }
 
+    /// Adds what is told of commits to a service's metrics. The files are the process's: give them one
+    /// place.
+    pub fn register(&self, metrics: &Metrics) {
+        self.commits.register(metrics);
+    }
+
     fn open_files(folder: &Path, lock: Option<File>) -> Result<Arc<Self>, StoreError> {
+        let commits = commits::Files::new();
         Ok(Arc::new(Self {
             folder: folder.to_owned(),
-            control: Database::open(folder, schema::CONTROL)?,
-            features: Database::open(folder, schema::FEATURES)?,
+            control: Database::open(folder, schema::CONTROL, commits.of("control"))?,
+            features: Database::open(folder, schema::FEATURES, commits.of("features"))?,
+            commits,
             _lock: lock,
         }))
     }
@@ -117,11 +129,11 @@ struct Database {
 }
 
 impl Database {
-    fn open(folder: &Path, schema: Schema) -> Result<Self, StoreError> {
+    fn open(folder: &Path, schema: Schema, commits: Commits) -> Result<Self, StoreError> {
         let path = folder.join(schema.file);
         let connection = schema::open_writer(folder, schema)?;
         let readers = Readers::open(&path)?;
-        Ok(Self { readers, writer: Writer::start(connection, path)? })
+        Ok(Self { readers, writer: Writer::start(connection, path, commits)? })
     }
 
     /// See [`Writer::write`]; for commands whose payload is small.

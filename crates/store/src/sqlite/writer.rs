@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::commits::Commits;
 use super::error::from_sqlite;
 use super::schema::BUSY_TIMEOUT;
 use crate::domain::StoreError;
@@ -96,12 +97,16 @@ where
 }
 
 impl Writer {
-    pub(crate) fn start(connection: Connection, path: PathBuf) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        connection: Connection,
+        path: PathBuf,
+        commits: Commits,
+    ) -> Result<Self, StoreError> {
         let (commands, waiting) = channel();
         let place = path.clone();
         let thread = std::thread::Builder::new()
             .name(format!("write {}", path.file_name().unwrap_or_default().display()))
-            .spawn(move || serve(connection, &place, &waiting))
+            .spawn(move || serve(connection, &place, &waiting, &commits))
             .map_err(|error| StoreError::Unavailable {
                 reason: format!("no thread to write {}: {error}", path.display()),
             })?;
@@ -149,10 +154,10 @@ impl Drop for Writer {
     }
 }
 
-fn serve(connection: Connection, path: &Path, waiting: &Receiver<Command>) {
+fn serve(connection: Connection, path: &Path, waiting: &Receiver<Command>, commits: &Commits) {
     let mut log = Log::of(path);
     while let Ok(first) = waiting.recv() {
-        group(&connection, path, first, waiting);
+        group(&connection, path, first, waiting, commits);
         log.bound(&connection);
     }
     if let Err((_, error)) = connection.close() {
@@ -164,11 +169,24 @@ fn serve(connection: Connection, path: &Path, waiting: &Receiver<Command>) {
 type Performed = (Command, Result<(), StoreError>);
 
 /// One transaction: begun, filled with what waits, committed, and only then answered.
-fn group(connection: &Connection, path: &Path, first: Command, waiting: &Receiver<Command>) {
+fn group(
+    connection: &Connection,
+    path: &Path,
+    first: Command,
+    waiting: &Receiver<Command>,
+    commits: &Commits,
+) {
     let mut performed = Vec::new();
     let end = fill(connection, path, first, waiting, &mut performed)
-        .and_then(|()| execute(connection, "COMMIT"))
+        .and_then(|()| commit(connection, commits))
         .map_err(|error| from_sqlite(path, &error));
+    let commands = u32::try_from(performed.len()).map_or(f64::MAX, f64::from);
+    match &end {
+        Ok(()) => commits.commands.observe(commands),
+        Err(_) => {
+            commits.failed.inc();
+        }
+    }
     if let Err(error) = &end {
         tracing::warn!(?path, %error, commands = performed.len(), "nothing of a group was kept");
         if !connection.is_autocommit()
@@ -181,6 +199,13 @@ fn group(connection: &Connection, path: &Path, first: Command, waiting: &Receive
         work.answer(done.and(end.clone()));
         drop(room);
     }
+}
+
+fn commit(connection: &Connection, commits: &Commits) -> Result<(), rusqlite::Error> {
+    let began = Instant::now();
+    execute(connection, "COMMIT")?;
+    commits.duration.observe(began.elapsed().as_secs_f64());
+    Ok(())
 }
 
 /// Begins a transaction and performs in it what waits.

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::{QUEUE_KIB, Writer};
 use crate::domain::StoreError;
+use crate::sqlite::commits::Files;
 
 struct Bed {
     // Closed before its folder is removed.
@@ -26,7 +27,8 @@ fn bed() -> Bed {
     connection
         .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x INTEGER PRIMARY KEY) STRICT")
         .unwrap();
-    let writer = Arc::new(Writer::start(connection, path.clone()).unwrap());
+    let writer =
+        Arc::new(Writer::start(connection, path.clone(), Files::new().of("test")).unwrap());
     Bed { writer, path, _folder: folder }
 }
 
