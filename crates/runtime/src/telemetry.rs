@@ -39,14 +39,14 @@ mod settings;
 mod span;
 mod traces;
 
+pub(crate) use context::{SpanIds, current_sampled_span};
 pub use context::{
     continue_trace, current_sampled_trace_id, current_trace_id, current_traceparent, inject, link,
 };
-pub(crate) use context::{SpanIds, current_sampled_span};
 pub use counts::Exported;
 pub use log::LogSettings;
 pub use service::{Service, Services};
-pub use settings::{Endpoint, Sampling, Settings};
+pub use settings::{Endpoint, Protocol, Sampling, Settings};
 pub use traces::{
     Archive, ArchiveError, Keeping, KeptBecause, Kind, Lookup, SLO_BAD, Span, SpanEvent, SpanLink,
     SpanStatus, Summary, TENANT, Trace, TraceFilter, TraceKey, TraceLimits, Traces,
@@ -88,6 +88,11 @@ pub enum InitError {
     Thread {
         #[source]
         source: std::io::Error,
+    },
+    #[error("TLS to the collector cannot be set up")]
+    Tls {
+        #[source]
+        source: rustls::Error,
     },
     #[error("the thread that archives traces does not start, or there is one already")]
     Archive {
@@ -160,6 +165,7 @@ where
 {
     let filter = EnvFilter::try_new(&log.filter)
         .map_err(|source| InitError::Filter { filter: log.filter, source })?;
+    let propagate = settings.propagate;
     let (telemetry, provider) = Telemetry::start(settings, services)?;
     let scope = InstrumentationScope::builder(PROCESS).with_version(env!("CARGO_PKG_VERSION"));
     let spans = tracing_opentelemetry::layer()
@@ -167,7 +173,7 @@ where
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false);
-    let traces = Attribution { services }.and_then(spans).with_filter(LevelFilter::INFO);
+    let traces = Attribution { services, propagate }.and_then(spans).with_filter(LevelFilter::INFO);
     // The lines' layer also sees spans it would not log, since they know their service.
     let is_span =
         filter_fn(|metadata| metadata.is_span() && *metadata.level() <= tracing::Level::INFO);
@@ -186,11 +192,12 @@ impl Telemetry {
         let traces = Arc::new(Traces::new(settings.traces, counts.clone()));
         let names = services.iter().map(|service| service.name).chain([PROCESS]);
         let exporter = settings.endpoint.map(|endpoint| {
-            let Endpoint { uri, headers, timeout } = endpoint;
-            let collector = Collector::new(uri, headers, timeout, names, &settings.resource);
+            let collector = Collector::new(endpoint, names, &settings.resource)
+                .map_err(|source| InitError::Tls { source })?;
             Exporter::start(collector, counts.clone())
+                .map_err(|source| InitError::Thread { source })
         });
-        let exporter = exporter.transpose().map_err(|source| InitError::Thread { source })?;
+        let exporter = exporter.transpose()?;
         let queue = exporter.as_ref().map(Exporter::queue);
         let provider = SdkTracerProvider::builder()
             .with_sampler(settings.sampling.sampler())

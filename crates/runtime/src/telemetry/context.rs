@@ -10,6 +10,8 @@ use opentelemetry::trace::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use super::service::Attribution;
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Characters of `00-<32>-<16>-<2>`.
 const LENGTH: usize = 55;
@@ -49,7 +51,7 @@ pub fn current_traceparent() -> Option<String> {
 /// Makes `span` a child of the remote span that `traceparent` names; a malformed one is ignored.
 /// Only before `span` is entered for the first time.
 pub fn continue_trace(span: &Span, traceparent: &str) {
-    if let Some(parent) = parse(traceparent) {
+    if let Some(parent) = parse(traceparent).filter(|_| propagates()) {
         // It fails where there is no telemetry, and then there is no trace to continue.
         let _ = span.set_parent(Context::new().with_remote_span_context(parent));
     }
@@ -65,10 +67,20 @@ pub fn link(span: &Span, traceparent: &str) {
 
 /// Sets `traceparent` to that of the current span; outside a trace nothing is changed.
 pub fn inject(headers: &mut HeaderMap) {
-    let value = current_traceparent().and_then(|text| HeaderValue::try_from(text).ok());
+    let value = current_traceparent()
+        .filter(|_| propagates())
+        .and_then(|text| HeaderValue::try_from(text).ok());
     if let Some(value) = value {
         headers.insert(TRACEPARENT, value);
     }
+}
+
+/// Whether traces are continued and handed on (`OTEL_PROPAGATORS`). The subscriber knows it, so that
+/// nobody between has to.
+fn propagates() -> bool {
+    tracing::dispatcher::get_default(|dispatch| {
+        dispatch.downcast_ref::<Attribution>().is_none_or(|layer| layer.propagate)
+    })
 }
 
 /// The current span's own context. It is asked of OpenTelemetry and not of `tracing`, since it is

@@ -1,5 +1,4 @@
-//! Spans on their way to a collector: OTLP over HTTP as protobuf
-//! (<https://opentelemetry.io/docs/specs/otlp/#otlphttp>), from a thread of its own.
+//! Spans on their way to a collector, from a thread of its own; how they are sent is the room below's.
 //!
 //! Between those who end spans and the collector stands a queue with a bound. Whatever the collector
 //! does, nobody waits for it: spans that find no room are counted and gone.
@@ -19,6 +18,8 @@ const QUEUE_SPANS_MAX: usize = 4096;
 const QUEUE_BYTES_MAX: usize = 16 << 20;
 /// Spans of one request.
 const BATCH_SPANS_MAX: usize = 512;
+/// Their bytes, estimated: a gRPC server takes 4 MiB unless it was told otherwise.
+const BATCH_BYTES_MAX: usize = 3 << 20;
 /// How long a span waits for others to be sent with.
 const DELAY: Duration = Duration::from_secs(1);
 /// How often a batch is sent again, where that could help.
@@ -107,9 +108,8 @@ impl Queue {
                 return None;
             }
             if !state.spans.is_empty() {
-                let count = state.spans.len().min(BATCH_SPANS_MAX);
+                let (count, bytes) = batch(&state.spans);
                 let spans: Vec<Arc<Ended>> = state.spans.drain(..count).collect();
-                let bytes: usize = spans.iter().map(|span| span.bytes()).sum();
                 state.bytes = state.bytes.saturating_sub(bytes);
                 state.sending = count;
                 return Some(spans);
@@ -171,6 +171,21 @@ impl Queue {
     }
 }
 
+/// How many of these make one request, and their bytes; at least one does.
+fn batch(spans: &VecDeque<Arc<Ended>>) -> (usize, usize) {
+    let mut total = 0;
+    let mut count = 0;
+    for span in spans.iter().take(BATCH_SPANS_MAX) {
+        let bytes = span.bytes();
+        if count > 0 && total + bytes > BATCH_BYTES_MAX {
+            break;
+        }
+        total += bytes;
+        count += 1;
+    }
+    (count, total)
+}
+
 /// The thread that sends; it ends with this.
 #[derive(Debug)]
 pub(super) struct Exporter {
@@ -180,12 +195,12 @@ pub(super) struct Exporter {
 impl Exporter {
     /// # Errors
     /// When the machine gives no further thread.
-    pub(super) fn start(collector: Collector, counts: Counts) -> std::io::Result<Self> {
+    pub(super) fn start(mut collector: Collector, counts: Counts) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::new(counts));
         let work = Arc::clone(&queue);
         std::thread::Builder::new()
             .name("shieldx-traces".to_owned())
-            .spawn(move || send_all(&work, &collector))?;
+            .spawn(move || send_all(&work, &mut collector))?;
         Ok(Self { queue })
     }
 
@@ -207,7 +222,7 @@ impl Drop for Exporter {
     }
 }
 
-fn send_all(queue: &Queue, collector: &Collector) {
+fn send_all(queue: &Queue, collector: &mut Collector) {
     // Also when sending panics, nobody is to wait for it.
     let _end = End(queue);
     let mut reached = true;
@@ -246,7 +261,7 @@ fn send_all(queue: &Queue, collector: &Collector) {
 }
 
 /// Sends a batch until it is answered, as often as that makes sense.
-fn send(queue: &Queue, collector: &Collector, body: &[u8]) -> Sent {
+fn send(queue: &Queue, collector: &mut Collector, body: &[u8]) -> Sent {
     let mut tried = 0;
     loop {
         let sent = collector.send(body, queue.patience(collector.timeout()));

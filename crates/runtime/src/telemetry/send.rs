@@ -1,35 +1,41 @@
-//! One request to a collector, and what its answer means.
+//! One request to a collector, over the protocol it is to be asked in, and what its answer means.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Uri, header};
 use opentelemetry::KeyValue;
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 use prost::Message as _;
-use ureq::Agent;
 
+use super::settings::{Endpoint, Protocol};
 use super::span::Ended;
+
+mod answer;
+mod grpc;
+mod http;
 
 /// Bytes of an answer that are looked at.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
+const USER_AGENT: &str = concat!("OTel-OTLP-Exporter-shieldx/", env!("CARGO_PKG_VERSION"));
 
 /// Where spans go.
 #[derive(Debug)]
 pub(super) struct Collector {
-    agent: Agent,
-    endpoint: Uri,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    transport: Transport,
     timeout: Duration,
     /// By service.
     resources: HashMap<&'static str, ResourceAttributesWithSchema>,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Http(http::Http),
+    Grpc(Box<grpc::Grpc>),
 }
 
 /// What became of a request.
@@ -45,20 +51,14 @@ pub(super) enum Sent {
 
 impl Collector {
     /// `attributes` is what all services' resources have in common.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
     pub(super) fn new(
-        endpoint: Uri,
-        headers: Vec<(HeaderName, HeaderValue)>,
-        timeout: Duration,
+        endpoint: Endpoint,
         services: impl Iterator<Item = &'static str>,
         attributes: &[KeyValue],
-    ) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            // It would be read from the environment.
-            .proxy(None)
-            .user_agent(concat!("OTel-OTLP-Exporter-shieldx/", env!("CARGO_PKG_VERSION")))
-            .build();
+    ) -> Result<Self, rustls::Error> {
         let resource = |service: &'static str| {
             let resource = Resource::builder_empty()
                 .with_attributes(attributes.iter().cloned())
@@ -67,7 +67,12 @@ impl Collector {
             (service, ResourceAttributesWithSchema::from(&resource))
         };
         let resources = services.map(resource).collect();
-        Self { agent: config.new_agent(), endpoint, headers, timeout, resources }
+        let timeout = endpoint.timeout;
+        let transport = match endpoint.protocol {
+            Protocol::HttpProtobuf => Transport::Http(http::Http::new(endpoint)),
+            Protocol::Grpc => Transport::Grpc(Box::new(grpc::Grpc::new(endpoint)?)),
+        };
+        Ok(Self { transport, timeout, resources })
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -89,50 +94,12 @@ impl Collector {
         ExportTraceServiceRequest { resource_spans: resource_spans.collect() }.encode_to_vec()
     }
 
-    pub(super) fn send(&self, body: &[u8], timeout: Duration) -> Sent {
-        let mut request = self
-            .agent
-            .post(self.endpoint.clone())
-            .header(header::CONTENT_TYPE, "application/x-protobuf");
-        for (name, value) in &self.headers {
-            request = request.header(name.clone(), value.clone());
-        }
+    pub(super) fn send(&mut self, body: &[u8], timeout: Duration) -> Sent {
         // Nought would mean for ever.
         let timeout = timeout.max(Duration::from_millis(1));
-        let request = request.config().timeout_global(Some(timeout)).build();
-        match request.send(body) {
-            Ok(mut response) => {
-                let status = response.status();
-                let after = response.headers().get(header::RETRY_AFTER);
-                let after = after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-                let reader = response.body_mut().with_config().limit(ANSWER_BYTES_MAX);
-                let answer = reader.read_to_vec().unwrap_or_default();
-                match status.as_u16() {
-                    200..300 => Sent::Taken { rejected: rejected(&answer) },
-                    429 | 502..=504 => Sent::Unreachable {
-                        reason: format!("it answers {status}"),
-                        retry: true,
-                        after: after.map(Duration::from_secs),
-                    },
-                    _ => Sent::Refused { reason: format!("it answers {status}") },
-                }
-            }
-            // A collector that takes connections and does not answer is not asked the same again: it
-            // may have taken the spans, and it costs its whole timeout.
-            Err(error) => Sent::Unreachable {
-                retry: !matches!(error, ureq::Error::Timeout(_)),
-                reason: error.to_string(),
-                after: None,
-            },
+        match &mut self.transport {
+            Transport::Http(http) => http.send(body, timeout),
+            Transport::Grpc(grpc) => grpc.send(body, timeout),
         }
     }
-}
-
-/// How many spans a collector says it has not taken (`partial_success`). What is no such answer says
-/// nothing.
-fn rejected(answer: &[u8]) -> u64 {
-    ExportTraceServiceResponse::decode(answer)
-        .ok()
-        .and_then(|answer| answer.partial_success)
-        .map_or(0, |partial| u64::try_from(partial.rejected_spans).unwrap_or(0))
 }

@@ -62,6 +62,8 @@ pub(super) fn of_target(services: Services, metadata: &Metadata<'_>) -> Option<&
 #[derive(Debug)]
 pub(super) struct Attribution {
     pub(super) services: Services,
+    /// Whether traces are continued and handed on.
+    pub(super) propagate: bool,
 }
 
 impl<S> Layer<S> for Attribution

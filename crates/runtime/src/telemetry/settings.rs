@@ -4,11 +4,14 @@
 //!
 //! A variable that cannot be followed is a sentence, never an end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Uri, header};
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::trace::Sampler;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::traces::TraceLimits;
 
@@ -19,6 +22,16 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 /// Headers and resource attributes that are taken of one variable.
 const PAIRS_MAX: usize = 64;
 const NAMESPACE: &str = "shieldx";
+/// Headers that are the connection's and the message's own: to set them would make neither work.
+const OURS: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::HOST,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
 
 /// How traces are made, kept and sent.
 #[derive(Debug, Clone)]
@@ -31,13 +44,25 @@ pub struct Settings {
     pub resource: Vec<KeyValue>,
     /// What is kept in memory.
     pub traces: TraceLimits,
+    /// Whether a caller's trace is continued and told to others (W3C Trace Context).
+    pub propagate: bool,
 }
 
-/// A collector that understands OTLP over HTTP.
+/// How a collector is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    HttpProtobuf,
+    Grpc,
+}
+
+/// A collector that understands OTLP.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// Complete, with its path.
+    pub protocol: Protocol,
+    /// Complete, with its path; over gRPC without one.
     pub uri: Uri,
+    /// The authorities that may vouch for it; `None` for those browsers trust.
+    pub roots: Option<Arc<[CertificateDer<'static>]>>,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// For one request.
     pub timeout: Duration,
@@ -76,6 +101,7 @@ impl Default for Settings {
             sampling: Sampling::default(),
             resource: common(NAMESPACE.to_owned()),
             traces: TraceLimits::default(),
+            propagate: true,
         }
     }
 }
@@ -93,7 +119,8 @@ impl Settings {
     #[must_use]
     pub fn from_env(variables: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<String>) {
         let mut reading = Reading { variables, warnings: Vec::new() };
-        let mut settings = Self { resource: reading.resource(), ..Self::default() };
+        let (resource, propagate) = (reading.resource(), reading.propagates());
+        let mut settings = Self { resource, propagate, ..Self::default() };
         if reading.disabled() {
             // Traces are still continued and told to others, as the specification wants.
             settings.sampling = Sampling { parent_based: false, ratio: 0.0 };
@@ -133,9 +160,13 @@ impl Reading<'_> {
     fn disabled(&mut self) -> bool {
         const NAME: &str = "OTEL_SDK_DISABLED";
         let Some(value) = self.get(NAME) else { return false };
+        self.truth(NAME, &value)
+    }
+
+    fn truth(&mut self, name: &str, value: &str) -> bool {
         let (yes, no) = (value.eq_ignore_ascii_case("true"), value.eq_ignore_ascii_case("false"));
         if !yes && !no {
-            self.warn(NAME, &value, "neither true nor false; taken as false");
+            self.warn(name, value, "neither true nor false; taken as false");
         }
         yes
     }
@@ -144,26 +175,74 @@ impl Reading<'_> {
         if !self.exported() {
             return None;
         }
-        let (name, text, whole) = match self.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
-            Some(text) => ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", text.clone(), text),
-            None => {
-                let text = self.get("OTEL_EXPORTER_OTLP_ENDPOINT")?;
-                let whole = format!("{}/v1/traces", text.trim_end_matches('/'));
-                ("OTEL_EXPORTER_OTLP_ENDPOINT", text, whole)
+        let of_all = self.get("OTEL_EXPORTER_OTLP_ENDPOINT");
+        let of_traces = self.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+        let given = of_traces.is_some() || of_all.is_some();
+        let protocol = if given { self.protocol() } else { return None };
+        let (name, text) = match (of_traces, of_all) {
+            (Some(text), _) => ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", text),
+            (None, text) => ("OTEL_EXPORTER_OTLP_ENDPOINT", text?),
+        };
+        let whole = match (protocol, name) {
+            (Protocol::Grpc, _) if !text.contains("://") => {
+                format!("{}://{text}", if self.insecure() { "http" } else { "https" })
             }
+            (Protocol::HttpProtobuf, "OTEL_EXPORTER_OTLP_ENDPOINT") => {
+                format!("{}/v1/traces", text.trim_end_matches('/'))
+            }
+            _ => text.clone(),
         };
         let Some(uri) = uri(&whole) else {
             let why = "no http:// or https:// address; no traces are sent";
             self.warn(name, &text, why);
             return None;
         };
-        if let Some((name, value)) = self.signal("PROTOCOL")
-            && value != "http/protobuf"
-        {
-            let why = "only http/protobuf is spoken here; that is used, at the same address";
-            self.warn(&name, &value, why);
+        if protocol == Protocol::Grpc && (uri.path() != "/" || uri.query().is_some()) {
+            self.warn(name, &text, "gRPC has no use for a path; only host and port are taken");
         }
-        Some(Endpoint { uri, headers: self.headers(), timeout: self.timeout() })
+        let (roots, headers, timeout) = (self.roots(), self.headers(), self.timeout());
+        Some(Endpoint { protocol, uri, roots, headers, timeout })
+    }
+
+    fn protocol(&mut self) -> Protocol {
+        let Some((name, value)) = self.signal("PROTOCOL") else { return Protocol::HttpProtobuf };
+        match &*value {
+            "grpc" => Protocol::Grpc,
+            "http/protobuf" => Protocol::HttpProtobuf,
+            _ => {
+                let why = "known are grpc and http/protobuf; taken as http/protobuf";
+                self.warn(&name, &value, why);
+                Protocol::HttpProtobuf
+            }
+        }
+    }
+
+    /// Only asked where an address for gRPC does not say it itself.
+    fn insecure(&mut self) -> bool {
+        let Some((name, value)) = self.signal("INSECURE") else { return false };
+        self.truth(&name, &value)
+    }
+
+    fn roots(&mut self) -> Option<Arc<[CertificateDer<'static>]>> {
+        let (name, path) = self.signal("CERTIFICATE")?;
+        let read =
+            CertificateDer::pem_file_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        match read {
+            Ok(roots) if !roots.is_empty() => Some(roots.into()),
+            Ok(_) => {
+                self.warn(
+                    &name,
+                    &path,
+                    "there is no certificate in it; the usual ones are trusted",
+                );
+                None
+            }
+            Err(error) => {
+                let why = format!("{error}; the usual certificates are trusted");
+                self.warn(&name, &path, &why);
+                None
+            }
+        }
     }
 
     fn exported(&mut self) -> bool {
@@ -184,7 +263,7 @@ impl Reading<'_> {
         let mut headers = Vec::new();
         for (key, value) in self.pairs(&name, &value, true) {
             match (HeaderName::try_from(&key), HeaderValue::try_from(&value)) {
-                (Ok(key), Ok(mut value)) => {
+                (Ok(key), Ok(mut value)) if !OURS.contains(&key) => {
                     // They carry credentials.
                     value.set_sensitive(true);
                     headers.push((key, value));
@@ -285,18 +364,27 @@ impl Reading<'_> {
     }
 
     fn unsupported(&mut self) {
-        for part in ["CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE", "COMPRESSION"] {
+        for part in ["CLIENT_KEY", "CLIENT_CERTIFICATE", "COMPRESSION"] {
             if let Some((name, value)) = self.signal(part)
                 && value != "none"
             {
                 self.warn(&name, &value, "not supported here");
             }
         }
-        if let Some(value) = self.get("OTEL_PROPAGATORS")
-            && !value.split(',').any(|name| name.trim() == "tracecontext")
-        {
-            self.warn("OTEL_PROPAGATORS", &value, "only tracecontext is spoken here");
+    }
+
+    fn propagates(&mut self) -> bool {
+        const NAME: &str = "OTEL_PROPAGATORS";
+        let Some(value) = self.get(NAME) else { return true };
+        let names: Vec<&str> = value.split(',').map(str::trim).collect();
+        // Baggage belongs to the specification's default; there is none here to be handed on.
+        let known = |name: &&str| ["tracecontext", "baggage", "none"].contains(name);
+        let none = names.contains(&"none");
+        if !names.iter().all(known) || (none && names.len() > 1) {
+            self.warn(NAME, &value, "known are tracecontext, or none; taken as tracecontext");
+            return true;
         }
+        names.contains(&"tracecontext")
     }
 }
 
@@ -326,137 +414,4 @@ fn decode(text: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{Sampling, Settings};
-
-    fn read(variables: &[(&str, &str)]) -> (Settings, Vec<String>) {
-        let get =
-            |name: &str| variables.iter().find(|pair| pair.0 == name).map(|pair| pair.1.to_owned());
-        Settings::from_env(&get)
-    }
-
-    fn resource(settings: &Settings, key: &str) -> String {
-        let mut found = settings.resource.iter().filter(|pair| pair.key.as_str() == key);
-        let value = found.next().map(|pair| pair.value.to_string()).unwrap_or_default();
-        assert!(found.next().is_none(), "{key} twice");
-        value
-    }
-
-    #[test]
-    fn nothing_set_sends_nothing_and_keeps_all() {
-        let (settings, warnings) = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]);
-        assert_eq!(warnings, Vec::<String>::new());
-        assert!(settings.endpoint.is_none());
-        assert_eq!(settings.sampling, Sampling { parent_based: true, ratio: 1.0 });
-        assert_eq!(resource(&settings, "service.namespace"), "shieldx");
-    }
-
-    #[test]
-    fn the_variable_for_traces_goes_before_the_one_for_all() {
-        let (settings, warnings) = read(&[
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:4318"),
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces/x"),
-            ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"),
-            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2500"),
-            ("OTEL_EXPORTER_OTLP_HEADERS", "a=1"),
-            ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "b=%5b2%5D, c = x=y ,"),
-            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
-        ]);
-        assert_eq!(warnings, Vec::<String>::new());
-        let endpoint = settings.endpoint.unwrap();
-        assert_eq!(endpoint.uri, "https://traces/x");
-        assert_eq!(endpoint.timeout, Duration::from_millis(2500));
-        let headers = endpoint.headers.iter();
-        let headers: Vec<_> =
-            headers.map(|pair| (pair.0.as_str(), pair.1.to_str().unwrap())).collect();
-        assert_eq!(headers, [("b", "[2]"), ("c", "x=y")]);
-        assert!(!format!("{:?}", endpoint.headers).contains("x=y"), "they may be secret");
-    }
-
-    #[test]
-    fn the_base_address_gets_the_path_whether_or_not_it_ends_in_a_slash() {
-        for base in ["http://c:4318", "http://c:4318/"] {
-            let (settings, _) = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", base)]);
-            assert_eq!(settings.endpoint.unwrap().uri, "http://c:4318/v1/traces");
-        }
-    }
-
-    #[test]
-    fn each_variable_that_cannot_be_followed_is_one_sentence_and_nothing_more() {
-        let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318");
-        for wrong in [
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "not a url"),
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "localhost:4318"),
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://c/"),
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http:///v1"),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
-            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
-            ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
-            ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
-            ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1"),
-            ("OTEL_EXPORTER_OTLP_TIMEOUT", "86400000"),
-            ("OTEL_EXPORTER_OTLP_HEADERS", "nonsense"),
-            ("OTEL_EXPORTER_OTLP_HEADERS", "a b=c"),
-            ("OTEL_EXPORTER_OTLP_HEADERS", "a=%0a"),
-            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
-            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem"),
-            ("OTEL_SDK_DISABLED", "yes"),
-            ("OTEL_TRACES_EXPORTER", "zipkin"),
-            ("OTEL_TRACES_SAMPLER", "xray"),
-            ("OTEL_RESOURCE_ATTRIBUTES", "a=1,b"),
-            ("OTEL_RESOURCE_ATTRIBUTES", "a=%ff"),
-            ("OTEL_PROPAGATORS", "b3"),
-        ] {
-            let (settings, warnings) = read(&[base, wrong]);
-            assert_eq!(warnings.len(), 1, "{wrong:?}: {warnings:?}");
-            assert!(warnings[0].starts_with(wrong.0), "{warnings:?}");
-            let gone = wrong.0 == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-            assert_eq!(settings.endpoint.is_none(), gone, "{wrong:?}");
-        }
-        let sampler = ("OTEL_TRACES_SAMPLER", "traceidratio");
-        for wrong in ["half", "NaN", "-0.1", "1.5"] {
-            let (settings, warnings) = read(&[sampler, ("OTEL_TRACES_SAMPLER_ARG", wrong)]);
-            assert_eq!((warnings.len(), settings.sampling.ratio), (1, 1.0), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_secret_that_is_written_wrong_is_not_shown() {
-        let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318");
-        for wrong in ["hunter2", "a=hunter2%0a", "b b=hunter2"] {
-            let (_, warnings) = read(&[base, ("OTEL_EXPORTER_OTLP_HEADERS", wrong)]);
-            assert!(warnings.iter().all(|text| !text.contains("hunter2")), "{warnings:?}");
-        }
-    }
-
-    #[test]
-    fn what_would_name_the_only_service_names_the_namespace_of_all() {
-        let given = "service.name=one,service.instance.id=i-1,team=a%2Cb";
-        let (settings, _) = read(&[("OTEL_RESOURCE_ATTRIBUTES", given)]);
-        assert_eq!(resource(&settings, "service.namespace"), "one");
-        assert_eq!(resource(&settings, "service.name"), "");
-        assert_eq!(resource(&settings, "service.instance.id"), "i-1");
-        assert_eq!(resource(&settings, "team"), "a,b");
-        let given = [("OTEL_RESOURCE_ATTRIBUTES", given), ("OTEL_SERVICE_NAME", "two")];
-        assert_eq!(resource(&read(&given).0, "service.namespace"), "two");
-    }
-
-    #[test]
-    fn samplers_are_known_by_their_names() {
-        let sampling = |name: &str| {
-            let arg = ("OTEL_TRACES_SAMPLER_ARG", "0.25");
-            let (settings, warnings) = read(&[("OTEL_TRACES_SAMPLER", name), arg]);
-            assert_eq!(warnings, Vec::<String>::new());
-            (settings.sampling.parent_based, settings.sampling.ratio)
-        };
-        assert_eq!(sampling("always_on"), (false, 1.0));
-        assert_eq!(sampling("always_off"), (false, 0.0));
-        assert_eq!(sampling("traceidratio"), (false, 0.25));
-        assert_eq!(sampling("parentbased_always_on"), (true, 1.0));
-        assert_eq!(sampling("parentbased_always_off"), (true, 0.0));
-        assert_eq!(sampling("parentbased_traceidratio"), (true, 0.25));
-    }
-}
+mod tests;
