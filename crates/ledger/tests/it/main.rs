@@ -1,0 +1,6 @@
+//! The ledger as services use it: counters in, statuses, alerts and answers out, over real files and
+//! sockets.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod engine;
+mod support;
