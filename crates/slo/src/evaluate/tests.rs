@@ -181,10 +181,15 @@ fn the_forecast_is_what_a_simulation_gives() {
     let mut random = Random::new(3);
     let (mut used_up, mut never) = (0, 0);
     for round in 0..150 {
-        let slo = slo(["80", "85", "92"][round % 3], rolling(2));
+        let slo = slo(["95", "97", "99"][round % 3], rolling(2));
         let minutes = 2 * 1440;
         let before = random.index(1_000);
-        let steps = troubled(&mut random, minutes + before);
+        let mut steps = troubled(&mut random, minutes + before);
+        // Every other round ends in trouble.
+        let lately = steps.len() - random.index(90) * (round % 2);
+        for (good, bad) in &mut steps[lately..] {
+            *bad += *good / 8;
+        }
         let (history, now) = history(&slo, MINUTE_US, &steps);
         let found = status(&slo, &Scope::All, &history, now);
         let expect = simulated(&slo, &steps[before..], &found);
