@@ -24,7 +24,7 @@ pub(crate) mod write;
 
 pub use alerting::{Alerting, PAIRS, Pair, Severity};
 pub use read::{Refused, SHIPPED, read};
-pub use selector::{BadSelector, Matcher, Selector};
+pub use selector::{BadSelector, Matcher, Selector, Sign};
 pub use span::{parse as span_from, text as span_text};
 pub use write::write;
 

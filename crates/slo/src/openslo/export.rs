@@ -211,6 +211,10 @@ fn differs(slo: &Slo) -> Vec<String> {
              annotations that only ShieldX reads"
         ));
     }
+    for pair in slo.alerting.pairs.iter().filter(|pair| pair.long.as_secs() % 60 != 0) {
+        let long = span_text(pair.long);
+        said.push(format!("{name}: {long} has no unit in OpenSLO, which has none below a minute"));
+    }
     if let Sli::Latency { threshold, le, .. } = &slo.sli {
         let sign = if *le { "≤" } else { "<" };
         said.push(format!(

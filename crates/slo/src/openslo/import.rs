@@ -43,8 +43,9 @@ pub fn import(text: &str) -> Result<Carried, Refused> {
             match from_node(&file(&shared, vec![slo.clone()])) {
                 Ok(_) => slos.push(slo),
                 Err(Refused { problems }) => {
-                    let problems = problems.into_iter();
-                    left_out.extend(problems.map(|problem| format!("left out: {problem}")));
+                    // It was the first of a file of its own.
+                    let said = problems.iter().map(|problem| problem.replacen("slos[0]", "SLO", 1));
+                    left_out.extend(said.map(|problem| format!("left out: {problem}")));
                 }
             }
         }

@@ -1,11 +1,15 @@
-//! Which series of a metric, as in PromQL: `name{label="value",other!="value"}`.
+//! Which series of a metric, as in PromQL: `name{label="value",other!="value",code=~"5.."}`.
 
 use std::fmt;
 use std::str::FromStr;
 
+use regex::{Regex, RegexBuilder};
+
 /// Bytes of a selector, and matchers in one.
 const BYTES_MAX: usize = 1024;
 const MATCHERS_MAX: usize = 16;
+/// Bytes of a compiled pattern.
+const PATTERN_BYTES_MAX: usize = 256 * 1024;
 
 /// A metric's name and what its labels have to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,13 +19,68 @@ pub struct Selector {
     pub matchers: Vec<Matcher>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a label has to be.
+#[derive(Debug, Clone)]
 pub struct Matcher {
-    pub label: String,
-    /// `=`, else `!=`.
-    pub equal: bool,
-    pub value: String,
+    label: String,
+    sign: Sign,
+    value: String,
+    /// The value, for the signs that take it as a pattern.
+    pattern: Option<Regex>,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    Equal,
+    NotEqual,
+    /// The whole value matches a regular expression.
+    Matches,
+    NotMatches,
+}
+
+/// In the order in which they are looked for.
+const SIGNS: [(&str, Sign); 4] =
+    [("=~", Sign::Matches), ("!~", Sign::NotMatches), ("!=", Sign::NotEqual), ("=", Sign::Equal)];
+
+impl Matcher {
+    /// # Errors
+    /// With what is wrong with a pattern.
+    pub fn new(label: String, sign: Sign, value: String) -> Result<Self, String> {
+        let compile = |text: &str| {
+            let built = RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build();
+            built.map_err(|error| format!("{label}: {value:?} is no pattern: {error}"))
+        };
+        let pattern = match sign {
+            Sign::Equal | Sign::NotEqual => None,
+            // Anchored at both ends, as Prometheus does; alone first, so that no bracket of its own
+            // opens the anchors.
+            Sign::Matches | Sign::NotMatches => {
+                compile(&value)?;
+                Some(compile(&format!("^(?s:{value})$"))?)
+            }
+        };
+        Ok(Self { label, sign, value, pattern })
+    }
+
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn accepts(&self, value: &str) -> bool {
+        let same = self.pattern.as_ref().map_or(self.value == value, |known| known.is_match(value));
+        same == matches!(self.sign, Sign::Equal | Sign::Matches)
+    }
+}
+
+/// A pattern is its text.
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.label, self.sign, &self.value) == (&other.label, other.sign, &other.value)
+    }
+}
+
+impl Eq for Matcher {}
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} selects no series; it looks like name{{label=\"value\"}}: {reason}")]
@@ -33,9 +92,9 @@ pub struct BadSelector {
 impl Selector {
     /// Whether a series with these labels is selected. A label that is absent is the empty text.
     pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
-        self.matchers.iter().all(|matcher| {
-            (label(&matcher.label).unwrap_or_default() == matcher.value) == matcher.equal
-        })
+        self.matchers
+            .iter()
+            .all(|matcher| matcher.accepts(label(&matcher.label).unwrap_or_default()))
     }
 }
 
@@ -101,14 +160,10 @@ impl Rest<'_> {
 
     fn matcher(&mut self) -> Result<Matcher, String> {
         let label = self.name(false).ok_or("a label's name is missing")?;
-        if self.0.starts_with("=~") || self.0.starts_with("!~") {
-            return Err(format!("{label} is matched by a pattern; only = and != are read"));
-        }
-        let equal = !self.token("!=");
-        if equal && !self.token("=") {
-            return Err(format!("= or != is missing after {label}"));
-        }
-        Ok(Matcher { value: self.quoted().map_err(|why| format!("{label}: {why}"))?, label, equal })
+        let sign = SIGNS.into_iter().find(|(text, _)| self.token(text)).map(|(_, sign)| sign);
+        let sign = sign.ok_or_else(|| format!("=, !=, =~ or !~ is missing after {label}"))?;
+        let value = self.quoted().map_err(|why| format!("{label}: {why}"))?;
+        Matcher::new(label, sign, value)
     }
 
     /// With the escapes that [`Selector`] writes.
@@ -143,9 +198,10 @@ impl fmt::Display for Selector {
             return Ok(());
         }
         f.write_str("{")?;
-        for (index, Matcher { label, equal, value }) in self.matchers.iter().enumerate() {
+        for (index, Matcher { label, sign, value, .. }) in self.matchers.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
-            let sign = if *equal { "=" } else { "!=" };
+            let known = SIGNS.iter().find(|(_, known)| known == sign);
+            let sign = known.map_or("=", |(text, _)| text);
             let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
             write!(f, "{comma}{label}{sign}\"{value}\"")?;
         }
@@ -168,6 +224,7 @@ mod tests {
         check("a_total", "a_total");
         check("a_total{}", "a_total");
         check(" a:b { x = 'y' , z!=\"w\", } ", "a:b{x=\"y\",z!=\"w\"}");
+        check(r#"a{b=~"5..|x\\d",c!~""}"#, r#"a{b=~"5..|x\\d",c!~""}"#);
         check(r#"a{b="c\"d\\e\nf"}"#, r#"a{b="c\"d\\e\nf"}"#);
     }
 
@@ -177,9 +234,10 @@ mod tests {
             ("", "name is missing"),
             ("1a", "name is missing"),
             ("{a=\"b\"}", "name is missing"),
-            ("a{b=~\"c\"}", "pattern"),
-            ("a{b!~\"c\"}", "pattern"),
-            ("a{b}", "= or !="),
+            ("a{b=~\"(\"}", "no pattern"),
+            ("a{b!~\"(x{1000}){1000}\"}", "no pattern"),
+            ("a{b=~\"a)|(b\"}", "no pattern"),
+            ("a{b}", "=, !=, =~ or !~"),
             ("a{b=c}", "quoted"),
             ("a{b=\"c}", "does not end"),
             ("a{b=\"\\d\"}", "escapes"),
@@ -202,5 +260,10 @@ mod tests {
         assert!(!selects("a{verdict!=\"failed\"}"));
         assert!(selects("a{other=\"\"}"));
         assert!(!selects("a{other!=\"\"}"));
+        // Patterns are of the whole value.
+        assert!(selects("a{verdict=~\"benign|fail.*\"}"));
+        assert!(!selects("a{verdict=~\"fail\"}"));
+        assert!(selects("a{verdict!~\"fail\"}"));
+        assert!(selects("a{other=~\".*\"}") && !selects("a{other=~\".+\"}"));
     }
 }

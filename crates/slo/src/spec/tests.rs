@@ -320,3 +320,49 @@ fn windows_are_read_and_written() {
     assert_eq!(window_from("25h"), None);
     assert_eq!(span_from("90m"), Some(Duration::from_secs(5400)));
 }
+
+/// Whatever is done to a file, it is read or refused.
+#[test]
+fn damaged_files_are_refused_and_nothing_worse() {
+    let pieces =
+        ["99.95", "- ", ": ", "{", "}", "[", "&a ", "*a", "\"", "'", "#", "\t", "\n", "~", "é"];
+    let mut state: u64 = 7;
+    let mut random = move |bound: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % bound
+    };
+    let lines: Vec<&str> =
+        SHIPPED.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+    let mut read_anyway = 0;
+    for _ in 0..1500 {
+        let mut damaged: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        for _ in 0..=random(3) {
+            let at = random(damaged.len());
+            match random(3) {
+                0 => drop(damaged.remove(at)),
+                1 => damaged.swap(at, random(lines.len() - 3)),
+                _ => {
+                    let piece = pieces[random(pieces.len())];
+                    let line = &mut damaged[at];
+                    let mut middle = random(line.len() + 1);
+                    while !line.is_char_boundary(middle) {
+                        middle -= 1;
+                    }
+                    line.insert_str(middle, piece);
+                }
+            }
+        }
+        match read(&damaged.join("\n")) {
+            Ok(catalog) => {
+                read_anyway += 1;
+                assert_eq!(read(&super::write(&catalog)), Ok(catalog));
+            }
+            Err(Refused { problems }) => {
+                assert!(!problems.is_empty() && problems.len() <= 201);
+            }
+        }
+        let _ = crate::openslo::import(&damaged.join("\n"));
+    }
+    assert!((50..1450).contains(&read_anyway), "{read_anyway}");
+}

@@ -122,6 +122,8 @@ mod tests {
             ("sum(increase(a_total[{{.window}}]))", "a_total"),
             ("rate(a_total[1h])", "a_total"),
             ("a_total{b=\"[x]\"}", "a_total{b=\"[x]\"}"),
+            ("sum(rate(a_total{c=~\"5[0-9]+\"}[5m]))", "a_total{c=~\"5[0-9]+\"}"),
+            ("a_total{c!~\"5[0-9]\"}", "a_total{c!~\"5[0-9]\"}"),
         ] {
             assert_eq!(counter_of(query).unwrap().to_string(), selector, "{query}");
         }
@@ -129,7 +131,6 @@ mod tests {
             "sum by (code) (rate(a[5m]))",
             "sum(rate(a[5m])) by (code)",
             "sum(rate(a[5m])) + sum(rate(b[5m]))",
-            "sum(rate(a{code=~\"2..\"}[5m]))",
             "avg(rate(a[5m]))",
             "sum(rate(sum(a)[5m:]))",
             "histogram_quantile(0.9, a)",

@@ -87,7 +87,12 @@ fn common(
     for (label, value) in
         metadata.and_then(|node| node.get("labels")).map_or(&[][..], Node::entries)
     {
-        match value {
+        // A label is a text, or a list of them.
+        let one = match value {
+            Node::List(list) if list.len() == 1 => list.first().unwrap_or(value),
+            value => value,
+        };
+        match one {
             Node::Scalar(team) if label == "team" && !has(&fields, "team") => {
                 fields.push(("team".to_owned(), scalar(team)));
             }
