@@ -13,6 +13,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
 mod dependency;
+mod describe;
 pub mod exposition;
 mod family;
 mod histogram;
@@ -22,6 +23,7 @@ mod traced;
 mod workers;
 
 pub use dependency::Dependency;
+pub use describe::describe;
 pub use exposition::Format;
 pub use family::{Described, Family, LABEL_BYTES_MAX, OVERFLOW, Shown};
 pub use histogram::TracedHistogram;

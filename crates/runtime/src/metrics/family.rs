@@ -48,9 +48,11 @@ struct Inner<const N: usize, M> {
     overflowed: AtomicU64,
 }
 
+type Labelled<const N: usize, M> = ([Box<str>; N], M);
+
 struct Known<const N: usize, M> {
     /// By the hash of their labels.
-    series: HashMap<u64, Vec<([Box<str>; N], M)>>,
+    series: HashMap<u64, Vec<Labelled<N, M>>>,
     len: usize,
 }
 
@@ -229,5 +231,94 @@ impl Shown for Gauge<f64, AtomicU64> {
 impl<T: Tell> Tell for Arc<T> {
     fn tell(&self) -> Vec<Told> {
         T::tell(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counter, Described, Family, Gauge, LABEL_BYTES_MAX, TracedHistogram};
+    use crate::metrics::Metrics;
+
+    fn what(name: &'static str) -> Described<'static, 2> {
+        Described { name, help: "Test.", labels: ["a", "b"], series_max: 3 }
+    }
+
+    #[track_caller]
+    fn has(metrics: &Metrics, line: &str) {
+        let text = metrics.text();
+        assert!(text.contains(&format!("\n{line}\n")), "{line} is not in {text}");
+    }
+
+    #[test]
+    fn beyond_the_bound_there_is_one_series_and_a_count_of_what_is_in_it() {
+        let metrics = Metrics::new("test");
+        let family: Family<2, Counter> = metrics.family(what("x"));
+        has(&metrics, "shieldx_metrics_folded_total{metric=\"x\"} 0");
+        assert!(!metrics.text().contains("\nx_total"));
+        for n in 0..10_u64 {
+            family.add([&n.to_string(), "b"], n * 1_000_000_000);
+        }
+        family.add(["2", "b"], 1);
+        has(&metrics, "x_total{a=\"2\",b=\"b\"} 2000000001");
+        has(&metrics, "x_total{a=\"__other__\",b=\"__other__\"} 42000000000");
+        has(&metrics, "shieldx_metrics_folded_total{metric=\"x\"} 42000000000");
+        assert_eq!(metrics.text().matches("\nx_total{").count(), 4);
+    }
+
+    #[test]
+    fn a_handle_counts_into_the_series_it_was_asked_of() {
+        let metrics = Metrics::new("test");
+        let family: Family<2, Gauge> = metrics.family(what("x"));
+        let handle = family.get(["1", "2"]);
+        handle.set(7);
+        family.set(["1", "3"], -1);
+        has(&metrics, "x{a=\"1\",b=\"2\"} 7");
+        has(&metrics, "x{a=\"1\",b=\"3\"} -1");
+    }
+
+    #[test]
+    fn values_are_escaped_and_a_huge_one_is_folded() {
+        let metrics = Metrics::new("test");
+        let family: Family<2, Counter> = metrics.family(what("x"));
+        family.add(["q\"b\\n\n", "é"], 1);
+        has(&metrics, "x_total{a=\"q\\\"b\\\\n\\n\",b=\"é\"} 1");
+        let huge = "m".repeat(1_000_000);
+        family.add([&huge, "b"], 5);
+        has(&metrics, "x_total{a=\"__other__\",b=\"__other__\"} 5");
+        assert!(metrics.text().len() < 2_000);
+        let longest = "l".repeat(LABEL_BYTES_MAX);
+        family.add([&longest, "b"], 1);
+        has(&metrics, &format!("x_total{{a=\"{longest}\",b=\"b\"}} 1"));
+    }
+
+    #[test]
+    fn histograms_fold_too() {
+        let metrics = Metrics::new("test");
+        let family: Family<2, TracedHistogram> = metrics.histograms(what("x"), &[1.0]);
+        for n in 0..5 {
+            family.observe([&n.to_string(), ""], 0.5);
+        }
+        has(&metrics, "x_bucket{le=\"1.0\",a=\"__other__\",b=\"__other__\"} 2");
+        has(&metrics, "shieldx_metrics_folded_total{metric=\"x\"} 2");
+    }
+
+    #[test]
+    fn many_threads_make_one_series_each_once() {
+        let metrics = Metrics::new("test");
+        let what = Described { series_max: 16, ..what("x") };
+        let family: Family<2, Counter> = metrics.family(what);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for n in 0..1_600 {
+                        family.add([&(n % 16).to_string(), "b"], 1);
+                    }
+                });
+            }
+        });
+        for n in 0..16 {
+            has(&metrics, &format!("x_total{{a=\"{n}\",b=\"b\"}} 800"));
+        }
+        has(&metrics, "shieldx_metrics_folded_total{metric=\"x\"} 0");
     }
 }

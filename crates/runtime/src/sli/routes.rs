@@ -45,10 +45,12 @@ impl Found {
     }
 }
 
+type ByMethod = (Box<str>, Arc<Found>);
+
 /// By route, then by method.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
-    known: HashMap<Box<str>, Vec<(Box<str>, Arc<Found>)>>,
+    known: HashMap<Box<str>, Vec<ByMethod>>,
     len: usize,
 }
 

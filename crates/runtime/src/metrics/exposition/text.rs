@@ -109,15 +109,19 @@ struct Escaped<'a> {
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for part in self.text.split_inclusive(['\\', '\n', '"']) {
-            let (plain, last) = part.split_at(part.len().saturating_sub(1));
-            match last {
-                "\\" => write!(f, "{plain}\\\\")?,
-                "\n" => write!(f, "{plain}\\n")?,
-                "\"" if self.quotes => write!(f, "{plain}\\\"")?,
-                _ => f.write_str(part)?,
-            }
+        let mut rest = self.text;
+        while let Some(at) = rest.find(['\\', '\n', '"']) {
+            let (plain, from) = rest.split_at(at);
+            let (special, after) = from.split_at(1);
+            f.write_str(plain)?;
+            f.write_str(match special {
+                "\\" => "\\\\",
+                "\n" => "\\n",
+                "\"" if self.quotes => "\\\"",
+                other => other,
+            })?;
+            rest = after;
         }
-        Ok(())
+        f.write_str(rest)
     }
 }
