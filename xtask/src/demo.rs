@@ -121,7 +121,7 @@ fn settings(public: u16, services: &[u16], alertmanager: &str, prometheus: &str)
             _ => writeln!(text, "[{service}]\naddress = \"127.0.0.1:{port}\""),
         };
     }
-    let _ = writeln!(text, "[slo]\nalertmanagers = [\"{alertmanager}\"]");
+    let _ = writeln!(text, "[ledger]\nalertmanagers = [\"{alertmanager}\"]");
     let _ = writeln!(text, "[observability]\nprometheus = \"{prometheus}\"");
     text
 }

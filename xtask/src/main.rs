@@ -5,6 +5,7 @@
 
 mod demo;
 mod ebpf;
+mod otlp_receiver;
 mod packages;
 mod schemathesis;
 mod suite;

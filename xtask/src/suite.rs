@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
-use crate::{packages, schemathesis};
+use crate::{otlp_receiver, packages, schemathesis};
 
 /// What a test prints, outside the harness's capture, when the machine lacks what it needs.
 const SKIP: &str = "SKIP ";
@@ -42,6 +42,7 @@ struct Tally {
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     let mut missing = packages::ensure();
     missing.extend(schemathesis::ensure());
+    missing.extend(otlp_receiver::ensure());
     for line in &missing {
         eprintln!("{SKIP}{line}");
     }

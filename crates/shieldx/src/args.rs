@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 mod service;
+mod slo;
 
 pub use service::{
-    ConfigArgs, GetArgs, HealthArgs, KeyArgs, KeyCommand, ListArgs, ServerArgs, SubmitArgs,
-    TraceArgs, UpArgs,
+    ConfigArgs, GetArgs, HealthArgs, KeyArgs, KeyCommand, ListArgs, LoadArgs, ServerArgs,
+    SubmitArgs, TraceArgs, UpArgs,
 };
+pub use slo::{FileArgs, SloArgs, SloCommand};
 
 use crate::environment::Environment;
 use crate::exit::{self, Exit, FailOn};
@@ -34,6 +36,8 @@ pub enum Command {
     List(ListArgs),
     Health(HealthArgs),
     Trace(TraceArgs),
+    Slo(SloArgs),
+    Load(LoadArgs),
     Key(KeyArgs),
     Config(ConfigArgs),
     Replay(ReplayArgs),

@@ -64,6 +64,45 @@ impl<'a> Client<'a> {
         })
     }
 
+    /// JSON with a query and headers of the caller's.
+    ///
+    /// # Errors
+    /// As [`Client::json`].
+    pub fn asked<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        headers: &[(&str, &str)],
+    ) -> Result<T, Failure> {
+        let mut request = self
+            .agent
+            .get(format!("{}{path}", self.server.url))
+            .query_pairs(query.iter().map(|(name, value)| (*name, value.as_str())))
+            .header("accept", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(key) = &self.server.key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let mut response = self.answered(request.call())?;
+        response.body_mut().read_json().map_err(|error| {
+            Failure::new(Exit::Failed, format!("{path}: not what was expected: {error}"))
+        })
+    }
+
+    /// Posts JSON; what is answered does not matter.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or answers with a problem.
+    pub fn tell(&self, path: &str, body: &Value) -> Result<(), Failure> {
+        let mut request = self.agent.post(format!("{}{path}", self.server.url));
+        if let Some(key) = &self.server.key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        self.answered(request.send_json(body)).map(drop)
+    }
+
     /// # Errors
     /// When the server cannot be reached or answers with a problem.
     pub fn bytes(&self, path: &str, accept: &str) -> Result<Vec<u8>, Failure> {

@@ -10,7 +10,9 @@ use figment::error::Kind;
 use figment::providers::{Format as _, Serialized, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
+use runtime::telemetry::Keeping;
 use serde::{Deserialize, Serialize};
+use store::traces::TraceArchiveLimits;
 
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -34,6 +36,10 @@ pub struct Config {
     pub verifier_pool: verifier_pool::Config,
     #[serde(rename = "ml-service")]
     pub ml_service: ml_service::Config,
+    pub ledger: ledger::Config,
+    pub console: console::Config,
+    pub traces: Traces,
+    pub observability: Observability,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -67,6 +73,22 @@ pub struct Process {
 pub struct Policy {
     /// Folder of Rego files; absent for the policy that is built in.
     pub folder: Option<PathBuf>,
+}
+
+/// Which traces are kept, and how many.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Traces {
+    pub keeping: Keeping,
+    pub archive: TraceArchiveLimits,
+}
+
+/// Who watches from outside; only `shieldx health` asks them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Observability {
+    /// Base URL of the Prometheus that scrapes this server.
+    pub prometheus: Option<String>,
 }
 
 impl Default for Log {

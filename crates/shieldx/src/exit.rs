@@ -21,9 +21,12 @@ Exit codes of `replay`:
   0        the recorded verdict was computed again, bit for bit
   1        the verdict computed now is another one
   65       the recording is damaged, cut off or from a newer version
+Exit codes of `slo gate`:
+  0        deploy
+  10/20/30 slowly / not now / unknown
 Exit codes of everything else:
   0        done
-  1        `health`: something is not ready
+  1        `health`: something is not ready; `slo generate --check`: something differs
   10/20/30 `submit --fail-on`: suspicious / malicious / inconclusive
   64       the command line or a setting is wrong
   125      it failed: the line says what, and what to do";
@@ -37,6 +40,12 @@ pub enum Exit {
     Suspicious,
     Malicious,
     Inconclusive,
+    /// `slo gate`: deploy in small steps.
+    GateSlow,
+    /// `slo gate`: do not deploy.
+    GateFreeze,
+    /// `slo gate`: nobody knows.
+    GateUnknown,
     /// `EX_USAGE` of sysexits.h.
     Usage,
     /// `EX_DATAERR` of sysexits.h.
@@ -56,9 +65,9 @@ impl Exit {
         match self {
             Exit::Success => 0,
             Exit::Differs => 1,
-            Exit::Suspicious => 10,
-            Exit::Malicious => 20,
-            Exit::Inconclusive => 30,
+            Exit::Suspicious | Exit::GateSlow => 10,
+            Exit::Malicious | Exit::GateFreeze => 20,
+            Exit::Inconclusive | Exit::GateUnknown => 30,
             Exit::Usage => 64,
             Exit::BadData => 65,
             Exit::TimedOut => 124,

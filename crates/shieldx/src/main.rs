@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         Request::Key(request) => commands::key::key(&request),
         Request::Config(request) => commands::inventory::settings(&request),
         Request::Trace(request) => commands::trace::trace(&request),
+        Request::Slo(request) => commands::slo::slo(&request),
+        Request::Load(request) => commands::load::load(&request),
         Request::Worker => commands::worker::worker(&environment),
     });
     match result {

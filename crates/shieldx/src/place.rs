@@ -18,6 +18,9 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::request::show;
 
+/// A copy of the file of objectives.
+const OBJECTIVES: &str = "objectives.yaml";
+
 /// The folder of one server's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -34,7 +37,36 @@ pub struct Endpoints {
     pub server_tls: Option<String>,
     /// Service → base URL of its internal listener.
     pub internal: BTreeMap<String, String>,
+    #[serde(default)]
+    pub outside: Outside,
     pub pid: u32,
+}
+
+/// Whom the server leans on, for `shieldx health`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outside {
+    /// Where traces are sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collector: Option<Collector>,
+    /// Base URLs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alertmanagers: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collector {
+    pub url: String,
+    pub grpc: bool,
+}
+
+impl Endpoints {
+    /// Whether the server that wrote this is still there: one that was killed could not take it back.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        Path::new("/proc").join(self.pid.to_string()).exists()
+    }
 }
 
 impl Place {
@@ -115,6 +147,18 @@ impl Place {
     /// When the folder cannot be written.
     pub fn keep_endpoints(&self, endpoints: &Endpoints) -> io::Result<()> {
         self.write("endpoints.json", &serde_json::to_vec_pretty(endpoints)?)
+    }
+
+    /// The objectives that the last server on this folder had, for whoever looks at it without one.
+    #[must_use]
+    pub fn objectives(&self) -> Option<String> {
+        fs::read_to_string(self.folder.join(OBJECTIVES)).ok()
+    }
+
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn keep_objectives(&self, yaml: &str) -> io::Result<()> {
+        self.write(OBJECTIVES, yaml.as_bytes())
     }
 
     /// Says that no server runs any more.

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub enum BadQuantity {
     #[error("{text:?} is not a size; write bytes or a number with K, M, G or T, as in 512M")]
     Size { text: String },
-    #[error("{text:?} is not a duration; write it as 500ms, 90s, 5m or 1h30m")]
+    #[error("{text:?} is not a duration; write it as 500ms, 90s, 5m, 1h30m or 30d")]
     Duration { text: String },
 }
 
@@ -46,7 +46,7 @@ fn thousandths(number: &str) -> Option<u64> {
     whole.checked_mul(1000)?.checked_add(fraction)
 }
 
-/// Reads `90`, `90s`, `500ms`, `5m`, `1h30m`; a bare number is seconds.
+/// Reads `90`, `90s`, `500ms`, `5m`, `1h30m`, `30d`; a bare number is seconds.
 ///
 /// # Errors
 /// When the text is something else or longer than 64 bits of milliseconds.
@@ -71,6 +71,7 @@ pub fn duration(text: &str) -> Result<Duration, BadQuantity> {
             "s" | "sec" => 1000,
             "m" | "min" => 60_000,
             "h" => 3_600_000,
+            "d" => 86_400_000,
             _ => return Err(bad()),
         };
         total_ms =
@@ -106,7 +107,7 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, ms) in [("60", 60_000), ("500ms", 500), ("1h30m", 5_400_000), ("2m1s", 121_000)]
+        for (text, ms) in [("60", 60_000), ("500ms", 500), ("1h30m", 5_400_000), ("2m1s", 121_000), ("1d", 86_400_000)]
         {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }

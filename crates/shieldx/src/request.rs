@@ -19,14 +19,16 @@ use crate::view::View;
 mod limits;
 mod places;
 pub mod service;
+pub mod slo;
 mod variables;
 
 use limits::limits;
 use places::{destinations, keep, mount, shown_by_mount, working_folder};
 use service::{
-    ConfigRequest, GetRequest, HealthRequest, KeyRequest, ListRequest, SubmitRequest, TraceRequest,
-    UpRequest,
+    ConfigRequest, GetRequest, HealthRequest, KeyRequest, ListRequest, LoadRequest, SubmitRequest,
+    TraceRequest, UpRequest,
 };
+use slo::SloRequest;
 use variables::command_env;
 
 /// What to do.
@@ -42,6 +44,8 @@ pub enum Request {
     List(ListRequest),
     Health(HealthRequest),
     Trace(TraceRequest),
+    Slo(Box<SloRequest>),
+    Load(LoadRequest),
     Up(Box<UpRequest>),
     Key(KeyRequest),
     Config(ConfigRequest),
@@ -154,6 +158,8 @@ impl Request {
             Command::Key(args) => Request::Key(service::key(args, environment)?),
             Command::Config(args) => Request::Config(service::config(args, environment)?),
             Command::Trace(args) => Request::Trace(service::trace(args, environment)?),
+            Command::Slo(args) => Request::Slo(Box::new(slo::slo(args, environment)?)),
+            Command::Load(args) => Request::Load(service::load(&args, environment)?),
             Command::Worker => Request::Worker,
         })
     }

@@ -4,8 +4,10 @@
 //! anything is served, and nothing is announced before it can be used. On the way down: no new
 //! connections, what runs is finished or goes back to the queue, and a deadline ends the rest.
 
+mod counted;
 mod descriptors;
 mod listeners;
+mod objectives;
 mod services;
 mod table;
 
@@ -19,18 +21,21 @@ use runtime::telemetry::{self, LogSettings, Service, Telemetry};
 use store::domain::Keys as _;
 use store::keys::new_key;
 use store::sqlite::Store;
+use store::traces::TraceArchive;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use types::Role;
 
+use self::counted::CountedServices;
 use self::listeners::Listeners;
 use self::services::{Ground, Services};
-use crate::config::LogFormat;
+use crate::config::{Config, LogFormat};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::{self, Failure};
 use crate::output;
-use crate::place::Place;
+use crate::place::{Collector, Outside, Place};
 use crate::request::service::UpRequest;
+use crate::request::slo::{objectives_of_settings, read_catalog};
 use crate::request::{ColorChoice, show};
 
 /// Whose spans are whose: a crate works for one service, or is named nowhere and works for all.
@@ -40,6 +45,7 @@ const SERVICES: &[Service] = &[
     Service { name: "contauth", crates: &["contauth"] },
     Service { name: "verifier-pool", crates: &["verifier_pool", "sandbox", "verdict"] },
     Service { name: "ml-service", crates: &["ml_service"] },
+    Service { name: "console", crates: &["console", "ledger"] },
 ];
 /// The tenant of the first key.
 const TENANT_DEFAULT: &str = "default";
@@ -60,7 +66,7 @@ pub fn up(request: &UpRequest, environment: &Environment) -> Result<Exit, Failur
     let runtime = builder.build().map_err(|error| Failure::of(Exit::Failed, &error))?;
     let telemetry = start_telemetry(request, environment)?;
     let too_few = descriptors::raise(&request.config);
-    let result = runtime.block_on(run(request, &telemetry, too_few));
+    let result = runtime.block_on(run(request, environment, &telemetry, too_few));
     runtime.shutdown_timeout(LAST_WORK);
     telemetry.shutdown();
     result
@@ -89,23 +95,36 @@ fn start_telemetry(request: &UpRequest, environment: &Environment) -> Result<Tel
 
 async fn run(
     request: &UpRequest,
+    environment: &Environment,
     telemetry: &Telemetry,
     warning: Option<String>,
 ) -> Result<Exit, Failure> {
     let mut stop = Stop::listen().map_err(|error| Failure::of(Exit::Failed, &error))?;
-    let listeners = Listeners::bind(&request.config).await?;
-    let endpoints = listeners.endpoints();
+    let config = &request.config;
+    let file = config.ledger.file.as_deref();
+    let objectives = objectives_of_settings(file)?;
+    let catalog = read_catalog(&objectives, file)?;
+    let listeners = Listeners::bind(config).await?;
+    let endpoints = listeners.endpoints(outside(config, environment));
     let place = &request.place;
     let clock: Arc<dyn Clock> = Arc::new(System);
     let store =
         Store::open_exclusive(&place.folder).map_err(|error| Failure::of(Exit::Failed, &error))?;
+    let archive = TraceArchive::open(&place.folder.join("traces"), config.traces.archive)
+        .map_err(|error| Failure::of(Exit::Failed, &error))?;
+    telemetry
+        .archive(Arc::new(archive), config.traces.keeping)
+        .map_err(|error| Failure::of(Exit::Failed, &error))?;
     let tasks = Tasks::new(Shutdown::new());
-    let ground = Ground { request, store, tasks: &tasks, clock, telemetry };
+    let counted = CountedServices::new(&objectives::plan(&catalog));
+    let ground =
+        Ground { request, catalog: &catalog, counted, store, tasks: &tasks, clock, telemetry };
     let services = Services::build(&ground, &listeners).await?;
     // Only now: a start that fails would use the key up without having shown it.
     let first_key = first_key(&ground.store, place, ground.clock.as_ref()).await?;
     services.serve(listeners, &ground);
     let failed = |error| Failure::new(Exit::Failed, format!("{}: {error}", show(&place.folder)));
+    place.keep_objectives(&objectives).map_err(failed)?;
     place.keep_endpoints(&endpoints).map_err(failed)?;
     let text = table::draw(&endpoints, &services.readiness().await, request, first_key.as_deref());
     if let Some(warning) = warning {
@@ -116,6 +135,21 @@ async fn run(
     stop.wait().await;
     down(request, &tasks, place, stop).await;
     Ok(Exit::Success)
+}
+
+/// Whom `shieldx health` asks besides us.
+fn outside(config: &Config, environment: &Environment) -> Outside {
+    let variable = |name: &str| environment.variable(name)?.to_str().map(str::to_owned);
+    let (settings, _) = telemetry::Settings::from_env(&variable);
+    let collector = |endpoint: telemetry::Endpoint| Collector {
+        url: endpoint.uri.to_string(),
+        grpc: endpoint.protocol == telemetry::Protocol::Grpc,
+    };
+    Outside {
+        collector: settings.endpoint.map(collector),
+        prometheus: config.observability.prometheus.clone(),
+        alertmanagers: config.ledger.alertmanagers.clone(),
+    }
 }
 
 /// Stops accepting, waits for what runs, and not longer than the deadline or the next signal.

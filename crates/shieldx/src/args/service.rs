@@ -167,14 +167,51 @@ pub struct ListArgs {
     pub json: bool,
 }
 
-/// Ask every service whether it is ready.
+/// Ask everything whether it works: services, their metrics, collector, Prometheus, Alertmanager.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit code 0 when everything is ready, 1 when not.\n\nExamples:\n  shieldx health\n  shieldx health --server http://127.0.0.1:8080"
+    after_help = "Exit code 0 when everything works, 1 when not.\n\nExamples:\n  shieldx health\n  shieldx health --prometheus http://127.0.0.1:9090\n  shieldx health --server https://shieldx.example"
 )]
 pub struct HealthArgs {
     #[command(flatten)]
     pub server: ServerArgs,
+
+    /// Also this Prometheus [default: the one in the server's settings].
+    #[arg(long, value_name = "URL")]
+    pub prometheus: Option<String>,
+
+    /// Also this Alertmanager; repeatable [default: those in the server's settings].
+    #[arg(long = "alertmanager", value_name = "URL")]
+    pub alertmanagers: Vec<String>,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+const LOAD_EXAMPLES: &str = "\
+Examples:
+  shieldx load                          a minute of everything, 20 requests a second
+  shieldx load --for 10m --rate 50
+  shieldx load --for 30s --json | jq .flows
+
+Everything it sends is synthetic and says so (User-Agent: shieldx-load). It counts like other
+requests do: do not aim it at a server whose budgets matter to you.";
+
+/// Send synthetic traffic through every flow, so that pages and dashboards have something to show.
+#[derive(Debug, clap::Args)]
+#[command(after_help = LOAD_EXAMPLES)]
+pub struct LoadArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    /// For how long (30s, 5m).
+    #[arg(long = "for", value_name = "TIME", default_value = "60s")]
+    pub lasts: String,
+
+    /// Requests a second; one artifact is submitted for about every forty.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub rate: u32,
 
     /// Print JSON.
     #[arg(long)]

@@ -1,4 +1,5 @@
-//! `shieldx health`: every service asked whether it is ready.
+//! `shieldx health`: everything that ShieldX is made of and leans on, asked one after the other: each
+//! service, each `/metrics`, and the collector, Prometheus and Alertmanager where they are configured.
 
 use std::time::Duration;
 
@@ -12,86 +13,162 @@ use crate::output;
 use crate::report::words::safe;
 use crate::request::service::{HealthRequest, Server};
 
+mod outside;
+
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest answer that is read.
+const ANSWER_MAX_BYTES: u64 = 16 << 20;
 
 /// One line of the answer.
 #[derive(Debug, Serialize)]
 struct Row {
-    service: String,
+    /// A service, or who is outside: `collector`, `prometheus`, `alertmanager`.
+    name: String,
+    /// `readyz`, `metrics`, `traces`, `ready`, `scrapes`.
+    what: &'static str,
     url: String,
-    ready: bool,
-    reason: String,
+    ok: bool,
+    /// What was seen.
+    detail: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
 }
 
-/// Asks every service.
+impl Row {
+    fn good(name: &str, what: &'static str, url: &str, detail: impl Into<String>) -> Self {
+        let (name, url) = (safe(name), safe(url));
+        Self { name, what, url, ok: true, detail: detail.into(), hint: None }
+    }
+
+    fn bad(
+        name: &str,
+        what: &'static str,
+        url: &str,
+        detail: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        let hint = Some(hint.into());
+        Self { ok: false, hint, ..Self::good(name, what, url, detail) }
+    }
+}
+
+/// Asks everything.
 ///
 /// # Errors
 /// When standard output cannot be written.
 pub fn health(request: &HealthRequest) -> Result<Exit, Failure> {
     let agent: Agent = Agent::config_builder()
         .http_status_as_error(false)
+        .max_redirects(0)
         .timeout_global(Some(TIMEOUT))
         .build()
         .into();
-    let mut rows: Vec<Row> =
-        request.server.internal.iter().map(|(service, url)| ask(&agent, service, url)).collect();
+    let mut rows = Vec::new();
+    for (service, url) in &request.server.internal {
+        rows.push(ready(&agent, service, url));
+        rows.push(metrics(&agent, service, url));
+    }
     if rows.is_empty() {
         rows.push(door(&agent, &request.server));
     }
+    rows.extend(outside::ask(&agent, request));
     let printed = output::to_stdout(|out| {
         if request.json {
             serde_json::to_writer_pretty(&mut *out, &rows)?;
             return writeln!(out);
         }
         for row in &rows {
-            let mark = if row.ready { "ready" } else { "DOWN " };
-            writeln!(out, "{mark}  {:<14} {:<28} {}", row.service, row.url, row.reason)?;
+            let mark = if row.ok { "ok  " } else { "DOWN" };
+            let Row { name, what, url, detail, .. } = row;
+            writeln!(out, "{mark}  {name:<14} {what:<8} {url:<30} {detail}")?;
+            if let Some(hint) = &row.hint {
+                writeln!(out, "      hint: {hint}")?;
+            }
         }
         Ok(())
     });
     printed.map_err(|error| Failure::of(Exit::Failed, &error))?;
-    Ok(if rows.iter().all(|row| row.ready) { Exit::Success } else { Exit::Differs })
+    Ok(if rows.iter().all(|row| row.ok) { Exit::Success } else { Exit::Differs })
 }
 
 /// `/readyz` of a service's internal listener.
-fn ask(agent: &Agent, service: &str, url: &str) -> Row {
-    let row = |ready, reason| Row { service: safe(service), url: safe(url), ready, reason };
+fn ready(agent: &Agent, service: &str, url: &str) -> Row {
     let mut response = match agent.get(format!("{url}/readyz")).call() {
         Ok(response) => response,
         Err(error) => {
-            return row(
-                false,
-                format!("{error}: is `shieldx up` running? its log says what stopped it"),
-            );
+            let hint = "is `shieldx up` running? its log says what stopped it";
+            return Row::bad(service, "readyz", url, error.to_string(), hint);
         }
     };
     let ready = response.status().is_success();
     let answer: Value = response.body_mut().read_json().unwrap_or_default();
     let dependencies = answer["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let name = |state: &Value| state["name"].as_str().map(safe).unwrap_or_default();
+    let text = |state: &Value, key: &str| state[key].as_str().map(safe).unwrap_or_default();
+    if ready {
+        let names: Vec<String> = dependencies.iter().map(|state| text(state, "name")).collect();
+        let detail = if names.is_empty() { "needs nothing".to_owned() } else { names.join(", ") };
+        return Row::good(service, "readyz", url, detail);
+    }
     let reasons: Vec<String> = dependencies
         .iter()
         .filter(|state| state["ready"] != true)
-        .map(|state| {
-            format!("{}: {}", name(state), state["reason"].as_str().map(safe).unwrap_or_default())
-        })
+        .map(|state| format!("{}: {}", text(state, "name"), text(state, "reason")))
         .collect();
-    let names: Vec<String> = dependencies.iter().map(name).collect();
-    row(ready, if ready { names.join(", ") } else { reasons.join("; ") })
+    let hint = "it works again by itself once what it needs does; its log has the whole story";
+    Row::bad(service, "readyz", url, reasons.join("; "), hint)
+}
+
+/// `/metrics`: whole, and not empty.
+fn metrics(agent: &Agent, service: &str, url: &str) -> Row {
+    let hint = "Prometheus would see nothing of it; the service's log says why";
+    let bad = |detail: String| Row::bad(service, "metrics", url, detail, hint);
+    match text(agent, &format!("{url}/metrics")) {
+        Err(reason) => bad(reason),
+        Ok(text) if !text.ends_with("# EOF\n") => bad("the text has no end".to_owned()),
+        Ok(text) => {
+            let series = text.lines().filter(|line| !line.starts_with('#')).count();
+            let families = text.lines().filter(|line| line.starts_with("# TYPE")).count();
+            if series == 0 {
+                return bad("there are no series".to_owned());
+            }
+            Row::good(service, "metrics", url, format!("{families} metrics, {series} series"))
+        }
+    }
+}
+
+/// An answer as text, or why there is none.
+fn text(agent: &Agent, url: &str) -> Result<String, String> {
+    let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
+    if !response.status().is_success() {
+        return Err(format!("answers {}", response.status()));
+    }
+    let body = response.body_mut().with_config().limit(ANSWER_MAX_BYTES).read_to_string();
+    body.map_err(|error| error.to_string())
 }
 
 /// A server elsewhere shows only its public door: whether it answers at all, and with the key.
 fn door(agent: &Agent, server: &Server) -> Row {
-    let mut request = agent.get(format!("{}/v1/verifications?limit=1", server.url));
+    let (name, what, url) = ("ingress", "door", &server.url);
+    let mut request = agent.get(format!("{url}/v1/verifications?limit=1"));
     if let Some(key) = &server.key {
         request = request.header("authorization", format!("Bearer {key}"));
     }
-    let (ready, reason) = match request.call() {
+    match request.call() {
         Ok(response) if response.status().is_success() => {
-            (true, "answers, the key is good".to_owned())
+            Row::good(name, what, url, "answers, the key is good")
         }
-        Ok(response) => (false, format!("answers {}", response.status())),
-        Err(error) => (false, error.to_string()),
-    };
-    Row { service: "ingress".to_owned(), url: safe(&server.url), ready, reason }
+        Ok(response) if response.status().as_u16() == 401 => {
+            let hint = "set SHIELDX_API_KEY; `shieldx key list` on the server shows the keys";
+            Row::bad(name, what, url, "answers, and does not know the key", hint)
+        }
+        Ok(response) => {
+            let detail = format!("answers {}", response.status());
+            Row::bad(name, what, url, detail, "`shieldx health` on the server itself says more")
+        }
+        Err(error) => {
+            let hint = "`shieldx up` starts a server; --server names another one";
+            Row::bad(name, what, url, error.to_string(), hint)
+        }
+    }
 }

@@ -10,15 +10,15 @@ use types::{Role, Tenant};
 
 use super::{ColorChoice, usage};
 use crate::args::{
-    ConfigArgs, GetArgs, HealthArgs, KeyArgs, KeyCommand, ListArgs, ServerArgs, SubmitArgs,
-    TraceArgs, UpArgs,
+    ConfigArgs, GetArgs, HealthArgs, KeyArgs, KeyCommand, ListArgs, LoadArgs, ServerArgs,
+    SubmitArgs, TraceArgs, UpArgs,
 };
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::exit::{Exit, FailOn};
 use crate::failure::Failure;
 use crate::output::Destination;
-use crate::place::Place;
+use crate::place::{Outside, Place};
 use crate::quantity;
 
 /// A server and the key to it.
@@ -68,6 +68,16 @@ pub struct ListRequest {
 #[derive(Debug)]
 pub struct HealthRequest {
     pub server: Server,
+    pub outside: Outside,
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct LoadRequest {
+    pub server: Server,
+    pub lasts: Duration,
+    /// Requests a second.
+    pub rate: u32,
     pub json: bool,
 }
 
@@ -104,9 +114,11 @@ pub enum KeyRequest {
     Revoke { place: Place, id: String },
 }
 
+/// Whoever wants more than a day of synthetic traffic starts it again.
+const LOAD_MAX: Duration = Duration::from_hours(24);
 const SERVER_DEFAULT: &str = "http://127.0.0.1:8080";
 
-fn server(args: &ServerArgs, environment: &Environment) -> Result<Server, Failure> {
+pub(super) fn server(args: &ServerArgs, environment: &Environment) -> Result<Server, Failure> {
     let text = |name| environment.variable(name).and_then(OsStr::to_str).filter(|v| !v.is_empty());
     let given = args.server.clone().or_else(|| text("SHIELDX_SERVER").map(str::to_owned));
     let key = text("SHIELDX_API_KEY").map(str::to_owned);
@@ -208,7 +220,31 @@ pub(super) fn health(
     args: &HealthArgs,
     environment: &Environment,
 ) -> Result<HealthRequest, Failure> {
-    Ok(HealthRequest { server: server(&args.server, environment)?, json: args.json })
+    let server = server(&args.server, environment)?;
+    let mut outside = Outside::default();
+    if !server.internal.is_empty()
+        && let Some(endpoints) = Place::find(args.server.data.as_deref(), environment)?.endpoints()
+    {
+        outside = endpoints.outside;
+    }
+    let base = |option: &str, url: &String| super::slo::url(option, url.clone());
+    if let Some(url) = &args.prometheus {
+        outside.prometheus = Some(base("--prometheus", url)?);
+    }
+    if !args.alertmanagers.is_empty() {
+        let urls = args.alertmanagers.iter().map(|url| base("--alertmanager", url));
+        outside.alertmanagers = urls.collect::<Result<_, _>>()?;
+    }
+    Ok(HealthRequest { server, outside, json: args.json })
+}
+
+pub(super) fn load(args: &LoadArgs, environment: &Environment) -> Result<LoadRequest, Failure> {
+    let lasts = quantity::duration(&args.lasts).map_err(|error| usage(format!("--for: {error}")))?;
+    if lasts.is_zero() || lasts > LOAD_MAX {
+        return Err(usage("--for: at least a second and at most a day"));
+    }
+    let server = server(&args.server, environment)?;
+    Ok(LoadRequest { server, lasts, rate: args.rate, json: args.json })
 }
 
 pub(super) fn trace(args: TraceArgs, environment: &Environment) -> Result<TraceRequest, Failure> {

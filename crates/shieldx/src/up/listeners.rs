@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::place::Endpoints;
+use crate::place::{Endpoints, Outside};
 
 /// The listeners of all services.
 pub(super) struct Listeners {
@@ -20,6 +20,7 @@ pub(super) struct Listeners {
     pub contauth: TcpListener,
     pub verifier_pool: TcpListener,
     pub ml_service: TcpListener,
+    pub console: TcpListener,
 }
 
 impl Listeners {
@@ -36,17 +37,19 @@ impl Listeners {
             contauth: take("contauth.address", config.contauth.address).await?,
             verifier_pool: take("verifier-pool.address", config.verifier_pool.address).await?,
             ml_service: take("ml-service.address", config.ml_service.address).await?,
+            console: take("console.address", config.console.address).await?,
         })
     }
 
     /// Where a client on this machine reaches them.
-    pub(super) fn endpoints(&self) -> Endpoints {
+    pub(super) fn endpoints(&self, outside: Outside) -> Endpoints {
         let internal = [
             ("ingress", &self.ingress),
             ("gateway", &self.gateway),
             ("contauth", &self.contauth),
             ("verifier-pool", &self.verifier_pool),
             ("ml-service", &self.ml_service),
+            ("console", &self.console),
         ];
         Endpoints {
             server: url(&self.public),
@@ -55,6 +58,7 @@ impl Listeners {
                 .as_ref()
                 .map(|listener| url(listener).replacen("http", "https", 1)),
             internal: internal.map(|(name, listener)| (name.to_owned(), url(listener))).into(),
+            outside,
             pid: std::process::id(),
         }
     }

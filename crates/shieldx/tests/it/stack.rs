@@ -5,6 +5,8 @@ mod contract;
 mod crash;
 mod disk;
 mod isolation;
+mod objectives;
+mod observability;
 mod protect;
 mod session;
 mod verify;
@@ -152,7 +154,7 @@ impl Stack {
 
     fn toml(&self) -> String {
         let mut text = String::new();
-        for section in ["contauth", "verifier-pool", "ml-service"] {
+        for section in ["contauth", "verifier-pool", "ml-service", "console"] {
             if !self.settings.contains(&format!("[{section}]")) {
                 let _ = writeln!(text, "[{section}]\naddress = \"127.0.0.1:0\"");
             }

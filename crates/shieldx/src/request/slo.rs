@@ -1,0 +1,213 @@
+//! Requests about objectives, after validation.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use slo::Catalog;
+use slo::gate::Ask;
+use slo::generate::Settings;
+
+use super::service::{Server, server};
+use super::{destinations, show, usage};
+use crate::args::{FileArgs, ServerArgs, SloArgs, SloCommand};
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Destination;
+use crate::place::Place;
+use crate::quantity;
+
+/// An override holds at most so long: whoever needs more changes the policy.
+const OVERRIDE_MAX: Duration = Duration::from_hours(7 * 24);
+/// A file of objectives is read whole.
+const FILE_MAX_BYTES: u64 = 4 << 20;
+
+/// What to do about objectives.
+#[derive(Debug)]
+pub enum SloRequest {
+    Status { ledger: LedgerAt, service: Option<String>, json: bool },
+    Report { ledger: LedgerAt, service: Option<String>, json: bool },
+    Explain { ledger: LedgerAt, name: String, json: bool },
+    Gate { server: Server, ask: Ask, json: bool },
+    Mark { server: Server, service: Option<String>, text: String },
+    Check { catalog: Catalog, shown: String },
+    Example,
+    Generate { catalog: Catalog, settings: Settings, out: PathBuf, check: bool },
+    Import { text: String, out: Option<Destination> },
+    Export { catalog: Catalog, out: Option<Destination> },
+    /// Without a catalog: the objectives of the last server on the folder.
+    Backfill { place: Place, catalog: Option<Catalog>, prometheus: String, since: Duration },
+    OverrideKey { out: PathBuf, name: String },
+    Override(OverrideRequest),
+}
+
+/// Where the ledger is: a server, or the folder of one that does not run.
+#[derive(Debug)]
+pub struct LedgerAt {
+    pub server: Server,
+    /// What is read when no server runs here.
+    pub place: Option<Place>,
+}
+
+/// An override to sign.
+#[derive(Debug)]
+pub struct OverrideRequest {
+    /// 32 bytes.
+    pub key: PathBuf,
+    pub who: String,
+    pub service: Option<String>,
+    pub lasts: Duration,
+    pub reason: String,
+}
+
+pub(super) fn slo(args: SloArgs, environment: &Environment) -> Result<SloRequest, Failure> {
+    Ok(match args.command {
+        SloCommand::Status { server, service, json } => {
+            SloRequest::Status { ledger: ledger(&server, environment)?, service, json }
+        }
+        SloCommand::Report { server, service, json } => {
+            SloRequest::Report { ledger: ledger(&server, environment)?, service, json }
+        }
+        SloCommand::Explain { server, json, name } => {
+            SloRequest::Explain { ledger: ledger(&server, environment)?, name, json }
+        }
+        SloCommand::Gate { server: at, service, change, override_token, json } => {
+            let ask = Ask { service, change, override_token };
+            SloRequest::Gate { server: server(&at, environment)?, ask, json }
+        }
+        SloCommand::Mark { server: at, service, text } => {
+            SloRequest::Mark { server: server(&at, environment)?, service, text }
+        }
+        SloCommand::Check { file } => {
+            let shown =
+                file.file.as_deref().map_or_else(|| "shipped".to_owned(), |f| show(f).to_string());
+            SloRequest::Check { catalog: catalog(&file)?, shown }
+        }
+        SloCommand::Example => SloRequest::Example,
+        SloCommand::Generate { file, out, check, console, targets, scrape_interval } => SloRequest::Generate {
+            catalog: catalog(&file)?,
+            settings: settings(console, &targets, scrape_interval)?,
+            out,
+            check,
+        },
+        SloCommand::Import { file, out } => {
+            let [out] = destinations([&out])?;
+            SloRequest::Import { text: text(&file)?, out }
+        }
+        SloCommand::Export { file, out } => {
+            let [out] = destinations([&out])?;
+            SloRequest::Export { catalog: catalog(&file)?, out }
+        }
+        SloCommand::Backfill { data, file, prometheus, since } => SloRequest::Backfill {
+            place: Place::find(data.as_deref(), environment)?,
+            catalog: file.file.is_some().then(|| catalog(&file)).transpose()?,
+            prometheus: url("--prometheus", prometheus)?,
+            since: quantity::duration(&since)
+                .map_err(|error| usage(format!("--since: {error}")))?,
+        },
+        SloCommand::OverrideKey { out, name } => SloRequest::OverrideKey { out, name },
+        SloCommand::Override { key, who, service, lasts, reason } => {
+            SloRequest::Override(override_request(key, who, service, &lasts, reason)?)
+        }
+    })
+}
+
+fn ledger(args: &ServerArgs, environment: &Environment) -> Result<LedgerAt, Failure> {
+    let server = server(args, environment)?;
+    let named = args.server.is_some() || environment.variable("SHIELDX_SERVER").is_some();
+    let place = if named { None } else { Some(Place::find(args.data.as_deref(), environment)?) };
+    Ok(LedgerAt { server, place })
+}
+
+fn text(file: &Path) -> Result<String, Failure> {
+    let refused = |why: String| Failure::new(Exit::Usage, format!("{}: {why}", show(file)));
+    let size = std::fs::metadata(file).map_err(|error| refused(error.to_string()))?.len();
+    if size > FILE_MAX_BYTES {
+        return Err(refused(format!(
+            "{size} bytes; a file of objectives has at most {FILE_MAX_BYTES}"
+        )));
+    }
+    std::fs::read_to_string(file).map_err(|error| refused(error.to_string()))
+}
+
+fn catalog(args: &FileArgs) -> Result<Catalog, Failure> {
+    let file = args.file.as_deref();
+    read_catalog(&objectives_of_settings(file)?, file)
+}
+
+/// The objectives of a file, or those that come with ShieldX.
+///
+/// # Errors
+/// With everything that is wrong with the file.
+pub fn read_catalog(text: &str, file: Option<&Path>) -> Result<Catalog, Failure> {
+    slo::spec::read(text).map_err(|refused| {
+        let shown = file.map_or_else(|| "slo.yaml".to_owned(), |file| show(file).to_string());
+        let problems: Vec<String> =
+            refused.problems.iter().map(|problem| crate::report::words::safe(problem)).collect();
+        Failure::new(Exit::Usage, format!("{shown}: {}", problems.join("\n  ")))
+            .hint("`shieldx slo example` prints a file with every key explained")
+    })
+}
+
+/// The text of the file that the settings name, or of the one that comes with ShieldX.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn objectives_of_settings(file: Option<&Path>) -> Result<String, Failure> {
+    file.map_or_else(|| Ok(slo::spec::SHIPPED.to_owned()), text)
+}
+
+fn settings(
+    console: Option<String>,
+    targets: &[String],
+    scrape_interval_s: Option<u32>,
+) -> Result<Settings, Failure> {
+    let mut settings = Settings::default();
+    if let Some(seconds) = scrape_interval_s {
+        settings.scrape_interval_s = seconds;
+    }
+    if let Some(console) = console {
+        settings.console_url = url("--console", console)?;
+    }
+    for target in targets {
+        let (name, address) = target
+            .split_once('=')
+            .filter(|(name, address)| !name.is_empty() && address.contains(':'))
+            .ok_or_else(|| usage(format!("--target {target:?}: write it as NAME=HOST:PORT")))?;
+        match settings.targets.iter_mut().find(|(known, _)| known == name) {
+            Some(known) => address.clone_into(&mut known.1),
+            None => {
+                let known: Vec<&str> = settings.targets.iter().map(|(n, _)| n.as_str()).collect();
+                return Err(usage(format!(
+                    "--target {target:?}: the services are {}",
+                    known.join(", ")
+                )));
+            }
+        }
+    }
+    Ok(settings)
+}
+
+pub(super) fn url(option: &str, url: String) -> Result<String, Failure> {
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return Ok(url.trim_end_matches('/').to_owned());
+    }
+    Err(usage(format!("{option} {url}: write it as http://HOST:PORT or https://…")))
+}
+
+fn override_request(
+    key: PathBuf,
+    who: String,
+    service: Option<String>,
+    lasts: &str,
+    reason: String,
+) -> Result<OverrideRequest, Failure> {
+    let lasts = quantity::duration(lasts).map_err(|error| usage(format!("--for: {error}")))?;
+    if lasts.is_zero() || lasts > OVERRIDE_MAX {
+        return Err(usage("--for: an override holds at least a second and at most 7 days"));
+    }
+    if reason.trim().is_empty() {
+        return Err(usage("--reason: an override needs a reason; it is logged"));
+    }
+    Ok(OverrideRequest { key, who, service, lasts, reason })
+}
