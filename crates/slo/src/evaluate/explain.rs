@@ -1,6 +1,6 @@
 //! The numbers behind a budget, each line checkable with a pocket calculator.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::project::Projection;
 use super::span::Extent;
@@ -10,7 +10,7 @@ use crate::spec::Slo;
 use crate::status::{Scope, Status};
 
 /// A line of the computation behind a budget.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// `error budget`
     pub what: String,
