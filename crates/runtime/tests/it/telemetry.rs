@@ -2,8 +2,10 @@
 
 mod collector;
 mod export;
+mod grpc;
 mod keep;
 mod lines;
+mod receiver;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
