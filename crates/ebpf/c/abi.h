@@ -107,6 +107,15 @@
 #define FILE_MEMFD 1
 #define FILE_DELETED 2
 
+/* Places of the bytes of packets: a direction and a protocol. */
+#define TRAFFIC_IN 0
+#define TRAFFIC_OUT 4
+#define TRAFFIC_TCP 0
+#define TRAFFIC_UDP 1
+#define TRAFFIC_ICMP 2
+#define TRAFFIC_OTHER 3
+#define TRAFFIC_LEN 8
+
 #define TOTALS_LEN 16384
 #define NO_TOTAL 0xffffffff
 #define RANGES_PER_TASK 4

@@ -28,6 +28,8 @@ static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3
 static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static long (*const bpf_get_current_comm)(void *buffer, u32 size) = (void *)16;
+static long (*const bpf_skb_load_bytes)(const void *packet, u32 offset, void *to, u32 len) =
+	(void *)26;
 static u64 (*const bpf_get_current_task)(void) = (void *)35;
 static u64 (*const bpf_get_current_cgroup_id)(void) = (void *)80;
 static long (*const bpf_probe_read_user)(void *dst, u32 size, const void *from) = (void *)112;
@@ -41,6 +43,17 @@ static struct pt_regs *(*const bpf_task_pt_regs)(struct task_struct *task) = (vo
 static long (*const bpf_find_vma)(struct task_struct *task, u64 addr, void *callback, void *context,
 				  u64 flags) = (void *)180;
 static long (*const bpf_loop)(u32 count, void *callback, void *context, u64 flags) = (void *)181;
+
+/* How programs see a packet; the start of it. */
+struct __sk_buff {
+	u32 len;
+	u32 pkt_type;
+	u32 mark;
+	u32 queue_mapping;
+	u32 protocol; /* EtherType in network order */
+};
+#define ETH_P_IP 0x0008
+#define ETH_P_IPV6 0xdd86
 
 struct bpf_raw_tracepoint_args {
 	u64 args[3];

@@ -13,6 +13,7 @@
 #include "memory.h"
 #include "traffic.h"
 #include "calls.h"
+#include "packets.h"
 
 /* Begins the record of a system call. */
 APART int begin_call(u64 ret, u32 nr, u32 kind)

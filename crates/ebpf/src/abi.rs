@@ -102,6 +102,13 @@ constants! {
     STDIO_OTHER: u32 = 5;
     FILE_MEMFD: u8 = 1;
     FILE_DELETED: u8 = 2;
+    TRAFFIC_IN: u32 = 0;
+    TRAFFIC_OUT: u32 = 4;
+    TRAFFIC_TCP: u32 = 0;
+    TRAFFIC_UDP: u32 = 1;
+    TRAFFIC_ICMP: u32 = 2;
+    TRAFFIC_OTHER: u32 = 3;
+    TRAFFIC_LEN: u32 = 8;
     TOTALS_LEN: u32 = 16_384;
     NO_TOTAL: u32 = 0xffff_ffff;
     RANGES_PER_TASK: usize = 4;

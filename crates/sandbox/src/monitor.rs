@@ -6,7 +6,7 @@ pub mod notify;
 
 use std::collections::BTreeMap;
 
-use types::{Calls, Counters, Event};
+use types::{Calls, Counters, Event, Traffic};
 
 /// Where a monitor puts what it sees. Events arrive in any order with `id` 0; whoever records them
 /// sorts by time and numbers them.
@@ -26,6 +26,8 @@ pub struct Summary {
     pub faults: Vec<String>,
     /// System calls by name, as `types::Activity` has them.
     pub calls: BTreeMap<String, Calls>,
+    /// Bytes of packets by protocol, as `types::Activity` has them.
+    pub traffic: BTreeMap<String, Traffic>,
 }
 
 /// This host or user cannot run the monitor.

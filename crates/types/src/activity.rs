@@ -13,6 +13,11 @@ pub struct Activity {
     /// tier C those the monitor is told of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub calls: BTreeMap<String, Calls>,
+    /// Bytes of IP packets of the run's sockets, headers included, by protocol (`tcp`, `udp`, `icmp`,
+    /// `other`); what a run sends to itself is sent and received. Empty where nobody counted: only
+    /// tier B does.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub traffic: BTreeMap<String, Traffic>,
     /// Length in microseconds of each part of the run (`build`, `run`, `collect`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub phases_us: BTreeMap<String, u64>,
@@ -26,6 +31,13 @@ pub struct Calls {
     /// Those that the sandbox's policy refused. An event that was lost is not among them.
     #[serde(default, skip_serializing_if = "is_nought")]
     pub blocked: u64,
+}
+
+/// Bytes of one protocol.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    pub received_bytes: u64,
+    pub sent_bytes: u64,
 }
 
 impl Activity {

@@ -19,7 +19,7 @@ pub mod run;
 pub mod syscalls;
 pub mod text;
 
-pub use activity::{Activity, Calls};
+pub use activity::{Activity, Calls, Traffic};
 pub use anomaly::{Anomaly, Deviation};
 pub use assessment::{Assessment, Contribution, Detection, Technique, Verdict};
 pub use decision::{Action, Decision, DecisionInput};

@@ -16,14 +16,19 @@ mod os;
 mod probe;
 mod pump;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::PipeWriter;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread::JoinHandle;
 
-use ::ebpf::abi::{Control, Counters, Here, KIND_COUNT, RECIPES_LEN, TOTALS_LEN, Total};
+use ::ebpf::abi::{
+    Control, Counters, Here, KIND_COUNT, RECIPES_LEN, TOTALS_LEN, TRAFFIC_ICMP, TRAFFIC_IN,
+    TRAFFIC_OTHER, TRAFFIC_OUT, TRAFFIC_TCP, TRAFFIC_UDP, Total,
+};
+
+use types::Traffic;
 
 pub use self::probe::{Probe, probe};
 
@@ -39,6 +44,10 @@ const PROGRAMS: [(&str, &CStr); 4] = [
     ("on_exit", c"sched_process_exit"),
     ("on_sys_exit", TYPED),
 ];
+
+/// Programs that count the packets of the run's cgroup.
+const PACKETS: [(&str, bpf::Direction); 2] =
+    [("on_packet_in", bpf::Direction::In), ("on_packet_out", bpf::Direction::Out)];
 
 /// The tracepoint whose program has typed arguments.
 const TYPED: &CStr = c"sys_exit";
@@ -70,6 +79,8 @@ impl Default for Options {
 pub struct Target {
     /// Its cgroup-v2 id, which is the inode number of the cgroup's folder.
     pub cgroup_id: u64,
+    /// The cgroup's folder, open; without it the bytes of packets are not counted.
+    pub cgroup: Option<File>,
     /// CLOCK_MONOTONIC at the run's start.
     pub start_ns: u64,
     /// The cgroup's `cgroup.freeze`, open for writing: without it a flood of events may be lost.
@@ -107,6 +118,8 @@ pub struct Running<S> {
     /// Closing it tells the thread to take what is left and end.
     stop: Option<PipeWriter>,
     thread: Option<JoinHandle<Pump<S>>>,
+    /// Somebody counts packets.
+    packets: bool,
 }
 
 impl<S> std::fmt::Debug for Running<S> {
@@ -163,7 +176,10 @@ impl Loaded {
     ) -> Result<Running<S>, Unavailable> {
         let Kernel { critical, bulk, rest: mut kernel } = self.kernel;
         set_control(&mut kernel, Control::watching(target.cgroup_id))?;
-        let links = attach_all(&kernel)?;
+        let mut links = attach_all(&kernel)?;
+        let counting = target.cgroup.as_ref().and_then(|cgroup| attach_packets(&kernel, cgroup));
+        let packets = counting.is_some();
+        links.extend(counting.unwrap_or_default());
         let pump = Pump {
             rings: [
                 Ring { buffer: critical, len: self.critical_len },
@@ -188,7 +204,7 @@ impl Loaded {
             .name("ebpf-monitor".to_owned())
             .spawn(move || pump.run(&stopped))
             .map_err(no_thread)?;
-        Ok(Running { kernel, links, stop: Some(stop), thread: Some(thread) })
+        Ok(Running { kernel, links, stop: Some(stop), thread: Some(thread), packets })
     }
 }
 
@@ -203,6 +219,15 @@ fn attach_all(kernel: &Rest) -> Result<Vec<OwnedFd>, Unavailable> {
         )
     };
     pairs.map(attach).collect()
+}
+
+/// Both directions or none: `None` when the kernel has no such programs or does not attach them.
+fn attach_packets(kernel: &Rest, cgroup: &File) -> Option<Vec<OwnedFd>> {
+    let attach = |(direction, program): &(bpf::Direction, OwnedFd)| {
+        bpf::attach_packets(cgroup.as_fd(), *direction, program.as_fd()).ok()
+    };
+    let links = kernel.packets.iter().map(attach).collect::<Option<Vec<_>>>()?;
+    (links.len() == PACKETS.len()).then_some(links)
 }
 
 fn set_control(kernel: &mut Rest, control: Control) -> Result<(), Unavailable> {
@@ -254,6 +279,7 @@ impl<S: Sink> Running<S> {
         if let Some(made) = self.calls() {
             summary.calls = books::by_name(&made, &pump.blocked.0);
         }
+        summary.traffic = self.traffic();
         summary.faults.append(&mut faults);
         (pump.sink, summary)
     }
@@ -285,6 +311,24 @@ impl<S: Sink> Running<S> {
             Here::add_calls(cpu, &mut sums);
         }
         Some(sums)
+    }
+
+    /// Bytes of packets by protocol; nothing where nobody counts.
+    fn traffic(&self) -> BTreeMap<String, Traffic> {
+        let bytes =
+            |index: u32| self.kernel.traffic.get(&index, 0).map_or(0, |cpus| cpus.iter().sum());
+        let protocols = [
+            ("tcp", TRAFFIC_TCP),
+            ("udp", TRAFFIC_UDP),
+            ("icmp", TRAFFIC_ICMP),
+            ("other", TRAFFIC_OTHER),
+        ];
+        let counted = protocols.into_iter().filter(|_| self.packets).map(|(name, protocol)| {
+            let received_bytes = bytes(TRAFFIC_IN + protocol);
+            let sent_bytes = bytes(TRAFFIC_OUT + protocol);
+            (name.to_owned(), Traffic { received_bytes, sent_bytes })
+        });
+        counted.collect()
     }
 
     fn recursion_misses(&self) -> u64 {

@@ -126,7 +126,11 @@ impl Runner for Process {
             faults: summary.faults,
             output: Some(watched.output),
             anomaly: None,
-            activity: Activity { calls: summary.calls, phases_us: BTreeMap::new() },
+            activity: Activity {
+                calls: summary.calls,
+                traffic: summary.traffic,
+                phases_us: BTreeMap::new(),
+            },
         };
         if watched.lost {
             recording.faults.push("the sandbox's init ended without a report".to_owned());
@@ -373,6 +377,7 @@ impl Attach<'_> {
         let policy = self.policy.clone();
         let target = ebpf::Target {
             cgroup_id,
+            cgroup: self.cgroups.folder(),
             start_ns: self.start_ns,
             freezer: self.cgroups.freezer(),
             refusal: Box::new(move |number, args| match policy.decide(number, args) {

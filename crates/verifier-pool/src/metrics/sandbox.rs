@@ -19,6 +19,8 @@ use types::{Kind, Recording, Tier, Verdict};
 const TIERS: [&str; 4] = ["a", "b", "c", "none"];
 /// `none`: it failed, was cut off, or could not be judged.
 const VERDICTS: [&str; 5] = ["benign", "suspicious", "malicious", "inconclusive", "none"];
+/// Whatever else there is, is the last.
+const PROTOCOLS: [&str; 4] = ["tcp", "udp", "icmp", OTHER];
 const PHASES: [&str; 3] = ["build", "run", "collect"];
 /// A run takes from milliseconds to minutes.
 const PHASE_BUCKETS_S: [f64; 14] =
@@ -86,6 +88,7 @@ struct Runner {
     blocked: Listed,
     files: HashMap<&'static str, Counter>,
     events: [Listed; ACCOUNTS.len()],
+    traffic: [[Counter; PROTOCOLS.len()]; 2],
     throttled: Counter,
     cpu_s: Counter<f64, std::sync::atomic::AtomicU64>,
     phases: [Histogram; PHASES.len()],
@@ -130,6 +133,7 @@ struct Families {
     blocked: Counters<2>,
     files: Counters<2>,
     events: [Counters<2>; ACCOUNTS.len()],
+    traffic: Counters<3>,
     throttled: Counters<1>,
     cpu_s: Family<Labels<1>, Counter<f64, std::sync::atomic::AtomicU64>>,
     phases: Family<Labels<2>, Histogram, fn() -> Histogram>,
@@ -154,6 +158,11 @@ impl Families {
             blocked: counters("blocked_calls", "System calls that the policy refused, by name"),
             files: counters("file_operations", "Things done to files, by kind; not reading"),
             events: ACCOUNTS.map(|(account, help, _)| counters(&format!("events_{account}"), help)),
+            traffic: metrics.register(
+                &add("traffic_bytes"),
+                "Bytes of IP packets of sockets in sandboxes, both ways, in tier B",
+                Counters::default(),
+            ),
             throttled: metrics.register(
                 &add("throttled"),
                 "Times a run was held back until its events were taken",
@@ -195,6 +204,16 @@ impl Families {
                 .events
                 .each_ref()
                 .map(|family| Listed::new(family, name, "type", Kind::NAMES.into_iter())),
+            traffic: ["in", "out"].map(|direction| {
+                PROTOCOLS.map(|protocol| {
+                    let labels = [
+                        runner(),
+                        ("direction", direction.to_owned()),
+                        ("protocol", protocol.to_owned()),
+                    ];
+                    self.traffic.get_or_create_owned(&labels)
+                })
+            }),
             throttled: self.throttled.get_or_create_owned(&[runner()]),
             cpu_s: self.cpu_s.get_or_create_owned(&[runner()]),
             phases: PHASES.map(|phase| {
@@ -233,6 +252,17 @@ impl Sandboxes {
             }
             if let Some(counter) = runner.files.get(kind.as_str()) {
                 counter.inc_by(counts.seen);
+            }
+        }
+        for (protocol, bytes) in &recording.activity.traffic {
+            let known = PROTOCOLS.iter().position(|known| known == protocol);
+            let at = known.unwrap_or(PROTOCOLS.len() - 1);
+            for (counters, bytes) in
+                runner.traffic.iter().zip([bytes.received_bytes, bytes.sent_bytes])
+            {
+                if let Some(counter) = counters.get(at) {
+                    counter.inc_by(bytes);
+                }
             }
         }
         runner.throttled.inc_by(recording.counters.throttled);

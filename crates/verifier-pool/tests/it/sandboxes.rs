@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use types::evidence::TypeCounters;
 use types::ports::ExecuteError;
-use types::{Activity, Calls, Tier};
+use types::{Activity, Calls, Tier, Traffic};
 use verifier_pool::Config;
 
 use crate::lab::{Lab, Site, until};
@@ -27,6 +27,10 @@ fn busy(id: &str) -> types::Recording {
             ("ptrace".to_owned(), calls(3, 2)),
             ("other".to_owned(), calls(1, 0)),
             ("\"}\nshieldx_forged 1".to_owned(), calls(5, 5)),
+        ]),
+        traffic: BTreeMap::from([
+            ("udp".to_owned(), Traffic { received_bytes: 30, sent_bytes: 40 }),
+            ("carrier pigeon".to_owned(), Traffic { received_bytes: 1, sent_bytes: 0 }),
         ]),
         phases_us: BTreeMap::from([("build".to_owned(), 20_000), ("lunch".to_owned(), 1)]),
     };
@@ -78,6 +82,10 @@ async fn a_recording_is_counted_by_closed_lists_and_what_it_makes_up_is_other() 
         ("events_sent_total{runner=\"process\",type=\"exec\"}", 8.0),
         ("events_truncated_total{runner=\"process\",type=\"exec\"}", 2.0),
         ("events_seen_total{runner=\"process\",type=\"other\"}", 12.0),
+        ("traffic_bytes_total{runner=\"process\",direction=\"in\",protocol=\"udp\"}", 60.0),
+        ("traffic_bytes_total{runner=\"process\",direction=\"out\",protocol=\"udp\"}", 80.0),
+        ("traffic_bytes_total{runner=\"process\",direction=\"in\",protocol=\"other\"}", 2.0),
+        ("traffic_bytes_total{runner=\"process\",direction=\"out\",protocol=\"tcp\"}", 0.0),
         ("throttled_total{runner=\"process\"}", 18.0),
         ("phase_duration_seconds_count{runner=\"process\",phase=\"build\"}", 2.0),
         ("phase_duration_seconds_sum{runner=\"process\",phase=\"build\"}", 0.04),

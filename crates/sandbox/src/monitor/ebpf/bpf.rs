@@ -15,8 +15,10 @@ const PROG_LOAD: libc::c_int = 5;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const RAW_TRACEPOINT_OPEN: libc::c_int = 17;
 const BTF_LOAD: libc::c_int = 18;
+const LINK_CREATE: libc::c_int = 28;
 const MAP_FREEZE: libc::c_int = 22;
 
+const PROG_TYPE_CGROUP_SKB: u32 = 8;
 const PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
 const PROG_TYPE_TRACING: u32 = 26;
 const TRACE_RAW_TP: u32 = 23;
@@ -108,11 +110,39 @@ pub(super) struct Program<'a> {
     pub functions: &'a [u8],
     pub function_len: u32,
     pub function_count: u32,
-    /// For a program with typed arguments: the kernel's type of its tracepoint.
-    pub tracepoint_type: Option<u32>,
+    pub kind: Kind,
 }
 
-/// Loads a raw tracepoint program; `log` takes what the verifier says, where it is not empty.
+/// What a program is attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    RawTracepoint,
+    /// A raw tracepoint with typed arguments: the kernel's type of it.
+    TypedTracepoint(u32),
+    /// Packets of a cgroup, in this direction.
+    Packets(Direction),
+}
+
+/// `enum bpf_attach_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Direction {
+    In = 0,
+    Out = 1,
+}
+
+impl Kind {
+    /// Program type, attach type, and the type attached to.
+    fn numbers(self) -> (u32, u32, u32) {
+        match self {
+            Self::RawTracepoint => (PROG_TYPE_RAW_TRACEPOINT, 0, 0),
+            Self::TypedTracepoint(tracepoint) => (PROG_TYPE_TRACING, TRACE_RAW_TP, tracepoint),
+            Self::Packets(direction) => (PROG_TYPE_CGROUP_SKB, direction as u32, 0),
+        }
+    }
+}
+
+/// Loads a program; `log` takes what the verifier says, where it is not empty.
 pub(super) fn load_program(program: &Program<'_>, log: &mut [u8]) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attr {
@@ -141,8 +171,9 @@ pub(super) fn load_program(program: &Program<'_>, log: &mut [u8]) -> io::Result<
     for (to, from) in name.iter_mut().take(NAME_LEN - 1).zip(program.name.bytes()) {
         *to = from;
     }
+    let (kind, attach_type, attach_btf_id) = program.kind.numbers();
     let attr = Attr {
-        kind: program.tracepoint_type.map_or(PROG_TYPE_RAW_TRACEPOINT, |_| PROG_TYPE_TRACING),
+        kind,
         instruction_count: length(program.instructions.len())?,
         instructions: address(program.instructions),
         license: address(program.license.as_ptr()),
@@ -153,7 +184,7 @@ pub(super) fn load_program(program: &Program<'_>, log: &mut [u8]) -> io::Result<
         flags: 0,
         name,
         ifindex: 0,
-        expected_attach_type: program.tracepoint_type.map_or(0, |_| TRACE_RAW_TP),
+        expected_attach_type: attach_type,
         btf: number(program.btf),
         function_len: program.function_len,
         functions: address(program.functions),
@@ -161,7 +192,7 @@ pub(super) fn load_program(program: &Program<'_>, log: &mut [u8]) -> io::Result<
         line_len: 0,
         lines: 0,
         line_count: 0,
-        attach_btf_id: program.tracepoint_type.unwrap_or(0),
+        attach_btf_id,
     };
     // SAFETY: instructions, license (NUL-terminated), function records and the log buffer are all
     // borrowed for the length of the call and have the lengths that stand beside them; the log is
@@ -182,6 +213,30 @@ pub(super) fn attach(tracepoint: Option<&CStr>, program: BorrowedFd<'_>) -> io::
     let attr = Attr { name, program: number(program), pad: 0 };
     // SAFETY: the name is null or a NUL-terminated string that outlives the call.
     owned(unsafe { bpf(RAW_TRACEPOINT_OPEN, &attr) })
+}
+
+/// Attaches a program to the packets of a cgroup and of all below it, for as long as the descriptor is
+/// open.
+pub(super) fn attach_packets(
+    cgroup: BorrowedFd<'_>,
+    direction: Direction,
+    program: BorrowedFd<'_>,
+) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Attr {
+        program: u32,
+        target: u32,
+        attach_type: u32,
+        flags: u32,
+    }
+    let attr = Attr {
+        program: number(program),
+        target: number(cgroup),
+        attach_type: direction as u32,
+        flags: 0,
+    };
+    // SAFETY: LINK_CREATE reads numbers only.
+    owned(unsafe { bpf(LINK_CREATE, &attr) })
 }
 
 /// How often the kernel skipped a program because it was already running on that CPU.

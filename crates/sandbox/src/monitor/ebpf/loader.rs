@@ -16,7 +16,7 @@ use aya::{Btf, Endianness};
 use aya_obj::btf::BtfFeatures;
 use aya_obj::{EbpfSectionKind, Object};
 
-use super::{Options, PROGRAMS, TYPED, bpf, btf, calls, os, unavailable};
+use super::{Options, PACKETS, PROGRAMS, TYPED, bpf, btf, calls, os, unavailable};
 use crate::monitor::Unavailable;
 
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
@@ -42,6 +42,10 @@ pub(super) struct Rest {
     pub totals: Array<MapData, [u8; size_of::<Total>()]>,
     /// In the order of `PROGRAMS`.
     pub programs: Vec<OwnedFd>,
+    /// Bytes of packets, by `TRAFFIC_*`.
+    pub traffic: PerCpuArray<MapData, u64>,
+    /// Those of `PACKETS`, or none where this kernel has no such programs.
+    pub packets: Vec<(bpf::Direction, OwnedFd)>,
 }
 
 pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
@@ -73,7 +77,9 @@ pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
     object.relocate_calls(&text).map_err(|error| linking(&error))?;
 
     let programs = load_programs(&object, &own_types, typedef)?;
-    sort_out(maps, programs).map_err(|error| broken("the eBPF maps cannot be used")(&error))
+    let packets = load_packets(&object, &own_types);
+    sort_out(maps, programs, packets)
+        .map_err(|error| broken("the eBPF maps cannot be used")(&error))
 }
 
 /// Loads all programs side by side: nearly all of the time is the verifier's, one CPU each.
@@ -84,18 +90,34 @@ fn load_programs(
 ) -> Result<Vec<OwnedFd>, Unavailable> {
     std::thread::scope(|scope| {
         let loads = PROGRAMS.map(|(name, tracepoint)| {
-            let typed = (tracepoint == TYPED).then_some(typedef);
-            scope.spawn(move || load_program(object, name, types, typed))
+            let kind = if tracepoint == TYPED {
+                bpf::Kind::TypedTracepoint(typedef)
+            } else {
+                bpf::Kind::RawTracepoint
+            };
+            scope.spawn(move || load_program(object, name, types, kind))
         });
         let crashed = |_| Err(Unavailable { reason: "a program's loader crashed".to_owned() });
         loads.into_iter().map(|load| load.join().unwrap_or_else(crashed)).collect()
     })
 }
 
+/// The programs that count packets. A kernel may be built without what they need; then nobody counts,
+/// and no evidence is the less for it.
+fn load_packets(object: &Object, types: &OwnedFd) -> Vec<(bpf::Direction, OwnedFd)> {
+    let load = |(name, direction)| {
+        let program = load_program(object, name, types, bpf::Kind::Packets(direction));
+        Some((direction, program.ok()?))
+    };
+    let programs = PACKETS.map(load).into_iter().collect::<Option<Vec<_>>>();
+    programs.unwrap_or_default()
+}
+
 /// Gives every map its type.
 fn sort_out(
     mut maps: HashMap<String, (aya_obj::Map, MapData)>,
     programs: Vec<OwnedFd>,
+    packets: Vec<(bpf::Direction, OwnedFd)>,
 ) -> Result<Kernel, MapError> {
     let mut take = |name: &str| {
         let (_, data) =
@@ -110,7 +132,9 @@ fn sort_out(
             counters: PerCpuArray::try_from(Map::PerCpuArray(take("counters")?))?,
             heres: PerCpuArray::try_from(Map::PerCpuArray(take("heres")?))?,
             totals: Array::try_from(Map::Array(take("totals")?))?,
+            traffic: PerCpuArray::try_from(Map::PerCpuArray(take("traffic")?))?,
             programs,
+            packets,
         },
     })
 }
@@ -191,7 +215,7 @@ fn load_program(
     object: &Object,
     name: &str,
     types: &OwnedFd,
-    tracepoint_type: Option<u32>,
+    kind: bpf::Kind,
 ) -> Result<OwnedFd, Unavailable> {
     let found = object
         .programs
@@ -210,7 +234,7 @@ fn load_program(
         functions: &functions,
         function_len: size(function.func_info_rec_size),
         function_count: size(function.func_info.len()),
-        tracepoint_type,
+        kind,
     };
     bpf::load_program(&request, &mut []).map_err(|error| {
         let refused = unavailable(&format!("the kernel refuses the eBPF program {name}"), &error);

@@ -45,6 +45,7 @@ pub fn probe() -> Result<Probe, Unavailable> {
     let start = Instant::now();
     let target = Target {
         cgroup_id: 0,
+        cgroup: None,
         start_ns: 0,
         freezer: None,
         refusal: Box::new(|_, _| None),

@@ -107,7 +107,7 @@ impl<S: Sink> Watcher<S> {
             ));
         }
         let calls = self.calls.into_iter().map(|(name, calls)| (name.to_owned(), calls)).collect();
-        (sink, Summary { counters, faults, calls })
+        (sink, Summary { counters, faults, calls, ..Summary::default() })
     }
 
     /// One notification, from look to record. Nothing is recorded of a caller that is gone when it

@@ -169,6 +169,11 @@ impl Cgroups {
         fs::metadata(self.v2.as_ref()?).ok().map(|meta| meta.ino())
     }
 
+    /// The open folder of the v2 group.
+    pub(crate) fn folder(&self) -> Option<fs::File> {
+        fs::File::open(self.v2.as_ref()?).ok()
+    }
+
     /// The open freezer file of the v2 group.
     pub(crate) fn freezer(&self) -> Option<fs::File> {
         let path = self.v2.as_ref()?.join("cgroup.freeze");

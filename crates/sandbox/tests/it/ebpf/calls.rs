@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use sandbox::monitor::ebpf::Options;
-use types::{Access, Calls, Endpoint, Event, Kind, StdioKind, Text};
+use types::{Access, Calls, Endpoint, Event, Kind, StdioKind, Text, Traffic};
 
 use super::job::{Record, Setup, assert_success, compile, folder, run, run_with, sh};
 
@@ -113,6 +113,53 @@ fn every_call_that_returns_is_counted_by_its_name_once() {
     assert_eq!(calls["lseek"].blocked, 0);
     // The call has no name yet.
     assert_eq!(calls["other"].made, 2, "{calls:?}");
+}
+
+#[test]
+fn bytes_of_packets_are_counted_both_ways_by_protocol() {
+    let Some((record, _)) = run_c(
+        "packets",
+        r#"
+	int u = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in a = loopback(0);
+	socklen_t len = sizeof(a);
+	bind(u, (void *)&a, len);
+	getsockname(u, (void *)&a, &len);
+	char data[1000] = { 0 };
+	for (int i = 0; i < 10; i++) {
+		sendto(u, data, sizeof(data), 0, (void *)&a, sizeof(a));
+		recv(u, data, sizeof(data), 0);
+	}
+	int s = socket(AF_INET6, SOCK_STREAM, 0), c = socket(AF_INET6, SOCK_STREAM, 0);
+	struct sockaddr_in6 b = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	len = sizeof(b);
+	if (bind(s, (void *)&b, sizeof(b)) == 0) {
+		listen(s, 1);
+		getsockname(s, (void *)&b, &len);
+		connect(c, (void *)&b, sizeof(b));
+		int p = accept(s, 0, 0);
+		write(c, data, 500);
+		read(p, data, 500);
+	}
+	int pair[2];
+	socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+	write(pair[0], data, 777);
+"#,
+    ) else {
+        return;
+    };
+    let traffic = &record.summary.traffic;
+    if traffic.is_empty() {
+        eprintln!("SKIP packets: this kernel has no programs for packets of a cgroup");
+        return;
+    }
+    // 20 bytes of IP and 8 of UDP stand before the data.
+    let udp = Traffic { received_bytes: 10_280, sent_bytes: 10_280 };
+    assert_eq!(traffic["udp"], udp, "{traffic:?}");
+    let tcp = traffic["tcp"];
+    assert_eq!(tcp.sent_bytes, tcp.received_bytes, "all of it stays here: {traffic:?}");
+    assert!(tcp.sent_bytes == 0 || (500..5_000).contains(&tcp.sent_bytes), "{traffic:?}");
+    assert_eq!(traffic["other"], Traffic::default(), "a pair of sockets sends no packets");
 }
 
 fn run_counted() -> Option<Record> {

@@ -156,6 +156,7 @@ pub(super) fn run_with(command: &mut Command, setup: Setup) -> Option<Record> {
     };
     let target = Target {
         cgroup_id: cgroup.id(),
+        cgroup: Some(File::open(&cgroup.0).unwrap()),
         start_ns: monotonic_ns(),
         freezer: setup.freezer.then(|| cgroup.writable("cgroup.freeze")),
         refusal: setup.refusal,
