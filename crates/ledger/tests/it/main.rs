@@ -2,5 +2,6 @@
 //! sockets.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod crash;
 mod engine;
 mod support;
