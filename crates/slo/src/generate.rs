@@ -1,11 +1,15 @@
 //! Every file other programs need: Prometheus, promtool, Alertmanager, Grafana, the OpenTelemetry
 //! Collector, and pages for people. The same catalog and settings give the same bytes.
 
+mod alertmanager;
 mod burn;
+mod collector;
 pub mod names;
 mod promql;
 mod rule_tests;
 mod rules;
+mod runbook;
+mod scrape;
 mod yaml;
 
 pub use promql::error_ratio;
@@ -61,6 +65,15 @@ pub fn generate(catalog: &Catalog, settings: &Settings) -> Vec<File> {
         add(format!("prometheus/rules/{service}.yaml"), rules::file(catalog, settings, service));
         for (path, text) in rule_tests::files(catalog, settings, service) {
             add(path, text);
+        }
+    }
+    add("prometheus/prometheus.yml".to_owned(), scrape::file(catalog, settings));
+    add("alertmanager/alertmanager.yml".to_owned(), alertmanager::file(catalog));
+    add("otel-collector/config.yaml".to_owned(), collector::FILE.to_owned());
+    for slo in &catalog.slos {
+        for kind in names::alerts(slo) {
+            let page = runbook::page(catalog, settings, slo, kind);
+            add(burn::runbook_path(slo, kind), page);
         }
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));

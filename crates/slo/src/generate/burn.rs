@@ -57,7 +57,7 @@ pub(super) fn factor(tenths: u32) -> String {
 }
 
 /// The error ratio at which a pair fires, in percent, exactly.
-fn percent_of(slo: &Slo, tenths: u32) -> String {
+pub(super) fn percent_of(slo: &Slo, tenths: u32) -> String {
     let ratio = u64::from(slo.budget().billionths()) * u64::from(tenths);
     let text = format!("{ratio:0>9}");
     let (whole, part) = text.split_at(text.len() - 8);

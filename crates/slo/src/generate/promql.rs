@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::generate::names::{EVENTS, calendar_name, duration, period_ratio, ratio_rate};
-use crate::spec::{Calendar, Pair, Slo, Window};
+use crate::spec::{Calendar, Pair, Slo};
 
 /// Below a whole count by half an event: `increase` extrapolates, events are whole.
 const HALF: &str = ".5";
@@ -98,14 +98,6 @@ pub(super) fn calendar_ratio(slo: &Slo, calendar: Calendar) -> String {
     format!("{}\n/\n({} > 0)", of("=\"bad\""), of("=~\"good|bad\""))
 }
 
-/// The error ratio of the objective's own window, from its counters.
-pub(super) fn period_error_ratio(slo: &Slo) -> String {
-    match slo.window {
-        Window::Rolling { days } => error_ratio(slo, super::names::days_of(days)),
-        Window::Calendar(calendar) => calendar_ratio(slo, calendar),
-    }
-}
-
 /// A recorded series of one objective.
 pub(super) fn recorded(slo: &Slo, name: &str) -> String {
     format!("{name}{{sloth_id=\"{}\"}}", slo.name)
@@ -153,5 +145,14 @@ pub(super) fn frozen(slo: &Slo, alertname: &str) -> String {
         "-max(ALERTS{{alertname=\"{alertname}\",alertstate=\"firing\",slo=\"{}\"}})\nand absent(sum(rate({}[5m])))",
         slo.name,
         counted(slo)
+    )
+}
+
+/// How fast the budget burns over every recorded window, told apart by `sloth_window`.
+pub(super) fn burn_rates(slo: &Slo) -> String {
+    format!(
+        "{{__name__=~\"slo:sli_error:ratio_rate.*\",sloth_id=\"{}\"}}\n/ on (sloth_id) group_left ()\n{}",
+        slo.name,
+        recorded(slo, "slo:error_budget:ratio")
     )
 }

@@ -29,7 +29,7 @@ pub(super) fn files(
 ) -> Vec<(String, String)> {
     let slos: Vec<_> = catalog.slos.iter().filter(|slo| slo.service == service).collect();
     let mut burning = Document::new(catalog, settings, service, EVALUATE_EVERY);
-    let mut without_data = Document::new(catalog, settings, service, MINUTE);
+    let mut without_data = Document::new(catalog, settings, service, 2 * MINUTE);
     let mut calendar = Document::new(catalog, settings, service, 6 * HOUR);
     for slo in slos {
         for scenario in scenario::all(slo) {
@@ -37,7 +37,9 @@ pub(super) fn files(
             for look in &scenario.looks {
                 burning.alerts(slo, &scenario.traffic, *look);
             }
-            burning.ratios(slo, &scenario.traffic, scenario.looks[scenario.looks.len() / 2]);
+            if let Some(look) = scenario.recorded {
+                burning.ratios(slo, &scenario.traffic, look);
+            }
         }
         idle(&mut burning, slo);
         no_data(&mut without_data, slo);
@@ -79,7 +81,7 @@ fn no_data(document: &mut Document<'_>, slo: &Slo) {
     let gone = traffic.end();
     let shorts = slo.alerting.pairs.iter().map(|pair| pair.short);
     let silence = shorts.max().unwrap_or_default() + 30 * MINUTE;
-    let back = Duration::from_secs((gone + silence).as_secs().div_ceil(60) * 60);
+    let back = Duration::from_secs((gone + silence).as_secs().div_ceil(120) * 120);
     let well = back + silence;
     document.begin_with_gap(slo, "without data", &traffic, back - gone, silence);
     document.alerts(slo, &traffic, gone);

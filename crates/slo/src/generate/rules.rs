@@ -160,7 +160,12 @@ fn alert(catalog: &Catalog, settings: &Settings, slo: &Slo, kind: AlertKind) -> 
         "      - alert: {}\n        expr: {}\n{hold}        labels:\n{}        annotations:\n{}",
         kind.alertname(),
         yaml::block(&expr, 10),
-        yaml::map(&rule_labels(slo, kind), 10),
+        yaml::map(&label_templates(slo, kind), 10),
         yaml::map(&burn::annotations(catalog, settings, slo, kind), 10)
     )
+}
+
+/// Labels of alerts are templates, too.
+fn label_templates(slo: &Slo, kind: AlertKind) -> Vec<(String, String)> {
+    rule_labels(slo, kind).into_iter().map(|(key, value)| (key, burn::escaped(&value))).collect()
 }

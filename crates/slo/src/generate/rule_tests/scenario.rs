@@ -21,6 +21,8 @@ pub(super) struct Scenario {
     pub(super) traffic: Traffic,
     /// When to look at all alerts.
     pub(super) looks: Vec<Duration>,
+    /// When to compare all recorded ratios, if at all.
+    pub(super) recorded: Option<Duration>,
 }
 
 /// All stories of an objective: for each pair that it fires just above its factor and resolves, and
@@ -77,7 +79,12 @@ fn fires(slo: &Slo, pair: &Pair) -> Scenario {
     let over = align(end + longest_short.unwrap_or(pair.short)) + EVALUATE_EVERY;
     traffic.add(over - end, EVENTS, 0);
     let looks = vec![end - pair.long, end, over];
-    Scenario { name: name(pair, "fires just above, and resolves"), traffic, looks }
+    Scenario {
+        name: name(pair, "fires just above, and resolves"),
+        traffic,
+        looks,
+        recorded: Some(end),
+    }
 }
 
 /// Both windows are close to the factor, one of them on the side where nothing fires.
@@ -96,7 +103,7 @@ fn below(slo: &Slo, pair: &Pair, which: &str, long: u64, short: u64) -> Scenario
     );
     let looks = vec![traffic.end()];
     let what = format!("does not fire with the {which} window just below");
-    Scenario { name: name(pair, &what), traffic, looks }
+    Scenario { name: name(pair, &what), traffic, looks, recorded: None }
 }
 
 /// Nothing but failures, one too few to tell anything; then the one that was missing.
@@ -128,5 +135,5 @@ fn burst(slo: &Slo, pair: &Pair, good: u64, bad: u64, what: &str) -> Scenario {
     traffic.add(EVALUATE_EVERY - step, 0, 0).add(step, 0, 1);
     // The short window may have forgotten the others by then.
     let looks = vec![end, traffic.end()];
-    Scenario { name: name(pair, what), traffic, looks }
+    Scenario { name: name(pair, what), traffic, looks, recorded: None }
 }
