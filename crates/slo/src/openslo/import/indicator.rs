@@ -6,7 +6,7 @@ use crate::spec::tree::Node;
 
 const RATIO: [&str; 4] = ["counter", "good", "bad", "total"];
 /// What the names of metrics begin with that a ShieldX server has.
-const OURS: [&str; 4] = ["shieldx_", "http_", "process_", "tokio_"];
+const OURS: [&str; 5] = ["shieldx_", "http_server_", "http_client_", "process_", "tokio_"];
 
 /// The kind's name, and what is in it.
 pub(super) fn sli(
