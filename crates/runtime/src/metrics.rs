@@ -177,6 +177,7 @@ impl Metrics {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         families.extend(own.iter().flat_map(|own| own.tell()));
         families.sort_by(|a, b| a.name.cmp(&b.name));
+        crate::telemetry::exemplars_read(exposition::traces(&families));
         families
     }
 

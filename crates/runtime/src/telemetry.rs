@@ -39,7 +39,7 @@ mod settings;
 mod span;
 mod traces;
 
-pub(crate) use context::{SpanIds, current_sampled_span};
+pub(crate) use context::{SpanIds, current_sampled_span, exemplars_read};
 pub use context::{
     continue_trace, current_sampled_trace_id, current_trace_id, current_traceparent, inject, link,
 };
@@ -173,7 +173,8 @@ where
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false);
-    let traces = Attribution { services, propagate }.and_then(spans).with_filter(LevelFilter::INFO);
+    let traces = Attribution { services, propagate, traces: telemetry.traces() };
+    let traces = traces.and_then(spans).with_filter(LevelFilter::INFO);
     // The lines' layer also sees spans it would not log, since they know their service.
     let is_span =
         filter_fn(|metadata| metadata.is_span() && *metadata.level() <= tracing::Level::INFO);

@@ -152,6 +152,19 @@ pub struct Exemplar {
     pub at_s: Option<f64>,
 }
 
+/// The ids of the traces that exemplars name.
+pub(super) fn traces(families: &[Family]) -> impl Iterator<Item = &str> {
+    let series = families.iter().flat_map(|family| &family.series);
+    let exemplars = series.flat_map(|series| match &series.value {
+        Value::Number { exemplar, .. } => exemplar.iter().collect::<Vec<_>>(),
+        Value::Histogram(histogram) => {
+            histogram.buckets.iter().filter_map(|bucket| bucket.exemplar.as_ref()).collect()
+        }
+    });
+    let labels = exemplars.flat_map(|exemplar| &exemplar.labels);
+    labels.filter(|(name, _)| name == "trace_id").map(|(_, id)| id.as_str())
+}
+
 /// How families are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {

@@ -2,6 +2,8 @@
 //!
 //! It knows one header, `traceparent`. `tracestate` belongs to who forwards it.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::trace::{
@@ -40,6 +42,17 @@ pub(crate) struct SpanIds {
 pub(crate) fn current_sampled_span() -> Option<SpanIds> {
     let context = current().filter(SpanContext::is_sampled)?;
     Some(SpanIds { trace_id: context.trace_id(), span_id: context.span_id() })
+}
+
+/// Says that somebody has read metrics that name these traces, so that what the exemplars point to is
+/// kept.
+pub(crate) fn exemplars_read<'a>(trace_ids: impl Iterator<Item = &'a str>) {
+    let traces = tracing::dispatcher::get_default(|dispatch| {
+        dispatch.downcast_ref::<Attribution>().map(|layer| Arc::clone(&layer.traces))
+    });
+    if let Some(traces) = traces {
+        traces.shown(trace_ids);
+    }
 }
 
 /// `traceparent` of the current span (W3C Trace Context), to hand to somebody else.

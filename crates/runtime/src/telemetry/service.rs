@@ -4,6 +4,7 @@
 //! The service is kept with the span while it lives, and told to whoever takes its end.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -11,6 +12,8 @@ use tracing::{Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
+
+use super::traces::Traces;
 
 /// The field by which a span names its service; the HTTP server's do, which serves all of them.
 pub(super) const FIELD: &str = "service.name";
@@ -64,6 +67,8 @@ pub(super) struct Attribution {
     pub(super) services: Services,
     /// Whether traces are continued and handed on.
     pub(super) propagate: bool,
+    /// For those that only know the subscriber.
+    pub(super) traces: Arc<Traces>,
 }
 
 impl<S> Layer<S> for Attribution

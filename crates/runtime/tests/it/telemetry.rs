@@ -1,5 +1,6 @@
 //! Logs and traces against a real collector, a dead one, a silent one, and none.
 
+mod archive;
 mod collector;
 mod export;
 mod grpc;

@@ -235,3 +235,6 @@ impl PerMinute {
         room
     }
 }
+
+#[cfg(test)]
+mod tests;
