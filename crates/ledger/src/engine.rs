@@ -118,14 +118,8 @@ impl Ledger {
 
     /// Begins to sample, probe, evaluate and tell.
     pub fn start(self: &Arc<Self>) {
-        for probe in &self.probes {
-            probe.start(&self.tasks, &self.own, &self.meters, &self.clock);
-        }
-        for receiver in &self.receivers {
-            receiver.start(self, &self.tasks);
-            // What was owed when the process before this one ended.
-            receiver.wake();
-        }
+        self.probe();
+        self.tell();
         let ledger = Arc::clone(self);
         self.tasks.spawn("ledger", async move {
             let mut beat = tokio::time::interval(ledger.config.interval());
@@ -139,6 +133,22 @@ impl Ledger {
             }
             ledger.finish().await;
         });
+    }
+
+    /// Begins to tell receivers; part of [`Self::start`].
+    pub fn tell(self: &Arc<Self>) {
+        for receiver in &self.receivers {
+            receiver.start(self, &self.tasks);
+            // What was owed when the process before this one ended.
+            receiver.wake();
+        }
+    }
+
+    /// Begins to probe; part of [`Self::start`].
+    pub fn probe(&self) {
+        for probe in &self.probes {
+            probe.start(&self.tasks, &self.own, &self.meters, &self.clock);
+        }
     }
 
     /// One evaluation, as [`Self::start`] has them made; for tests that decide about time.

@@ -2,6 +2,11 @@
 //! sockets.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod alertmanager;
+mod api;
 mod crash;
+mod disk;
+mod door;
 mod engine;
 mod support;
+mod tell;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ledger::{Config, Ledger, LedgerError, Parts};
-use runtime::clock::Manual;
+use runtime::clock::{Clock, Manual, System};
 use runtime::metrics::Metrics;
 use runtime::shutdown::Shutdown;
 use runtime::sli::{Objective, Outcome, Plan, Rule, Sli};
@@ -32,11 +32,11 @@ pub(crate) fn catalog(text: &str) -> Catalog {
 }
 
 /// A process that counts, and its ledger.
-pub(crate) struct Process {
+pub(crate) struct Process<C = Manual> {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) sli: Sli,
     pub(crate) metrics: Metrics,
-    pub(crate) clock: Arc<Manual>,
+    pub(crate) clock: Arc<C>,
     pub(crate) tasks: Tasks,
 }
 
@@ -49,6 +49,17 @@ impl Process {
         folder: &Path,
         text: &str,
         clock: &Arc<Manual>,
+        config: Config,
+    ) -> Result<Self, LedgerError> {
+        Self::on(folder, text, Arc::clone(clock), config)
+    }
+}
+
+impl<C: Clock + 'static> Process<C> {
+    pub(crate) fn on(
+        folder: &Path,
+        text: &str,
+        clock: Arc<C>,
         config: Config,
     ) -> Result<Self, LedgerError> {
         let catalog = catalog(text);
@@ -74,23 +85,29 @@ impl Process {
             metrics: metrics.clone(),
             ingress_url: "http://127.0.0.1:1".to_owned(),
             console_url: "http://127.0.0.1:8088".to_owned(),
-            clock: Arc::clone(clock) as _,
+            clock: Arc::clone(&clock) as _,
             tasks: tasks.clone(),
         };
         let ledger = Ledger::open(config, parts)?;
-        Ok(Self { ledger, sli, metrics, clock: Arc::clone(clock), tasks })
+        Ok(Self { ledger, sli, metrics, clock, tasks })
     }
 
     pub(crate) fn count(&self, slo: &str, good: u64, bad: u64) {
         self.sli.add(slo, Outcome::Good, Some("acme"), good);
         self.sli.add(slo, Outcome::Bad, Some("acme"), bad);
     }
+}
 
+impl Process {
     /// Time goes on, and the ledger evaluates.
     pub(crate) async fn tick(&self, seconds: i64) {
         self.clock.advance_us(seconds * SECOND_US);
         self.ledger.tick().await;
     }
+}
+
+pub(crate) fn machine_clock() -> Arc<System> {
+    Arc::new(System)
 }
 
 pub(crate) fn clock() -> Arc<Manual> {
