@@ -4,6 +4,7 @@
 mod alertmanager;
 mod burn;
 mod collector;
+mod dashboard;
 pub mod names;
 mod promql;
 mod rule_tests;
@@ -12,6 +13,7 @@ mod runbook;
 mod scrape;
 mod yaml;
 
+pub use dashboard::{PanelQuery, panel_queries};
 pub use promql::error_ratio;
 
 use crate::spec::Catalog;
@@ -76,6 +78,7 @@ pub fn generate(catalog: &Catalog, settings: &Settings) -> Vec<File> {
             add(burn::runbook_path(slo, kind), page);
         }
     }
+    files.extend(dashboard::files(catalog, settings));
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files
 }
