@@ -232,19 +232,19 @@ async fn every_metric_is_touched() {
 #[tokio::test]
 async fn what_is_on_its_way_in_is_told_while_it_is() {
     let log = Arc::new(MemoryLog::default());
-    let house = Arc::new(House::open(&Config::default(), log.clone()).await.unwrap());
+    let house = House::open(&Config::default(), log.clone()).await.unwrap();
     log.close_gate();
-    let writer = Arc::clone(&house);
     let rows = batch(&[("x", "10:00", json!({"load": 1})), ("y", "10:00", json!({"load": 1}))]);
-    let written = tokio::spawn(async move { writer.post("a.member", "host", &rows).await.0 });
-    let line = "shieldx_ml_service_in_flight{of=\"rows\"} 2";
-    while !house.metrics.text().contains(line) {
-        tokio::task::yield_now().await;
-    }
-    log.open_gate();
-    assert_eq!(written.await.unwrap(), 200);
-    let line = "shieldx_ml_service_in_flight{of=\"rows\"} 0";
-    while !house.metrics.text().contains(line) {
-        tokio::task::yield_now().await;
-    }
+    let told = async |line: &str| {
+        while !house.metrics.text().contains(line) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let watched = async {
+        told("shieldx_ml_service_in_flight{of=\"rows\"} 2").await;
+        log.open_gate();
+    };
+    let ((status, _), ()) = tokio::join!(house.post("a.member", "host", &rows), watched);
+    assert_eq!(status, 200);
+    told("shieldx_ml_service_in_flight{of=\"rows\"} 0").await;
 }

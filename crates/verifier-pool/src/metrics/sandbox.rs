@@ -70,8 +70,11 @@ impl Listed {
     }
 }
 
+/// Name, meaning, and where it stands in a recording.
+type Account = (&'static str, &'static str, fn(&TypeCounters) -> u64);
+
 /// The accounts of events; in every run seen = received + dropped + aggregated.
-const ACCOUNTS: [(&str, &str, fn(&TypeCounters) -> u64); 6] = [
+const ACCOUNTS: [Account; 6] = [
     ("seen", "Events that monitors met", |counts| counts.seen),
     ("sent", "Events that the source handed over", |counts| counts.sent),
     ("received", "Events that reached a recording's monitor", |counts| counts.received),

@@ -86,9 +86,7 @@ async fn attend(pool: &Arc<Pool>, lease: &Lease) {
         queue.wait_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
     );
     if let Some(submitter) = &verification.order.traceparent {
-        // What comes at once is part of what the submitter sees. A trace that is long over, or has
-        // a first try in it already, is only pointed to.
-        if verification.attempts <= 1 && waited <= TRACE_JOINED_MAX {
+        if joins(verification.attempts, waited) {
             telemetry::continue_trace(&span, submitter);
         } else {
             telemetry::link(&span, submitter);
@@ -100,6 +98,12 @@ async fn attend(pool: &Arc<Pool>, lease: &Lease) {
     hold(pool, lease).instrument(span).await;
     pool.meters.running.dec();
     pool.hub.changed(&verification.id);
+}
+
+/// Whether a run is part of its submission's trace. What comes at once is what the submitter sees; a
+/// trace that is long over, or has a try in it already, is only pointed to.
+fn joins(attempts: u32, waited: Duration) -> bool {
+    attempts <= 1 && waited <= TRACE_JOINED_MAX
 }
 
 /// Runs it as long as the lease is ours and the process goes on.
@@ -184,5 +188,17 @@ async fn hand_back(pool: &Pool, lease: &Lease) {
         }
         Ok(Err(error)) => tracing::warn!(%error, "the run could not be given back to the queue"),
         Err(_) => tracing::warn!("the store did not take the run back in time"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, TRACE_JOINED_MAX, joins};
+
+    #[test]
+    fn only_a_first_try_that_comes_soon_is_part_of_its_submissions_trace() {
+        assert!(joins(1, Duration::ZERO) && joins(1, TRACE_JOINED_MAX));
+        assert!(!joins(1, TRACE_JOINED_MAX + Duration::from_nanos(1)));
+        assert!(!joins(2, Duration::ZERO), "a retry, or after a restart");
     }
 }
