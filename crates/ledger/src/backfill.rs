@@ -120,12 +120,7 @@ fn whole_steps(from_us: i64, to_us: i64) -> Result<(i64, i64), BackfillError> {
 type Past = BTreeMap<Scope, Vec<Span>>;
 
 /// Every minute in which an objective was counted, and every minute in which a view was.
-fn past(
-    prometheus: &Prometheus,
-    slo: &Slo,
-    from_s: i64,
-    to_s: i64,
-) -> Result<Past, BackfillError> {
+fn past(prometheus: &Prometheus, slo: &Slo, from_s: i64, to_s: i64) -> Result<Past, BackfillError> {
     let mut past = Past::new();
     let mut at_s = from_s;
     while at_s < to_s {
@@ -135,7 +130,8 @@ fn past(
             prometheus.ask(&Query { expression, from_s: at_s, to_s: until_s, step_s: STEP_S })
         };
         let by_tenant = ask(slo::generate::names::EVENTS)?;
-        let mut minutes = increases(&by_tenant, |found| Some(Scope::Tenant(found.label("tenant")?)));
+        let mut minutes =
+            increases(&by_tenant, |found| Some(Scope::Tenant(found.label("tenant")?)));
         if !minutes.is_empty() && slo.views.route_groups {
             let by_group = ask(slo::generate::names::ROUTE_GROUP_EVENTS)?;
             let groups =
@@ -153,11 +149,8 @@ fn past(
 }
 
 fn add_minute(past: &mut Past, slo: &Slo, at_s: i64, scopes: BTreeMap<Scope, Counts>) {
-    let span = |counts| Span {
-        from_us: (at_s - STEP_S) * 1_000_000,
-        to_us: at_s * 1_000_000,
-        counts,
-    };
+    let span =
+        |counts| Span { from_us: (at_s - STEP_S) * 1_000_000, to_us: at_s * 1_000_000, counts };
     let tenants = scopes.iter().filter(|(scope, _)| matches!(scope, Scope::Tenant(_)));
     let counted: BTreeSet<&Scope> = tenants.clone().map(|(scope, _)| scope).collect();
     if !counted.is_empty() {

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
+use serde_json::Value;
 use slo::history::Sample;
 use store::journal::{self, Contents, Journal, JournalError, Limits};
 use types::cause::chain;
@@ -26,8 +27,8 @@ pub(crate) struct Keeper {
     pending: VecDeque<Sample>,
     /// Why the last write failed, and since when they do.
     failing: Option<Failing>,
-    /// As it was last written.
-    state: State,
+    /// The essence of the state that was last written.
+    state: Value,
     snapshot_at_us: i64,
     meters: Meters,
 }
@@ -54,7 +55,7 @@ impl Keeper {
         let many = contents.records.len() > PENDING_MAX;
         let book = book_of(folder, contents)?;
         meters.journal_bytes.set(i64::try_from(journal.bytes()).unwrap_or(i64::MAX));
-        let state = book.state.clone();
+        let state = book.state.essence();
         let snapshot_at_us = if many { now_us - SNAPSHOT_EVERY_US } else { now_us };
         let (pending, failing) = (VecDeque::new(), None);
         let keeper = Self { journal, sampler, pending, failing, state, snapshot_at_us, meters };
@@ -81,8 +82,9 @@ impl Keeper {
 
     /// Makes the state durable, where it has changed; what cannot be is tried again the next time.
     pub(crate) fn keep_state(&mut self, state: &State, now_us: i64) {
-        if *state != self.state && self.write(&[Record::state(state)], now_us).is_ok() {
-            self.state = state.clone();
+        let essence = state.essence();
+        if essence != self.state && self.write(&[Record::state(state)], now_us).is_ok() {
+            self.state = essence;
         }
     }
 

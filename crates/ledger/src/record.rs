@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use slo::alerts::Alerts;
 use slo::gate::Memory;
 use slo::history::{History, Sample};
@@ -38,6 +39,27 @@ pub(crate) struct State {
     pub(crate) alerts: Alerts,
     pub(crate) memory: Memory,
     pub(crate) owed: Owed,
+}
+
+impl State {
+    /// What has to be written down when it changes. The words of an alert that fires are others at
+    /// each evaluation, and are made anew after a restart.
+    pub(crate) fn essence(&self) -> Value {
+        let mut alerts = serde_json::to_value(&self.alerts).unwrap_or_default();
+        forget_words(&mut alerts);
+        serde_json::json!({ "alerts": alerts, "memory": self.memory, "owed": self.owed })
+    }
+}
+
+fn forget_words(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| name != "summary" && name != "description");
+            fields.values_mut().for_each(forget_words);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_words),
+        _ => {}
+    }
 }
 
 const SAMPLE: u8 = b's';

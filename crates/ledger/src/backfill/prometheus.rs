@@ -73,8 +73,7 @@ impl Prometheus {
     }
 
     pub(super) fn ask(&self, query: &Query) -> Result<Vec<Found>, BackfillError> {
-        let unreachable =
-            |reason| BackfillError::Unreachable { url: self.url.clone(), reason };
+        let unreachable = |reason| BackfillError::Unreachable { url: self.url.clone(), reason };
         let wrong = |reason| BackfillError::Answer { url: self.url.clone(), reason };
         let numbers = [query.from_s, query.to_s, query.step_s].map(|number| number.to_string());
         let [from, to, step] = &numbers;

@@ -38,3 +38,65 @@ async fn what_is_counted_is_evaluated_and_outlives_a_restart() {
     });
     assert_eq!(covered, 22_000_000, "the minute without anybody is not covered");
 }
+
+#[tokio::test]
+async fn everything_is_written_anew_once_an_hour_and_is_the_same_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let process = Process::start(folder.path(), ONE, &clock);
+    for _ in 0..400 {
+        process.count(SLO, 9, 1);
+        process.tick(10).await;
+    }
+    let text = process.metrics.text();
+    assert!(text.contains("shieldx_ledger_snapshots_total 1\n"), "{text}");
+    let mut expected = process.ledger.statuses().borrow().as_ref().clone();
+    let now_us = process.ledger.health().evaluated_us.unwrap();
+    let read = ledger::read(folder.path(), process.ledger.catalog(), now_us).unwrap();
+    assert_eq!(read.statuses, expected);
+    assert_eq!(expected[0].events, Counts { good: 3600, bad: 400, excluded: 0 });
+    let kept = process.ledger.health().journal_bytes;
+    drop(process);
+    let again = Process::start(folder.path(), ONE, &clock);
+    expected[0].at_us = now_us;
+    assert_eq!(*again.ledger.statuses().borrow().as_ref(), expected);
+    assert!(kept < 64 << 10, "an hour of one objective is {kept} bytes");
+}
+
+#[tokio::test]
+async fn it_tells_of_every_objective_and_of_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), ONE, &clock());
+    process.tick(10).await;
+    process.count(SLO, 0, 1000);
+    process.tick(10).await;
+    let text = process.metrics.text();
+    for line in [
+        "shieldx_slo_budget_left_ratio{slo=\"gateway-availability\"} -999.",
+        "shieldx_slo_burn_rate{slo=\"gateway-availability\",window=\"1h\"} 1000.0",
+        "shieldx_slo_burn_rate{slo=\"gateway-availability\",window=\"5m\"} 1000.0",
+        "shieldx_slo_alert_firing{slo=\"gateway-availability\",severity=\"page\"} 1",
+        "shieldx_ledger_samples_total{outcome=\"kept\"} 2",
+        "shieldx_ledger_evaluation_seconds_count 2",
+        "shieldx_ledger_deliveries_total{receiver=\"webhook\",outcome=\"failed\"} 0",
+    ] {
+        assert!(text.lines().any(|found| found.starts_with(line)), "{line}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn it_runs_by_itself_until_shutdown_and_keeps_the_last_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = ledger::Config { interval_ms: 3_600_000, ..ledger::Config::default() };
+    let process = Process::with(folder.path(), ONE, &clock(), config).unwrap();
+    let mut statuses = process.ledger.statuses();
+    process.ledger.start();
+    statuses.changed().await.unwrap();
+    process.count(SLO, 5, 0);
+    process.clock.advance_us(1_000_000);
+    process.tasks.shutdown().begin();
+    assert!(process.tasks.shutdown().drained(std::time::Duration::from_secs(60)).await);
+    let now_us = process.ledger.health().evaluated_us.unwrap();
+    let read = ledger::read(folder.path(), process.ledger.catalog(), now_us).unwrap();
+    assert_eq!(read.statuses[0].events.good, 5, "an orderly end leaves nothing behind");
+}

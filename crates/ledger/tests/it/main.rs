@@ -4,9 +4,11 @@
 
 mod alertmanager;
 mod api;
+mod backfill;
 mod crash;
 mod disk;
 mod door;
 mod engine;
+mod measure;
 mod support;
 mod tell;

@@ -1,6 +1,7 @@
 //! What is found again, after what, and what is not.
 
 use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -226,6 +227,7 @@ fn a_folder_that_cannot_be_written_to_is_read_all_the_same() {
     assert!(has(&archive, 1));
     mode(0o700);
     if root {
-        println!("SKIP a folder that cannot be written to: this user can write everywhere");
+        let why = "SKIP a folder that cannot be written to: this user can write everywhere";
+        let _ = writeln!(std::io::stderr(), "{why}");
     }
 }

@@ -5,6 +5,7 @@ mod artifacts;
 mod crash;
 mod disk;
 mod features;
+mod journal;
 mod keys;
 mod model;
 mod queue;
