@@ -1,6 +1,12 @@
-//! Tests of what is generated, with the programs it is made for: one binary, one module per question.
+//! Tests with the programs that objectives are generated for, and against them: one binary, one module
+//! per question.
 
+mod agreement;
 mod catalogs;
 mod committed;
+mod configurations;
+mod dashboards;
+mod month;
 mod programs;
+mod prometheus;
 mod rules;
