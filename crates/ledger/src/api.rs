@@ -29,7 +29,7 @@ use crate::config::TEXT_MAX_CHARS;
 use crate::{Ledger, LedgerError, Mark, OverrideUse};
 
 /// Where an override goes.
-pub const OVERRIDE_HEADER: &str = "x-shieldx-override";
+pub const OVERRIDE_HEADER: &str = "deploy-override";
 const BODY_MAX_BYTES: usize = 16 << 10;
 
 type Service = State<Arc<Ledger>>;
@@ -126,14 +126,14 @@ async fn explain(
 /// Ask whether to deploy
 ///
 /// `allow`, `slow`, `freeze` or `unknown`, with reasons. It is a 200 whatever the answer is. An
-/// override is handed in as `X-ShieldX-Override`; its use is written down.
+/// override is handed in as `Deploy-Override`; its use is written down.
 #[utoipa::path(
     get,
     path = "/v1/gate",
     operation_id = "ask_gate",
     params(
         Asked,
-        ("X-ShieldX-Override" = Option<String>, Header, description = "A signed override"),
+        ("Deploy-Override" = Option<String>, Header, description = "A signed override"),
     ),
     responses(
         (status = 200, description = "The answer", body = schema::Decision),

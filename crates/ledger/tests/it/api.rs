@@ -159,7 +159,7 @@ async fn an_override_lets_a_deploy_go_on_and_is_written_down() {
     let asked = |token: String| {
         Request::get("/v1/gate?service=gateway")
             .header("x-api-key", "acme-reader")
-            .header("x-shieldx-override", token)
+            .header("deploy-override", token)
             .body(Body::empty())
             .unwrap()
     };
