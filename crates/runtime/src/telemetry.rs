@@ -33,6 +33,7 @@ mod context;
 mod counts;
 mod export;
 mod log;
+mod numbers;
 mod send;
 mod service;
 mod settings;
@@ -55,6 +56,7 @@ pub use traces::{
 use counts::Counts;
 use export::Exporter;
 use log::{Lines, Stderr};
+use numbers::Numbers;
 use send::Collector;
 use service::Attribution;
 use span::Taker;
@@ -171,10 +173,11 @@ where
     let spans = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer_with_scope(scope.build()))
         .with_location(false)
+        .with_target(false)
         .with_threads(false)
         .with_tracked_inactivity(false);
     let traces = Attribution { services, propagate, traces: telemetry.traces() };
-    let traces = traces.and_then(spans).with_filter(LevelFilter::INFO);
+    let traces = traces.and_then(Numbers).and_then(spans).with_filter(LevelFilter::INFO);
     // The lines' layer also sees spans it would not log, since they know their service.
     let is_span =
         filter_fn(|metadata| metadata.is_span() && *metadata.level() <= tracing::Level::INFO);

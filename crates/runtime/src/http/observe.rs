@@ -10,7 +10,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::MatchedPath;
 use axum::middleware::{Next, from_fn};
-use http::{Method, Request, Response, StatusCode};
+use http::uri::Authority;
+use http::{HeaderName, Method, Request, Response, StatusCode, Version, header};
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
@@ -19,6 +20,7 @@ use crate::sli::{self, Note};
 use crate::telemetry::{self, TENANT};
 
 use super::Facts;
+use super::server::Transport;
 
 mod body;
 mod figures;
@@ -38,6 +40,8 @@ pub const TRACEPARENT: &str = "traceparent";
 const UNMATCHED: &str = "_unmatched";
 /// Bytes of a path that are kept in a span.
 const SPAN_PATH_BYTES_MAX: usize = 512;
+/// Bytes of a header that are kept in a span.
+const SPAN_HEADER_BYTES_MAX: usize = 256;
 
 /// The route of a request that is routed by the service itself and not by axum: put it into the
 /// response's extensions. Only from a closed set: a configured prefix, a template.
@@ -151,6 +155,10 @@ fn span(service: &'static str, method: &str, route: Option<&str>, request: &Requ
     let path = request.uri().path();
     let path = path.get(..path.floor_char_boundary(SPAN_PATH_BYTES_MAX)).unwrap_or(path);
     let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
+    let tls = request.extensions().get::<Transport>() == Some(&Transport::Tls);
+    let host = request.uri().authority().map(Authority::as_str);
+    let host = host.or_else(|| text(request, header::HOST)).map(address);
+    let user_agent = text(request, header::USER_AGENT);
     // It has no parent here: what accepted the connection is no part of the request's trace. Its
     // service is named, since this file serves all of them.
     tracing::info_span!(
@@ -164,11 +172,39 @@ fn span(service: &'static str, method: &str, route: Option<&str>, request: &Requ
         http.route = route,
         http.response.status_code = Empty,
         url.path = path,
+        url.scheme = if tls { "https" } else { "http" },
+        network.protocol.version = version(request),
+        server.address = host.map(|(name, _)| name),
+        server.port = host.and_then(|(_, port)| port),
+        user_agent.original = user_agent,
         error.type = Empty,
         shieldx.slo.route_group = Empty,
         shieldx.slo.bad = Empty,
         shieldx.tenant = Empty,
     )
+}
+
+/// A header as text, as much of it as is kept in a span.
+fn text(request: &Request<Body>, name: HeaderName) -> Option<&str> {
+    let text = request.headers().get(name)?.to_str().ok()?;
+    text.get(..text.floor_char_boundary(SPAN_HEADER_BYTES_MAX))
+}
+
+/// Name and port of `example.org:8443`.
+fn address(host: &str) -> (&str, Option<u16>) {
+    let port = host.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?)));
+    port.map_or((host, None), |(name, port)| (name, Some(port)))
+}
+
+/// As OpenTelemetry writes the version of a protocol.
+fn version(request: &Request<Body>) -> &'static str {
+    match request.version() {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "1.1",
+    }
 }
 
 /// OpenTelemetry's names for methods: an unknown one is `_OTHER`.

@@ -11,6 +11,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::export::Queue;
+use super::numbers;
 use super::service::{self, FIELD};
 use super::traces::Traces;
 
@@ -28,6 +29,7 @@ pub(super) struct Ended {
 
 impl Ended {
     fn new(service: &'static str, mut data: SpanData) -> Self {
+        numbers::restore(&mut data.attributes);
         // The resource says it.
         data.attributes.retain(|pair| pair.key.as_str() != FIELD);
         cut_values(&mut data.attributes);

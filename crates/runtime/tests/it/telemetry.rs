@@ -1,6 +1,7 @@
 //! Logs and traces against a real collector, a dead one, a silent one, and none.
 
 mod archive;
+mod attributes;
 mod collector;
 mod export;
 mod grpc;

@@ -24,10 +24,13 @@ const NONE: Keeping = Keeping {
 /// An archive in memory, of which a test decides what it can do.
 #[derive(Debug, Default)]
 struct Shelf {
-    kept: Mutex<BTreeMap<TraceKey, (Vec<u8>, Vec<u8>)>>,
+    kept: Mutex<BTreeMap<TraceKey, Kept>>,
     state: Mutex<State>,
     changed: Condvar,
 }
+
+/// A summary and a trace.
+type Kept = (Vec<u8>, Vec<u8>);
 
 #[derive(Debug, Default)]
 struct State {

@@ -136,6 +136,68 @@ fn a_callers_decision_not_to_keep_a_trace_is_followed_and_handed_on() {
 }
 
 #[test]
+fn unsigned_numbers_are_numbers_whenever_they_are_told_and_text_stays_text() {
+    let (telemetry, id) = within(settings(&[]), |_| {
+        let outer =
+            info_span!("outer", count = 7_u64, later = Empty, code = "200", huge = u64::MAX);
+        outer.in_scope(|| {
+            info_span!("inner", later = "9").in_scope(|| {});
+            Span::current().record("later", 9_usize);
+            telemetry::current_trace_id().unwrap()
+        })
+    });
+    let trace = telemetry.traces().get(&id).unwrap();
+    let find = |name: &str| trace.spans.iter().find(|span| span.name == name).unwrap();
+    let outer = &find("outer").attributes;
+    assert_eq!((&outer["count"], &outer["later"]), (&7.into(), &9.into()));
+    assert_eq!((&outer["code"], &outer["huge"]), (&"200".into(), &u64::MAX.to_string().into()));
+    assert_eq!(find("inner").attributes["later"], "9");
+}
+
+#[test]
+fn a_span_points_to_what_it_has_to_do_with_and_is_no_part_of_it() {
+    let submitter = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let (telemetry, id) = within(settings(&[]), |_| {
+        let span = info_span!("job");
+        telemetry::link(&span, submitter);
+        telemetry::link(&span, "nonsense");
+        span.in_scope(|| {
+            (0..20).for_each(|_| telemetry::link(&Span::current(), submitter));
+            telemetry::current_trace_id().unwrap()
+        })
+    });
+    let trace = telemetry.traces().get(&id).unwrap();
+    let [job] = &trace.spans[..] else { panic!("{trace:?}") };
+    assert_eq!((job.parent_id.as_deref(), job.links.len()), (None, 8));
+    assert_eq!(
+        (&*job.links[0].trace_id, &*job.links[0].span_id),
+        ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
+    );
+    let json = serde_json::to_value(&trace).unwrap();
+    assert_eq!(
+        (&json["root"], &json["kept_because"]),
+        (&json["spans"][0]["span_id"], &"recent".into())
+    );
+    assert!(json["duration_us"].is_i64());
+}
+
+#[test]
+fn without_propagators_a_trace_is_neither_continued_nor_handed_on() {
+    let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let (telemetry, ()) = within(settings(&[("OTEL_PROPAGATORS", "none")]), |_| {
+        let span = info_span!("work");
+        telemetry::continue_trace(&span, caller);
+        span.in_scope(|| {
+            let mut headers = HeaderMap::new();
+            telemetry::inject(&mut headers);
+            assert!(headers.is_empty());
+            assert!(!telemetry::current_traceparent().unwrap().contains("4bf92f35"));
+        });
+    });
+    assert_eq!(telemetry.traces().len(), 1);
+}
+
+#[test]
 fn outside_a_span_and_without_telemetry_there_is_no_trace() {
     let nowhere = || {
         let mut headers = HeaderMap::new();
