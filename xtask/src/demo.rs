@@ -165,7 +165,7 @@ fn start_prometheus(observability: &Path, folder: &Path, address: &str) -> Optio
         .arg(format!("--config.file={}", observability.join("prometheus/prometheus.yml").display()))
         .arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()))
         .arg(format!("--web.listen-address={address}"))
-        .arg("--enable-feature=exemplar-storage,native-histograms")
+        .arg("--enable-feature=exemplar-storage")
         .arg("--log.level=error")
         .stdin(Stdio::null())
         .spawn()

@@ -139,7 +139,9 @@ fn metrics(agent: &Agent, service: &str, url: &str) -> Row {
 
 /// An answer as text, or why there is none.
 fn text(agent: &Agent, url: &str) -> Result<String, String> {
-    let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
+    let request =
+        agent.get(url).header("accept", "application/openmetrics-text;version=1.0.0,*/*;q=0.5");
+    let mut response = request.call().map_err(|error| error.to_string())?;
     if !response.status().is_success() {
         return Err(format!("answers {}", response.status()));
     }

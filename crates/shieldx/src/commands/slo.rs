@@ -65,8 +65,7 @@ pub fn slo(request: &SloRequest) -> Result<Exit, Failure> {
         SloRequest::Import { text, out } => files::import(text, out.as_ref()),
         SloRequest::Export { catalog, out } => files::export(catalog, out.as_ref()),
         SloRequest::Backfill { place, catalog, prometheus, since } => {
-            let _ = (place, catalog, prometheus, since);
-            Err(Failure::new(Exit::Failed, "TEMPORARY"))
+            history::backfill(place, catalog.as_ref(), prometheus, *since)
         }
         SloRequest::OverrideKey { out, name } => overrides::new_key(out, name),
         SloRequest::Override(request) => overrides::sign(request),

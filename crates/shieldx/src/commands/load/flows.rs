@@ -153,7 +153,8 @@ impl Flow {
             || match self {
                 Self::List | Self::Features | Self::Typing => status == 200,
                 Self::Latest | Self::Risk => matches!(status, 200 | 404),
-                Self::Denied => matches!(status, 401 | 403),
+                // Where nothing is protected there is no route to the forbidden path.
+                Self::Denied => matches!(status, 401 | 403 | 404),
                 Self::Malformed => matches!(status, 400 | 422),
                 Self::Slow | Self::Artifact => matches!(status, 200 | 202),
                 Self::Tarpit => matches!(status, 403 | 503),

@@ -18,7 +18,7 @@ pub(super) fn gate(server: &Server, ask: &Ask, json: bool) -> Result<Exit, Failu
     query.extend(ask.service.iter().map(|service| ("service", service.clone())));
     query.extend(ask.change.iter().map(|change| ("change", change.clone())));
     let headers: Vec<(&str, &str)> =
-        ask.override_token.iter().map(|token| ("x-shieldx-override", token.as_str())).collect();
+        ask.override_token.iter().map(|token| ("deploy-override", token.as_str())).collect();
     let decision = match Client::new(server).asked("/v1/gate", &query, &headers) {
         Ok(decision) => decision,
         // What we said is wrong: that is no answer about deploying.

@@ -17,7 +17,7 @@ slos:
   - name: gateway-availability
     service: gateway
     description: The gateway hands requests on.
-    target: 99.9
+    target: 99
     window: 30d
     minimum_events: 1
     coverage_min: 0
@@ -57,10 +57,11 @@ fn gate(stack: &Stack, arguments: &[&str]) -> (Option<i32>, Value) {
 #[test]
 fn a_denial_burns_nothing_and_what_is_counted_outlives_a_restart() {
     let mut stack = Stack::with("[ledger]\ninterval_ms = 1000\n", &[]);
+    let reader = stack.tenant_key("default", "reader");
     for _ in 0..20 {
         assert_eq!(stack.get(&stack.key, "/v1/verifications?limit=1").status, 200);
         assert_eq!(stack.get("sx_0000000000000000_0", "/v1/verifications").status, 401);
-        assert_eq!(stack.get(&stack.key, "/.env").status, 403);
+        assert_eq!(stack.post(&reader, "/v1/verifications", &[], b"#!/bin/sh\n").status, 403);
     }
     let counted = |stack: &Stack| status(stack, "gateway-availability")["events"].clone();
     until("all are counted", || counted(&stack)["good"].as_u64().unwrap() >= 60);
@@ -89,7 +90,7 @@ fn a_denial_burns_nothing_and_what_is_counted_outlives_a_restart() {
 
 #[test]
 fn a_fault_pages_a_real_alertmanager_and_is_resolved_when_it_is_over() {
-    if !have("prometheus-alertmanager") {
+    if !have("alerts to Alertmanager", &["prometheus-alertmanager"]) {
         return;
     }
     let folder = tempfile::Builder::new().prefix("am-").tempdir().unwrap();
@@ -108,8 +109,10 @@ fn a_fault_pages_a_real_alertmanager_and_is_resolved_when_it_is_over() {
         answer.json().as_array().unwrap().clone()
     };
     assert!(alerts().is_empty());
+    // Below a hundred events a single failure would be a page: the guard waits for more.
     for _ in 0..60 {
         stack.get(&stack.key, "/broken");
+        stack.get(&stack.key, "/v1/verifications?limit=1");
     }
     until("a page arrives", || {
         alerts().iter().any(|alert| {

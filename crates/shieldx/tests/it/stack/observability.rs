@@ -70,7 +70,7 @@ impl Beside {
                 format!("--config.file={configuration}"),
                 format!("--storage.tsdb.path={}", folder.join("tsdb").display()),
                 format!("--web.listen-address={address}"),
-                "--enable-feature=exemplar-storage,native-histograms".to_owned(),
+                "--enable-feature=exemplar-storage".to_owned(),
                 "--log.level=warn".to_owned(),
             ]
         })
@@ -132,7 +132,7 @@ fn exemplars(stack: &Stack, prometheus: &Beside, series: &str) -> BTreeSet<Strin
 
 #[test]
 fn a_real_prometheus_sees_everything_and_its_exemplars_open_traces() {
-    if !have("prometheus") {
+    if !have("Prometheus beside a server", &["prometheus"]) {
         return;
     }
     let stack = Stack::with("[ledger]\ninterval_ms = 1000\n", &[]);
