@@ -4,6 +4,7 @@ mod abuse;
 mod forward;
 mod http2;
 mod observe;
+mod scrape;
 mod server;
 mod smuggling;
 mod support;

@@ -1,18 +1,25 @@
 //! What is measured, and what every router answers besides its routes.
 
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::{get, post};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
+use runtime::http::forward::{Config, Upstream};
 use runtime::http::observe::{Route, observed};
 use runtime::http::server::Limits;
-use runtime::http::{HttpMetrics, Json, fallbacks, limit_body, observe};
+use runtime::http::{Auth, Facts, HttpMetrics, Json, fallbacks, limit_body, observe};
 use runtime::metrics::Metrics;
-use runtime::sli::Sli;
+use runtime::sli::{Objective, Plan, Rule, Sli, View};
+use runtime::telemetry;
 use tower::ServiceExt as _;
+use types::ports::{AuthError, Authenticator};
+use types::{Caller, Role};
 
-use super::support::Server;
+use super::support::{self, Recorder, Reply, Server, Traced};
 
 fn router(metrics: &Metrics) -> Router {
     let router = Router::new()
@@ -142,4 +149,157 @@ async fn a_body_beyond_the_limit_is_a_413_whether_its_length_is_said_or_not() {
     let json = "content-type: application/json\r\ntransfer-encoding: chunked\r\n";
     check("/json", json, "d\r\n[1,2,3,4,5,6]\r\n0\r\n\r\n", "413").await;
     check("/json", json, "7\r\n[1,2,3]\r\n0\r\n\r\n", "200").await;
+}
+
+/// An availability objective of the service `test`, by tenant.
+fn sli(metrics: &Metrics) -> Sli {
+    let up = Objective {
+        slo: "up".to_owned(),
+        service: "test".to_owned(),
+        rule: Rule::Availability,
+        only: Vec::new(),
+        except: Vec::new(),
+        by_tenant: true,
+        by_route_group: false,
+    };
+    Sli::new(Arc::new(Plan { objectives: vec![up], ..Plan::default() }), metrics)
+}
+
+/// Good, bad and excluded events of a tenant.
+fn events(sli: &Sli, tenant: &str) -> [u64; 3] {
+    let totals = sli.totals();
+    let total = totals.iter().find(|total| total.view == View::Tenant(tenant.to_owned()));
+    total.map_or([0; 3], |total| [total.good, total.bad, total.excluded])
+}
+
+/// Everybody is `acme`.
+#[derive(Debug)]
+struct Acme;
+
+#[async_trait::async_trait]
+impl Authenticator for Acme {
+    async fn authenticate(&self, _: &str) -> Result<Caller, AuthError> {
+        let (tenant, role) = ("acme".parse().unwrap(), Role::Reader);
+        Ok(Caller { tenant, role, key_id: "k".to_owned() })
+    }
+}
+
+#[tokio::test]
+async fn requests_are_counted_for_the_objectives_of_their_tenant() {
+    let metrics = Metrics::new("test");
+    let sli = sli(&metrics);
+    let keys: Arc<dyn Authenticator> = Arc::new(Acme);
+    let router = Router::new()
+        .route("/mine", get(async |_: Auth| "mine"))
+        .route("/fails", get(async |_: Auth| StatusCode::SERVICE_UNAVAILABLE))
+        .route("/panic", get(async || if true { panic!("on purpose") } else { "" }))
+        .layer(Extension(keys));
+    let router = observe(fallbacks(router), HttpMetrics::new(&metrics, sli.clone()));
+    let keyed = |path: &str| {
+        let request = Request::get(path).header("x-api-key", "sx_any");
+        request.body(Body::empty()).unwrap()
+    };
+    ask(&router, keyed("/mine")).await;
+    ask(&router, keyed("/fails")).await;
+    assert_eq!(events(&sli, "acme"), [1, 1, 0]);
+    ask(&router, request("GET", "/mine", Body::empty())).await;
+    ask(&router, keyed("/nowhere")).await;
+    ask(&router, request("GET", "/panic", Body::empty())).await;
+    assert_eq!(events(&sli, "__none__"), [2, 1, 0], "401, 404, and a panic");
+}
+
+#[tokio::test]
+async fn a_request_whose_client_leaves_is_excluded_once() {
+    let metrics = Metrics::new("test");
+    let sli = sli(&metrics);
+    let http = HttpMetrics::new(&metrics, sli.clone());
+    let tenant = "acme".parse().unwrap();
+    let handle = |request: Request<Body>| {
+        Facts::tell_tenant(request.extensions(), &tenant);
+        std::future::pending::<http::Response<Body>>()
+    };
+    let get = request("GET", "/", Body::empty());
+    let mut left = Box::pin(observed(&http, Some("/"), get, handle));
+    let waker = std::task::Waker::noop();
+    assert!(left.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+    assert_eq!(events(&sli, "acme"), [0, 0, 0]);
+    drop(left);
+    assert_eq!(events(&sli, "acme"), [0, 0, 1]);
+    assert_eq!(events(&sli, "__none__"), [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn bodies_are_counted_as_they_stream() {
+    let metrics = Metrics::new("test");
+    let router = router(&metrics);
+    ask(&router, request("POST", "/bytes", "12345")).await;
+    // The handler takes nothing of it, and nothing of the answer is taken.
+    drop(router.clone().oneshot(request("GET", "/things/1", "12345")).await.unwrap());
+    let text = metrics.text();
+    let sum = |which: &str, route: &str| {
+        let start = format!("http_server_{which}_body_size_bytes_sum{{");
+        let mut lines = text.lines().filter(|line| line.starts_with(&start));
+        let line = lines.find(|line| line.contains(&format!("http_route=\"{route}\"")));
+        line.and_then(|line| line.rsplit(' ').next()).unwrap().parse::<f64>().unwrap()
+    };
+    assert_eq!((sum("request", "/bytes"), sum("response", "/bytes")), (5.0, 1.0));
+    assert_eq!((sum("request", "/things/{id}"), sum("response", "/things/{id}")), (0.0, 0.0));
+}
+
+#[tokio::test]
+async fn a_span_says_its_route_group_its_tenant_and_whether_it_was_bad() {
+    let traced = Traced::here();
+    let metrics = Metrics::new("test");
+    let http = HttpMetrics::new(&metrics, sli(&metrics));
+    for (status, bad) in [(200, false), (500, true)] {
+        let mut id = None;
+        let handle = async |request: Request<Body>| {
+            Facts::tell_tenant(request.extensions(), &"acme".parse().unwrap());
+            id = telemetry::current_trace_id();
+            let mut response = http::Response::new(Body::empty());
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            response
+        };
+        let get = request("GET", "/", Body::empty());
+        drop(observed(&http, Some("/"), get, handle).await);
+        let kept = format!("{:?}", traced.telemetry.traces().get(&id.unwrap()).unwrap());
+        for name in ["shieldx.slo.route_group", "shieldx.tenant"] {
+            assert!(kept.contains(name), "{name}: {kept}");
+        }
+        assert_eq!(kept.contains("shieldx.slo.bad"), bad, "{kept}");
+    }
+}
+
+#[tokio::test]
+async fn upstreams_are_timed_under_their_configured_name() {
+    let metrics = Metrics::new("test");
+    let up = Recorder::start(Reply::Always(support::OK)).await;
+    let client = support::client(Config::default()).measured(&metrics);
+    let to = up.upstream();
+    let send = |to: Upstream| {
+        let client = client.clone();
+        async move {
+            let get = Request::get("/").header("host", "chosen.by.caller").body(Body::empty());
+            client.forward(get.unwrap(), &to).await.map(drop)
+        }
+    };
+    send(to.clone()).await.unwrap();
+    up.stop();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    send(support::upstream(gone)).await.unwrap_err();
+    let text = metrics.text();
+    for labels in [
+        format!("server_port=\"{}\",http_response_status_code=\"200\",error_type=\"\"", to.port()),
+        format!(
+            "server_port=\"{}\",http_response_status_code=\"\",error_type=\"connect\"",
+            gone.port()
+        ),
+    ] {
+        let line = format!(
+            "http_client_request_duration_seconds_count{{http_request_method=\"GET\",\
+             server_address=\"127.0.0.1\",{labels}}} 1\n"
+        );
+        assert!(text.contains(&line), "{line}{text}");
+    }
+    assert!(!text.contains("chosen"), "{text}");
 }

@@ -14,8 +14,11 @@ use runtime::http::server::{self, Counters, Limits};
 use runtime::metrics::Metrics;
 use runtime::shutdown::Shutdown;
 use runtime::tasks::Tasks;
+use runtime::telemetry::{self, LogSettings, Settings, Telemetry};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tracing::Dispatch;
+use tracing::subscriber::DefaultGuard;
 
 /// Longer than anything here takes; reached only by a test that fails.
 pub(crate) const FOREVER: Duration = Duration::from_secs(30);
@@ -246,5 +249,27 @@ async fn record(mut stream: TcpStream, reply: Reply, all: Arc<Mutex<Vec<Vec<u8>>
             }
             Reply::Once(_) => {}
         }
+    }
+}
+
+/// Telemetry under which every trace of this thread is kept.
+pub(crate) struct Traced {
+    pub(crate) telemetry: Telemetry,
+    _guard: DefaultGuard,
+    /// While there is one dispatcher only, a place that other threads log at first is decided on by
+    /// what they have, which is none: with two, all are asked.
+    _second: Dispatch,
+}
+
+impl Traced {
+    pub(crate) fn here() -> Self {
+        let new = || {
+            let log = LogSettings { filter: "off".to_owned(), json: true, color: false };
+            telemetry::subscriber(Settings::default(), log, &[], std::io::sink).unwrap()
+        };
+        let second = Dispatch::new(new().1);
+        let (telemetry, subscriber) = new();
+        let guard = tracing::subscriber::set_default(subscriber);
+        Self { telemetry, _guard: guard, _second: second }
     }
 }
