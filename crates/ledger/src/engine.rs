@@ -264,6 +264,7 @@ impl Ledger {
         self.meters.evaluation_seconds.observe(began.elapsed().as_secs_f64());
         keeper.keep_state(&state, now_us);
         self.meters.tell(&statuses);
+        self.meters.tell_thrown(self.book().history.thrown());
         self.statuses.send_replace(Arc::new(statuses));
         if changed {
             self.receivers.iter().for_each(|receiver| receiver.wake());

@@ -8,6 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use runtime::metrics::Metrics;
+use slo::history::Thrown;
 use slo::spec::Severity;
 use slo::status::AlertState;
 use slo::{Catalog, Status};
@@ -34,6 +35,7 @@ pub(crate) struct Meters {
     pub(crate) probes_good: Counter,
     pub(crate) probes_bad: Counter,
     pub(crate) overrides: Counter,
+    thrown: [Counter; 7],
     objectives: BTreeMap<String, OfObjective>,
 }
 
@@ -108,7 +110,37 @@ impl Meters {
                 "shieldx_ledger_overrides",
                 "Deploys that went on by an override of the gate.",
             ),
+            thrown: metrics.counter_family(
+                "shieldx_ledger_thrown",
+                "What the history did not take or keep; points are thinned as they get old.",
+                "what",
+                [
+                    "late_samples",
+                    "counts_back",
+                    "garbled_samples",
+                    "lines_refused",
+                    "instances_folded",
+                    "spans_forgotten",
+                    "points_thinned",
+                ],
+            ),
             objectives: of_objectives(metrics, catalog),
+        }
+    }
+
+    /// Tells what the history has thrown away since the process started.
+    pub(crate) fn tell_thrown(&self, thrown: Thrown) {
+        let now = [
+            thrown.late_samples,
+            thrown.counts_back,
+            thrown.garbled_samples,
+            thrown.lines_refused,
+            thrown.instances_folded,
+            thrown.spans_forgotten,
+            thrown.points_thinned,
+        ];
+        for (counter, now) in self.thrown.iter().zip(now) {
+            counter.inc_by(now.saturating_sub(counter.get()));
         }
     }
 

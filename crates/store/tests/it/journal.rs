@@ -26,7 +26,7 @@ fn child() {
     let (mut journal, contents) = Journal::open(Path::new(&folder), limits()).unwrap();
     let mut next = last(&contents) + 1;
     loop {
-        if next % 7 == 0 {
+        if next.is_multiple_of(7) {
             // A snapshot of all before: their last number.
             journal.snapshot(&(next - 1).to_le_bytes()).unwrap();
         }
