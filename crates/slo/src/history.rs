@@ -20,7 +20,6 @@
 //! - Time is kept in milliseconds. Points are thinned with age ([`TIERS`], [`VIEW_TIERS`]): reads of
 //!   older times are exact at the steps of their tier.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -28,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::spec::{RETENTION_DAYS, SloName};
 use crate::status::{Counts, Scope};
 use cover::Cover;
-use line::{Line, Point};
+use objectives::{Objective, Objectives, Presence, Track};
 
 mod backfill;
 mod bytes;
@@ -36,6 +35,7 @@ mod codec;
 mod cover;
 mod fold;
 mod line;
+mod objectives;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -133,7 +133,7 @@ pub struct Thrown {
 pub struct History {
     every_ms: i64,
     instances: Vec<Instance>,
-    objectives: BTreeMap<(SloName, u32), Objective>,
+    objectives: Objectives,
     lines: usize,
     /// Up to when points have been thinned. It follows the samples, an hour with each at most: a
     /// clock that is ahead for a moment does not make everything old.
@@ -148,31 +148,6 @@ struct Instance {
     /// The newest ones, ascending.
     epochs: Vec<i64>,
     last_at: i64,
-}
-
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Objective {
-    presences: Vec<Presence>,
-    scopes: BTreeMap<Scope, Vec<Track>>,
-}
-
-/// When an instance was counting an objective.
-#[derive(Debug, Clone, PartialEq)]
-struct Presence {
-    instance: usize,
-    /// The last epoch in which it was.
-    epoch: i64,
-    cover: Cover,
-}
-
-/// What an instance counted in one view. The line goes on over its epochs.
-#[derive(Debug, Clone, PartialEq)]
-struct Track {
-    instance: usize,
-    epoch: i64,
-    /// Where the line was when the epoch began.
-    base: Counts,
-    line: Line,
 }
 
 /// Where a sample belongs.
@@ -197,7 +172,7 @@ impl History {
         Self {
             every_ms: i64::try_from(every.as_millis()).unwrap_or(DAY_MS).clamp(1, DAY_MS),
             instances: Vec::new(),
-            objectives: BTreeMap::new(),
+            objectives: Objectives::default(),
             lines: 0,
             aged_ms: None,
             thrown: Thrown::default(),
@@ -248,7 +223,7 @@ impl History {
     /// The views there are counts of.
     #[must_use]
     pub fn scopes(&self, slo: &SloName, revision: u32) -> Vec<Scope> {
-        let objective = self.objectives.get(&(slo.clone(), revision));
+        let objective = self.objectives.get(slo, revision);
         objective.map(|found| found.scopes.keys().cloned().collect()).unwrap_or_default()
     }
 
@@ -318,13 +293,13 @@ impl History {
     }
 
     fn track(&self, series: &Series, instance: usize) -> Option<&Track> {
-        let objective = self.objectives.get(&(series.slo.clone(), series.revision))?;
+        let objective = self.objectives.get(&series.slo, series.revision)?;
         objective.scopes.get(&series.scope)?.iter().find(|track| track.instance == instance)
     }
 
     fn count(&mut self, place: Place, series: &Series, counts: Counts) {
         let Place { instance, epoch, at, covered_from } = place;
-        let objective = self.objectives.entry((series.slo.clone(), series.revision)).or_default();
+        let objective = self.objectives.get_or_new(series);
         match objective.presences.iter_mut().find(|presence| presence.instance == instance) {
             Some(presence) if presence.epoch == epoch => {}
             Some(presence) => {
@@ -392,7 +367,7 @@ impl History {
     /// An objective that nobody has counted for the whole retention is forgotten: also what it was
     /// under another revision.
     fn forget_objectives(&mut self, before: i64) {
-        self.objectives.retain(|_, objective| {
+        self.objectives.retain(|objective| {
             objective
                 .presences
                 .iter()
@@ -422,36 +397,5 @@ impl Instance {
             let over = self.epochs.len().saturating_sub(EPOCHS_MAX);
             self.epochs.drain(..over);
         }
-    }
-}
-
-impl Objective {
-    fn size_bytes(&self) -> usize {
-        let covers: usize = self.presences.iter().map(|presence| presence.cover.size_bytes()).sum();
-        let tracks = self.scopes.values().flatten();
-        let lines = tracks.map(|track| size_of::<Track>() + track.line.size_bytes());
-        covers + lines.sum::<usize>()
-    }
-}
-
-impl Track {
-    fn new(instance: usize, epoch: i64) -> Self {
-        Self { instance, epoch, base: Counts::default(), line: Line::default() }
-    }
-
-    /// Takes the counts of an epoch; gives whether any went back.
-    fn count(&mut self, epoch: i64, at: i64, counts: Counts) -> bool {
-        if self.epoch != epoch {
-            self.epoch = epoch;
-            self.base = self.line.total();
-        }
-        let (now, before) = (self.base.plus(counts), self.line.total());
-        let counts = Counts {
-            good: now.good.max(before.good),
-            bad: now.bad.max(before.bad),
-            excluded: now.excluded.max(before.excluded),
-        };
-        self.line.push(Point { at, counts });
-        counts != now
     }
 }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cover::Cover;
 use super::line::{Line, Point};
-use super::{BACKFILL, COUNT_MAX, History, Presence, Series, Track};
+use super::objectives::{Presence, Track};
+use super::{BACKFILL, COUNT_MAX, History, Series};
 use crate::status::Counts;
 
 /// What happened in `from_us < t <= to_us`.
@@ -69,14 +70,14 @@ impl History {
     }
 
     fn counted_by_others(&self, series: &Series, instance: usize) -> Cover {
-        let objective = self.objectives.get(&(series.slo.clone(), series.revision));
+        let objective = self.objectives.get(&series.slo, series.revision);
         let presences = objective.map_or(&[][..], |objective| &objective.presences);
         let others = presences.iter().filter(|presence| presence.instance != instance);
         Cover::union(others.map(|presence| &presence.cover))
     }
 
     fn put_backfill(&mut self, series: &Series, instance: usize, line: Line, cover: &Cover) {
-        let objective = self.objectives.entry((series.slo.clone(), series.revision)).or_default();
+        let objective = self.objectives.get_or_new(series);
         match objective.presences.iter_mut().find(|presence| presence.instance == instance) {
             Some(known) => known.cover = Cover::union([&known.cover, cover].into_iter()),
             None => {

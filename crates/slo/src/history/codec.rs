@@ -4,9 +4,8 @@
 use super::bytes::{Reader, put_i64, put_text, put_u64};
 use super::cover::Cover;
 use super::line::{Line, counts, put_counts};
-use super::{
-    EPOCHS_MAX, History, INSTANCES_MAX, Instance, Objective, Presence, Sample, Series, Track,
-};
+use super::objectives::{Objective, Presence, Track};
+use super::{EPOCHS_MAX, History, INSTANCES_MAX, Instance, Sample, Series};
 use crate::spec::SloName;
 use crate::status::Scope;
 
@@ -73,10 +72,10 @@ impl History {
                 put_i64(&mut out, *epoch);
             }
         }
-        put_u64(&mut out, self.objectives.len() as u64);
-        for ((slo, revision), objective) in &self.objectives {
+        put_u64(&mut out, self.objectives.iter().count() as u64);
+        for (slo, revision, objective) in self.objectives.iter() {
             put_text(&mut out, slo.as_str());
-            put_u64(&mut out, u64::from(*revision));
+            put_u64(&mut out, u64::from(revision));
             objective.encode(&mut out);
         }
         out
@@ -101,10 +100,10 @@ fn restore(bytes: &[u8]) -> Option<History> {
         history.instances.push(instance);
     }
     for _ in 0..reader.count(4)? {
-        let name = objective(&mut reader)?;
+        let (slo, revision) = objective(&mut reader)?;
         let decoded = Objective::decode(&mut reader, history.instances.len())?;
         history.lines += decoded.scopes.values().map(Vec::len).sum::<usize>();
-        history.objectives.insert(name, decoded).is_none().then_some(())?;
+        history.objectives.insert(slo, revision, decoded)?;
     }
     reader.is_empty().then_some(history)
 }

@@ -3,7 +3,8 @@
 //! that with the epoch it had would be counted twice; a process that was restarted has another.)
 
 use super::cover::Cover;
-use super::{BACKFILL, DAY_MS, GONE, History, INSTANCES_MAX, Instance, Objective, Presence, Track};
+use super::objectives::{Objective, Presence, Track};
+use super::{BACKFILL, DAY_MS, GONE, History, INSTANCES_MAX, Instance};
 
 impl History {
     /// A place for an instance that is not known yet; `None` if all places are taken by living ones.

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::cover::Cover;
-use super::{History, Series, Track};
+use super::objectives::Track;
+use super::{History, Series};
 use crate::status::Counts;
 
 /// Times are microseconds since 1970 and read in milliseconds.
@@ -17,7 +18,7 @@ impl History {
     /// What is known of a view; empty where nothing is.
     #[must_use]
     pub fn view(&self, series: &Series) -> View<'_> {
-        let objective = self.objectives.get(&(series.slo.clone(), series.revision));
+        let objective = self.objectives.get(&series.slo, series.revision);
         let tracks = objective.and_then(|objective| objective.scopes.get(&series.scope));
         let cover = match objective.map(|objective| objective.presences.as_slice()) {
             None | Some([]) => Cow::Owned(Cover::default()),
