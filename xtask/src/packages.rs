@@ -41,6 +41,11 @@ const NEEDS: &[Need] = &[
     need("mount", "mount", "full and read-only disks"),
     need("mkfs.ext4", "e2fsprogs", "disks that fail"),
     need("nginx", "nginx-light", "an application behind the gateway"),
+    need("prometheus", "prometheus", "Prometheus beside a server, and as oracle of the history"),
+    need("promtool", "prometheus", "checks and unit tests of generated rules"),
+    need("prometheus-alertmanager", "prometheus-alertmanager", "alerts to Alertmanager"),
+    need("amtool", "prometheus-alertmanager", "the check of Alertmanager's configuration"),
+    need("chromium", "chromium", "the console's pages in a browser"),
 ];
 
 const fn need(program: &'static str, package: &'static str, skipped: &'static str) -> Need {

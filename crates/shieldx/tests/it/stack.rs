@@ -4,6 +4,7 @@ mod bad_input;
 mod contract;
 mod crash;
 mod disk;
+mod emitted;
 mod isolation;
 mod objectives;
 mod observability;

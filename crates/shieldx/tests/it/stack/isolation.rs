@@ -29,6 +29,7 @@ fn every_documented_route_keeps_tenants_apart() {
             .replace("{subject}", mark)
             .replace("/v1/sessions/{id}", "/v1/sessions/alices-session")
             .replace("/v1/traces/{id}", &format!("/v1/traces/{trace}"))
+            .replace("{name}", "gateway-availability")
             .replace("{id}", &id)
     };
     let document = stack.get(&alice, "/openapi.json").json();
@@ -49,10 +50,17 @@ fn every_documented_route_keeps_tenants_apart() {
             };
             let shown = answer.text();
             assert!(!shown.contains(mark), "{method} {path} shows Alice's: {shown}");
-            if template.contains('{') && method != "post" && !template.contains("{view}") {
+            // Objectives over all tenants are nobody's; a tenant's own view is below.
+            if template.starts_with("/v1/slos/") {
+                assert_eq!(answer.status, 200, "{method} {path}: {shown}");
+            } else if template.contains('{') && method != "post" && !template.contains("{view}") {
                 assert!(matches!(answer.status, 403 | 404), "{method} {path}: {shown}");
             }
         }
+    }
+    for path in ["/v1/slos/gateway-availability", "/v1/slos/gateway-availability/explain"] {
+        let answer = stack.get(&bob, &format!("{path}?tenant=alice"));
+        assert_eq!(answer.status, 403, "{path}: {}", answer.text());
     }
     // Nothing of Bob's tries has changed what Alice has.
     assert_eq!(stack.finished(&alice, &id)["verdict"], done["verdict"]);
