@@ -91,7 +91,7 @@ pub(crate) fn told<T>(begun: Instant, taken: &Result<T, MlError>) {
     }
 }
 
-fn timed<T>(metrics: &MlMetrics, phase: Phase, work: impl FnOnce() -> T) -> T {
+pub(crate) fn timed<T>(metrics: &MlMetrics, phase: Phase, work: impl FnOnce() -> T) -> T {
     let begun = Instant::now();
     let done = work();
     metrics.phase(phase, begun.elapsed());

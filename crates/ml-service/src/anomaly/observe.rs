@@ -13,7 +13,7 @@ use super::reference::Opinion;
 use super::{HISTORY_RUNS, MIN_RUNS, MODEL, P_PPM, RUN_ID, VIEW, is_feature};
 use crate::error::MlError;
 use crate::index::COLUMNS_MAX;
-use crate::metrics::Outcome;
+use crate::metrics::{Outcome, Phase};
 use crate::pipeline::validate::{Row, Validated, Values, validate_rows};
 use crate::pipeline::{self, admit, encode};
 use crate::service::MlService;
@@ -69,15 +69,18 @@ async fn take_in(
         core.metrics.observed(Outcome::Repeated);
         return Ok(anomaly);
     }
-    let validated = match row(run, &anomaly) {
+    let metrics = &core.metrics;
+    let validated = match pipeline::timed(metrics, Phase::Validate, || row(run, &anomaly)) {
         Ok(validated) => validated,
         Err(error) => {
             admit::abandon(core, locked);
             return Err(error);
         }
     };
-    let admitted = admit::admit(core, locked, validated)?;
-    let accepted = pipeline::commit(service, encode::encode(admitted), ()).await?;
+    let admitted =
+        pipeline::timed(metrics, Phase::Admit, || admit::admit(core, locked, validated))?;
+    let encoded = pipeline::timed(metrics, Phase::Encode, || encode::encode(admitted));
+    let accepted = pipeline::commit(service, encoded, ()).await?;
     core.metrics.ingested(accepted.rows, begun.elapsed());
     core.metrics.observed(if scored { Outcome::Scored } else { Outcome::TooFew });
     Ok(anomaly)

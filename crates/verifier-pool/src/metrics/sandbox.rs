@@ -115,7 +115,7 @@ pub(crate) struct Counting {
 impl Counting {
     pub(crate) fn recorded(&mut self, recording: &Recording) {
         self.tier = recording.run.tier;
-        self.sandboxes.recorded(recording);
+        self.sandboxes.recorded(&self.runner, recording);
     }
 
     pub(crate) fn judged(&mut self, verdict: Verdict) {
@@ -156,7 +156,7 @@ impl Families {
             ),
             calls: counters(
                 "syscalls",
-                "System calls by name: all in tier B, those that are watched in tier C",
+                "System calls by name, the sandbox's own while it is built too: all in tier B, those that are watched in tier C",
             ),
             blocked: counters("blocked_calls", "System calls that the policy refused, by name"),
             files: counters("file_operations", "Things done to files, by kind; not reading"),
@@ -231,20 +231,20 @@ fn phase_histogram() -> Histogram {
 }
 
 impl Sandboxes {
-    /// For these runners, and one more series for any other.
+    /// For these runners: those that artifacts are given to, and there are no others.
     pub(crate) fn new(metrics: &Metrics, runners: &[String]) -> Self {
         let families = Families::register(metrics);
-        let names = runners.iter().map(String::as_str).chain([OTHER]);
-        Self { runners: names.map(|name| (name.to_owned(), families.runner(name))).collect() }
+        let runner = |name: &String| (name.clone(), families.runner(name));
+        Self { runners: runners.iter().map(runner).collect() }
     }
 
     fn runner(&self, name: &str) -> Option<&Runner> {
-        self.runners.get(name).or_else(|| self.runners.get(OTHER))
+        self.runners.get(name)
     }
 
-    /// Counts a run that was recorded.
-    pub(crate) fn recorded(&self, recording: &Recording) {
-        let Some(runner) = self.runner(&recording.run.runner) else { return };
+    /// Counts a run that was recorded. Which runner had it is ours to say, not the recording's.
+    fn recorded(&self, runner: &str, recording: &Recording) {
+        let Some(runner) = self.runner(runner) else { return };
         for (name, calls) in &recording.activity.calls {
             runner.calls.add(name, calls.made);
             runner.blocked.add(name, calls.blocked);
