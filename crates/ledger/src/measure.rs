@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use runtime::metrics::Metrics;
+use runtime::metrics::exposition::Format;
 use runtime::sli::{Outcome, Sli as Counters};
 use slo::Catalog;
 use slo::spec::{RatioEvents, Selector, Sli};
@@ -45,8 +46,11 @@ impl Measurer {
         if wanted.is_empty() {
             return;
         }
-        let texts: Vec<(&'static str, String)> =
-            self.services.iter().map(|metrics| (metrics.service(), metrics.text())).collect();
+        let text = |metrics: &Metrics| {
+            let bytes = Format::OpenMetrics.write(&metrics.look());
+            (metrics.service(), String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let texts: Vec<(&'static str, String)> = self.services.iter().map(text).collect();
         let read = texts.iter().flat_map(|(service, text)| lines(service, text, &wanted));
         let read: Vec<Line<'_>> = read.collect();
         for slo in &catalog.slos {

@@ -168,6 +168,14 @@ impl Metrics {
     /// Everything there is now, by name.
     #[must_use]
     pub fn families(&self) -> Vec<exposition::Family> {
+        let families = self.look();
+        crate::telemetry::exemplars_read(exposition::traces(&families));
+        families
+    }
+
+    /// The same for who shows it to nobody: what exemplars point to need not be kept for it.
+    #[must_use]
+    pub fn look(&self) -> Vec<exposition::Family> {
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         // Writing into a string does not fail.
@@ -177,7 +185,6 @@ impl Metrics {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         families.extend(own.iter().flat_map(|own| own.tell()));
         families.sort_by(|a, b| a.name.cmp(&b.name));
-        crate::telemetry::exemplars_read(exposition::traces(&families));
         families
     }
 
