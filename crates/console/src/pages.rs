@@ -58,6 +58,8 @@ pub(crate) async fn traces(
     services.extend(found.iter().map(|trace| trace.service.as_str()));
     services.sort_unstable();
     services.dedup();
+    // A name that hides something is none that one could choose knowingly.
+    services.retain(|name| crate::show::visible(name) == *name);
     let body = listing::body(&found, &filter, &services, shared.clock.now_us());
     shared.frame("Traces", Place::Traces).page(&body)
 }

@@ -1,4 +1,5 @@
-//! Numbers and times as people read them.
+//! Numbers and times as people read them. A number and its unit are one word: the space between
+//! them does not break.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let text =
         if percent.abs() >= 1000.0 { format!("{percent:.0}") } else { format!("{percent:.1}") };
-    format!("{} %", minus(&text))
+    format!("{}\u{a0}%", minus(&text))
 }
 
 /// A share of good events, with as many decimals as the target has and two more, so that it can be
@@ -23,7 +24,7 @@ pub(crate) fn level(share: f64, target_percent: &str) -> String {
     let scale = 10_f64.powi(places);
     let down = (share * 100.0 * scale + 1e-6).floor() / scale;
     let text = format!("{down:.*}", decimals.min(7));
-    if text.starts_with("100") { "100 %".to_owned() } else { format!("{text} %") }
+    if text.starts_with("100") { "100\u{a0}%".to_owned() } else { format!("{text}\u{a0}%") }
 }
 
 /// `14.4×`
@@ -67,15 +68,15 @@ pub(crate) fn events(number: f64) -> String {
 /// `1.2 k`, for axes.
 pub(crate) fn short(number: f64) -> String {
     let text = match number {
-        n if n >= 1e9 => format!("{:.1} G", n / 1e9),
-        n if n >= 1e6 => format!("{:.1} M", n / 1e6),
-        n if n >= 1e4 => format!("{:.0} k", n / 1e3),
-        n if n >= 1e3 => format!("{:.1} k", n / 1e3),
+        n if n >= 1e9 => format!("{:.1}\u{a0}G", n / 1e9),
+        n if n >= 1e6 => format!("{:.1}\u{a0}M", n / 1e6),
+        n if n >= 1e4 => format!("{:.0}\u{a0}k", n / 1e3),
+        n if n >= 1e3 => format!("{:.1}\u{a0}k", n / 1e3),
         n if n >= 10.0 || n == 0.0 => format!("{n:.0}"),
         n if n >= 1.0 => format!("{n:.1}"),
         n => format!("{n:.2}"),
     };
-    text.replace(".0 ", " ")
+    text.replace(".0\u{a0}", "\u{a0}")
 }
 
 /// `350 ms`, `1.25 s`, `80 µs`
@@ -92,7 +93,7 @@ pub(crate) fn seconds(seconds: f64) -> String {
     };
     let text =
         if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text} {unit}")
+    format!("{text}\u{a0}{unit}")
 }
 
 pub(crate) fn micros(us: i64) -> String {
@@ -104,12 +105,12 @@ pub(crate) fn minutes(minutes: f64) -> String {
     let sign = if minutes < 0.0 { "−" } else { "" };
     let size = minutes.abs();
     if size < 1.0 {
-        format!("{sign}{:.0} s", size * 60.0)
+        format!("{sign}{:.0}\u{a0}s", size * 60.0)
     } else if size < 100.0 {
-        format!("{sign}{size:.1} min")
+        format!("{sign}{size:.1}\u{a0}min")
     } else {
         let whole = whole(size);
-        format!("{sign}{} h {} min", whole / 60, whole % 60)
+        format!("{sign}{}\u{a0}h\u{a0}{}\u{a0}min", whole / 60, whole % 60)
     }
 }
 
@@ -134,15 +135,15 @@ pub(crate) fn distance(at_us: i64, now_us: i64) -> String {
 pub(crate) fn span(seconds: u64) -> String {
     match seconds {
         s if s >= 2 * 86_400 => match s % 86_400 / 3600 {
-            0 => format!("{} d", s / 86_400),
-            hours => format!("{} d {hours} h", s / 86_400),
+            0 => format!("{}\u{a0}d", s / 86_400),
+            hours => format!("{}\u{a0}d\u{a0}{hours}\u{a0}h", s / 86_400),
         },
         s if s >= 3600 => match s % 3600 / 60 {
-            0 => format!("{} h", s / 3600),
-            minutes => format!("{} h {minutes} min", s / 3600),
+            0 => format!("{}\u{a0}h", s / 3600),
+            minutes => format!("{}\u{a0}h\u{a0}{minutes}\u{a0}min", s / 3600),
         },
-        s if s >= 60 => format!("{} min", s / 60),
-        s => format!("{s} s"),
+        s if s >= 60 => format!("{}\u{a0}min", s / 60),
+        s => format!("{s}\u{a0}s"),
     }
 }
 
@@ -233,15 +234,20 @@ mod tests {
         burn, clip, count, encoded, events, level, minutes, percent, seconds, short, span,
     };
 
+    /// With plain spaces.
+    fn plain(text: String) -> String {
+        text.replace('\u{a0}', " ")
+    }
+
     #[test]
     fn shares_are_never_shown_better_than_they_are() {
-        assert_eq!(percent(0.623), "62.3 %");
-        assert_eq!(percent(-0.0001), "0.0 %");
-        assert_eq!(percent(-1.5), "−150.0 %");
-        assert_eq!(level(0.999_999_9, "99.95"), "99.9999 %");
-        assert_eq!(level(1.0, "99.95"), "100 %");
-        assert_eq!(level(0.9721, "95"), "97.21 %");
-        assert_eq!(level(0.999, "99.9"), "99.900 %");
+        assert_eq!(plain(percent(0.623)), "62.3 %");
+        assert_eq!(plain(percent(-0.0001)), "0.0 %");
+        assert_eq!(plain(percent(-1.5)), "−150.0 %");
+        assert_eq!(plain(level(0.999_999_9, "99.95")), "99.9999 %");
+        assert_eq!(plain(level(1.0, "99.95")), "100 %");
+        assert_eq!(plain(level(0.9721, "95")), "97.21 %");
+        assert_eq!(plain(level(0.999, "99.9")), "99.900 %");
     }
 
     #[test]
@@ -254,16 +260,22 @@ mod tests {
             [burn(0.0), burn(0.001), burn(0.42), burn(14.4), burn(1000.0)],
             ["0×", "<0.01×", "0.42×", "14.4×", "1000×"]
         );
-        assert_eq!([seconds(0.35), seconds(2.0), seconds(0.00008)], ["350 ms", "2 s", "80 µs"]);
         assert_eq!(
-            [minutes(0.5), minutes(21.6), minutes(432.0), minutes(-3.0)],
+            [seconds(0.35), seconds(2.0), seconds(0.00008)].map(plain),
+            ["350 ms", "2 s", "80 µs"]
+        );
+        assert_eq!(
+            [minutes(0.5), minutes(21.6), minutes(432.0), minutes(-3.0)].map(plain),
             ["30 s", "21.6 min", "7 h 12 min", "−3.0 min"]
         );
         assert_eq!(
-            [short(0.0), short(1500.0), short(2000.0), short(0.25)],
+            [short(0.0), short(1500.0), short(2000.0), short(0.25)].map(plain),
             ["0", "1.5 k", "2 k", "0.25"]
         );
-        assert_eq!([span(59), span(7500), span(200_000)], ["59 s", "2 h 5 min", "2 d 7 h"]);
+        assert_eq!(
+            [span(59), span(7500), span(200_000)].map(plain),
+            ["59 s", "2 h 5 min", "2 d 7 h"]
+        );
     }
 
     #[test]

@@ -105,7 +105,8 @@ impl Signals {
         slots: usize,
     ) -> Window {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut window = Window { slots: cells::empty(from_us, to_us, slots), exemplars: Vec::new() };
+        let mut window =
+            Window { slots: cells::empty(from_us, to_us, slots), exemplars: Vec::new() };
         for ((of, group), line) in &kept.lines {
             if of == service && wanted(group) {
                 line.add_to(&mut window.slots, from_us, to_us);
@@ -121,9 +122,8 @@ impl Signals {
 
     fn group(&self, service: &str, method: &str, route: &str) -> &str {
         let mut groups = self.groups.iter();
-        let found = groups.find(|group| {
-            group.routes.iter().any(|known| known.matches(service, method, route))
-        });
+        let found = groups
+            .find(|group| group.routes.iter().any(|known| known.matches(service, method, route)));
         found.map_or(OTHER_ROUTES, |group| &group.name)
     }
 }

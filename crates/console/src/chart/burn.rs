@@ -69,8 +69,9 @@ fn top(all: &[Both]) -> f64 {
 pub(crate) fn draw(all: &[Both], (from_us, to_us): (i64, i64)) -> Markup {
     let high = top(all);
     let plot = Plot { height: HEIGHT, from_us, to_us, scale: Scale::Log { low: LOWEST, high } };
-    let mut ticks: Vec<(f64, String)> =
-        [0.01, 0.1, 1.0].map(|tick| (tick, format!("{}×", number(tick)))).to_vec();
+    let mut ticks: Vec<(f64, String)> = [(LOWEST, "≤0.01×"), (0.1, "0.1×"), (1.0, "1×")]
+        .map(|(tick, text)| (tick, text.to_owned()))
+        .to_vec();
     for both in all.iter().filter(|both| both.pair.factor_tenths != 10) {
         ticks.push((both.factor(), format!("{}×", both.factor_text())));
     }
@@ -156,9 +157,9 @@ fn pair(both: &Both, index: usize, (from_us, to_us): (i64, i64), high: f64, now_
     };
     html! {
         h3 {
-            span { (severity) " at " (both.factor_text()) "×" }
-            (state(both.alert.as_ref(), now_us))
+            (severity) " at " (both.factor_text()) "×"
         }
+        p { (state(both.alert.as_ref(), now_us)) }
         p.muted { "fires when both " (long) " and " (short) " burn above " (both.factor_text()) "×" }
         svg.field width="100%" height=(number(HEIGHT_OF_PAIR)) role="img"
             aria-label=(format!("Burn over {long} and {short}; it would have fired in {} spans", both.firing().len())) {

@@ -14,17 +14,20 @@ const HEIGHT: f64 = 260.0;
 const MARKS_MAX: usize = 24;
 /// The axis goes down to this at most: an overspending of ten budgets would flatten the rest.
 const LOWEST: f64 = -3.0;
+/// How far below nought a forecast is followed.
+const FORECAST_LOWEST: f64 = -0.25;
 
 pub(crate) fn draw(status: &Status, down: &BurnDown, marks: &[Mark]) -> Markup {
     let to_us = end(status, down);
     let forecast = shown(&down.forecast, to_us);
     let ideal = shown(&down.ideal, to_us);
-    let values = down.past.iter().chain(&forecast).filter_map(|point| point.value);
-    let least = values.fold(0.0_f64, f64::min).max(LOWEST);
-    let low = if least < 0.0 { (least * 4.0).floor() / 4.0 } else { 0.0 };
+    let lowest =
+        |points: &[Point]| points.iter().filter_map(|point| point.value).fold(0.0_f64, f64::min);
+    let least = lowest(&down.past).max(LOWEST).min(lowest(&forecast).max(FORECAST_LOWEST));
+    let low = (least * 4.0).floor() / 4.0;
     let scale = Scale::Linear { low, high: 1.0 };
     let plot = Plot { height: HEIGHT, from_us: status.from_us, to_us, scale };
-    let mut ticks = steps(low, 1.0, 5);
+    let mut ticks = steps(low, 1.0, 6);
     ticks.retain(|tick| *tick <= 1.0);
     let chart = Chart {
         title: "Error budget left",
@@ -40,7 +43,7 @@ pub(crate) fn draw(status: &Status, down: &BurnDown, marks: &[Mark]) -> Markup {
         lines: html! {
             path.area d=(plot.area(&down.past, 0.0)) {}
             path.ideal d=(plot.line(&ideal)) {}
-            path.forecast d=(plot.line(&forecast)) {}
+            path.forecast d=(plot.line(&until(&forecast, low))) {}
             path.line d=(plot.line(&down.past)) {}
         },
         behind: html! {
@@ -86,6 +89,12 @@ fn end(status: &Status, down: &BurnDown) -> i64 {
 
 fn shown(points: &[Point], to_us: i64) -> Vec<Point> {
     points.iter().filter(|point| point.at_us <= to_us).copied().collect()
+}
+
+/// Up to where a line leaves the chart.
+fn until(points: &[Point], low: f64) -> Vec<Point> {
+    let inside = |point: &&Point| point.value.is_none_or(|value| value >= low);
+    points.iter().take_while(inside).copied().collect()
 }
 
 fn flags(plot: &Plot, marks: &[Mark]) -> Markup {

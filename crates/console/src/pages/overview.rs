@@ -97,17 +97,17 @@ fn row(shared: &Shared, status: &Status, decision: &Decision) -> Markup {
     let said = |rate: Option<f64>| rate.map_or_else(|| "–".to_owned(), show::burn);
     let budget = &status.budget;
     html! {
-        tr role="row" class=(words::level(budget.left)) {
+        tr role="row" class=(words::budget_class(budget.left)) {
             th.name scope="row" role="rowheader" {
                 a href=(format!("/slo/{name}")) { (name) }
                 span.muted { (status.service) " · " (status.kind) " · " (status.window) }
             }
-            td role="cell" data-name="SLI / target" {
+            td.sli role="cell" data-name="SLI / target" {
                 b { @match status.error_ratio {
                     Some(ratio) => (show::level(1.0 - ratio, &status.target_percent)),
                     None => "no events",
                 } }
-                span.muted { "of " (status.target_percent) " %" @if status.few_events { " · few events" } }
+                span.muted { "of " (status.target_percent) "\u{a0}%" @if status.few_events { " · few events" } }
             }
             td.budget role="cell" data-name="Budget left" {
                 b { @match budget.left { Some(left) => (show::percent(left)), None => "not known" } }
@@ -118,7 +118,7 @@ fn row(shared: &Shared, status: &Status, decision: &Decision) -> Markup {
             }
             td role="cell" data-name="Burn now" {
                 b class=(words::burn_class(hour)) { (said(hour)) }
-                span.muted { "5m " (said(minutes)) }
+                span.muted { "5m\u{a0}" (said(minutes)) }
             }
             td.sparkline role="cell" data-name="Budget over the window" {
                 @if let Some(down) = &down { (chart::spark::budget(&down.past)) } @else { span.muted { "–" } }

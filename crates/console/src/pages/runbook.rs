@@ -11,21 +11,29 @@ pub(crate) fn body(text: &str) -> Markup {
 }
 
 fn rendered(text: &str) -> String {
-    let events = Parser::new_ext(text, Options::ENABLE_TABLES).map(|event| match event {
-        Event::Html(markup) | Event::InlineHtml(markup) => Event::Text(markup),
-        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-            Event::Start(Tag::Link { link_type, dest_url: harmless(dest_url), title, id })
-        }
-        // An image would be asked for elsewhere.
-        Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
-            Event::Start(Tag::Link { link_type, dest_url: harmless(dest_url), title, id })
-        }
-        Event::End(pulldown_cmark::TagEnd::Image) => Event::End(pulldown_cmark::TagEnd::Link),
-        event => event,
-    });
+    let said = |event: &Event<'_>| !matches!(event, Event::Html(markup) if is_comment(markup));
+    let events =
+        Parser::new_ext(text, Options::ENABLE_TABLES).filter(said).map(|event| match event {
+            Event::Html(markup) | Event::InlineHtml(markup) => Event::Text(markup),
+            Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
+                Event::Start(Tag::Link { link_type, dest_url: harmless(dest_url), title, id })
+            }
+            // An image would be asked for elsewhere.
+            Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
+                Event::Start(Tag::Link { link_type, dest_url: harmless(dest_url), title, id })
+            }
+            Event::End(pulldown_cmark::TagEnd::Image) => Event::End(pulldown_cmark::TagEnd::Link),
+            event => event,
+        });
     let mut page = String::with_capacity(text.len() * 2);
     pulldown_cmark::html::push_html(&mut page, events);
     page
+}
+
+/// A note for whoever reads the file.
+fn is_comment(markup: &str) -> bool {
+    let markup = markup.trim();
+    markup.starts_with("<!--") && markup.find("-->") == Some(markup.len() - 3)
 }
 
 fn harmless(url: CowStr<'_>) -> CowStr<'_> {
@@ -51,6 +59,8 @@ mod tests {
             assert!(!page.contains(dangerous), "{page}");
         }
         assert!(page.contains("<a href=\"/slo/a\">b</a>"), "{page}");
+        assert_eq!(rendered("<!-- a note -->\n"), "");
+        assert!(!rendered("<!-- a --><script>b</script><!-- c -->\n").contains("<script"));
         assert!(page.contains("<a href=\"http://evil/x.png\">d</a>"), "{page}");
     }
 }

@@ -43,6 +43,11 @@ pub(crate) fn level(left: Option<f64>) -> &'static str {
     }
 }
 
+/// The same for text.
+pub(crate) fn budget_class(left: Option<f64>) -> &'static str {
+    level(left).trim_start_matches("fill ")
+}
+
 /// The burn over a window in a status.
 pub(crate) fn burn(status: &Status, window_s: u64) -> Option<f64> {
     status.burns.iter().find(|burn| burn.window_s == window_s).and_then(|burn| burn.rate)

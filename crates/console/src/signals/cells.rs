@@ -17,7 +17,7 @@ const COARSE_CELLS: usize = 720;
 /// Requests, by how long they took and how they ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Cell {
-    /// Not cumulative: how many were in each bucket; the last is above all bounds.
+    /// Cumulative, as in the metrics: how many took at most each bound; the last are all.
     pub(crate) buckets: [u64; BUCKETS],
     pub(crate) client_errors: u64,
     pub(crate) server_errors: u64,
@@ -30,15 +30,14 @@ impl Cell {
         match part {
             "_bucket" => {
                 let bound = row.label("le").parse::<f64>().unwrap_or(f64::INFINITY);
-                let index =
-                    DURATION_BUCKETS_S.iter().position(|known| (known - bound).abs() < 1e-9);
-                let index = index.unwrap_or(BUCKETS - 1);
-                // Cumulative in the text: each bucket takes back what the one below has. Between
-                // lines that makes a number below nought, which the next one mends.
-                self.buckets[index] = self.buckets[index].wrapping_add(number);
-                if let Some(next) = self.buckets.get_mut(index + 1) {
-                    *next = next.wrapping_sub(number);
-                }
+                let same = |known: &f64| (known - bound).abs() < 1e-9;
+                let index = match DURATION_BUCKETS_S.iter().position(same) {
+                    Some(index) => index,
+                    None if bound.is_infinite() => BUCKETS - 1,
+                    // Of another histogram than ours.
+                    None => return,
+                };
+                self.buckets[index] += number;
             }
             "_count" => match row.label("http_response_status_code").bytes().next() {
                 Some(b'4') => self.client_errors += number,
@@ -50,7 +49,7 @@ impl Cell {
     }
 
     pub(crate) fn requests(&self) -> u64 {
-        self.buckets.iter().sum()
+        self.buckets[BUCKETS - 1]
     }
 
     /// Seconds below which this share of requests were; straight lines within buckets, as
@@ -62,15 +61,14 @@ impl Cell {
             return None;
         }
         let rank = share * total as f64;
-        let mut below = 0.0;
-        for (index, number) in self.buckets.iter().enumerate() {
-            let number = *number as f64;
-            if below + number >= rank && number > 0.0 {
-                let low = if index == 0 { 0.0 } else { DURATION_BUCKETS_S[index - 1] };
-                let high = DURATION_BUCKETS_S.get(index).copied().unwrap_or(low);
-                return Some(low + (high - low) * ((rank - below) / number));
+        let (mut below, mut low) = (0.0, 0.0);
+        for (up_to, high) in self.buckets.iter().zip(DURATION_BUCKETS_S) {
+            let up_to = *up_to as f64;
+            if up_to >= rank && up_to > below {
+                return Some(low + (high - low) * ((rank - below) / (up_to - below)).max(0.0));
             }
-            below += number;
+            below = up_to.max(below);
+            low = high;
         }
         DURATION_BUCKETS_S.last().copied()
     }

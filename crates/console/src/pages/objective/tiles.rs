@@ -42,9 +42,9 @@ fn level(status: &Status) -> Markup {
 fn budget(status: &Status) -> Markup {
     let budget = &status.budget;
     html! {
-        div class=(words::level(budget.left)) {
+        div {
             dt { "Budget left" }
-            dd { @match budget.left { Some(left) => (show::percent(left)), None => "not known" } }
+            dd class=(words::budget_class(budget.left)) { @match budget.left { Some(left) => (show::percent(left)), None => "not known" } }
             (words::bar(budget.left))
             p { (show::events(budget.events_left)) " of " (show::events(budget.events)) " failures" }
             p.muted { (show::minutes(budget.minutes_left)) " of " (show::minutes(budget.minutes)) " of total outage" }
