@@ -1,8 +1,8 @@
-//! Logs and traces: one subscriber per process, OTLP where an endpoint is set, and the newest traces
-//! kept in memory.
+//! Logs and traces: one subscriber per process, OTLP where an endpoint is set, the newest traces in
+//! memory and those worth keeping in an archive.
 //!
 //! ```text
-//! tracing span ─▶ attribution (whose it is) ─▶ OpenTelemetry span ─┬─▶ newest traces
+//! tracing span ─▶ attribution (whose it is) ─▶ OpenTelemetry span ─┬─▶ newest traces ─▶ tail ─▶ archive
 //!                                                                  └─▶ queue ─▶ collector
 //! tracing event ─▶ log line, with service and trace
 //! ```

@@ -42,7 +42,7 @@ impl Settler {
         let mut work = Work {
             traces: Arc::clone(traces),
             archive: Arc::clone(&archive),
-            quiet: Duration::from_millis(keeping.quiet_ms),
+            quiet: Duration::from_millis(keeping.quiet_ms).min(QUIET_MAX),
             tail: Tail::new(keeping),
             waiting: BinaryHeap::new(),
             writes: true,

@@ -27,7 +27,7 @@ const ROUTE: &str = "http.route";
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keeping {
-    /// Milliseconds after which a trace is taken to have ended.
+    /// Milliseconds after which a trace is taken to have ended; five minutes at most.
     pub quiet_ms: u64,
     /// Share of the traces that are nothing special, 0 to 1; which ones is a matter of their ids.
     pub sampled_ratio: f64,
