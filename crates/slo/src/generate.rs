@@ -11,10 +11,12 @@ mod rule_tests;
 mod rules;
 mod runbook;
 mod scrape;
+mod table;
 mod yaml;
 
 pub use dashboard::{PanelQuery, panel_queries};
 pub use promql::error_ratio;
+pub use table::golden_signals;
 
 use crate::spec::Catalog;
 

@@ -10,48 +10,54 @@ mod traffic;
 
 use std::time::Duration;
 
-use self::scenario::EVALUATE_EVERY;
+use self::scenario::evaluate_every;
 use self::text::Document;
 use self::traffic::{Traffic, burn_alerts};
 use super::names::{self, AlertKind, duration, ratio_rate};
 use super::{Settings, promql};
-use crate::spec::{Calendar, Catalog, DataLoss, Slo, Window};
+use crate::spec::{Calendar, Catalog, DataLoss, Severity, Slo, Window};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// The test files of a service, by name: burning and idling; without data; calendar windows.
+/// The test files of a service, by path: pages, tickets, without data, calendar windows.
 pub(super) fn files(
     catalog: &Catalog,
     settings: &Settings,
     service: &str,
 ) -> Vec<(String, String)> {
-    let slos: Vec<_> = catalog.slos.iter().filter(|slo| slo.service == service).collect();
-    let mut burning = Document::new(catalog, settings, service, EVALUATE_EVERY);
-    let mut without_data = Document::new(catalog, settings, service, 2 * MINUTE);
-    let mut calendar = Document::new(catalog, settings, service, 6 * HOUR);
-    for slo in slos {
-        for scenario in scenario::all(slo) {
-            burning.begin(slo, &scenario.name, &scenario.traffic);
-            for look in &scenario.looks {
-                burning.alerts(slo, &scenario.traffic, *look);
-            }
-            if let Some(look) = scenario.recorded {
-                burning.ratios(slo, &scenario.traffic, look);
-            }
-        }
-        idle(&mut burning, slo);
+    let new = |every| Document::new(catalog, settings, service, every);
+    let mut pages = new(evaluate_every(Severity::Page));
+    let mut tickets = new(evaluate_every(Severity::Ticket));
+    let (mut without_data, mut calendar) = (new(2 * MINUTE), new(6 * HOUR));
+    for slo in catalog.slos.iter().filter(|slo| slo.service == service) {
+        burning(&mut pages, slo, Severity::Page);
+        burning(&mut tickets, slo, Severity::Ticket);
+        idle(&mut pages, slo);
         no_data(&mut without_data, slo);
         if let Window::Calendar(each) = slo.window {
             calendar_window(&mut calendar, slo, each);
         }
     }
-    let named = |what: &str| format!("prometheus/tests/{service}{what}_test.yaml");
-    [(named(""), burning), (named("-no-data"), without_data), (named("-calendar"), calendar)]
+    [("pages", pages), ("tickets", tickets), ("no-data", without_data), ("calendar", calendar)]
         .into_iter()
-        .filter_map(|(path, document)| Some((path, document.finish()?)))
+        .filter_map(|(what, document)| {
+            Some((format!("prometheus/tests/{service}-{what}_test.yaml"), document.finish()?))
+        })
         .collect()
+}
+
+fn burning(document: &mut Document<'_>, slo: &Slo, severity: Severity) {
+    for scenario in scenario::all(slo, severity) {
+        document.begin(slo, &scenario.name, &scenario.traffic);
+        for look in &scenario.looks {
+            document.alerts(slo, &scenario.traffic, *look);
+        }
+        if let Some(look) = scenario.recorded {
+            document.ratios(slo, &scenario.traffic, look);
+        }
+    }
 }
 
 /// Nothing happens for as long as the windows that are evaluated most often: no alert, no ratio where

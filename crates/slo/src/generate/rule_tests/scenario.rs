@@ -12,9 +12,15 @@ const EVENTS: u64 = 1_000_000_000;
 /// What came before had so many times the events of the story, all good, so that windows that are
 /// longer than the pair's long one hardly notice what is going on.
 const BEFORE: u64 = 10;
-/// Between evaluations of these stories. No `for` counts in them; what is recorded is read in the same
-/// evaluation.
-pub(super) const EVALUATE_EVERY: Duration = Duration::from_secs(1800);
+
+/// Between evaluations of the stories of a severity, whose windows are as much longer. No `for` counts
+/// in them; what is recorded is read in the same evaluation.
+pub(super) fn evaluate_every(severity: Severity) -> Duration {
+    match severity {
+        Severity::Page => Duration::from_secs(1800),
+        Severity::Ticket => Duration::from_secs(7200),
+    }
+}
 
 pub(super) struct Scenario {
     pub(super) name: String,
@@ -25,18 +31,16 @@ pub(super) struct Scenario {
     pub(super) recorded: Option<Duration>,
 }
 
-/// All stories of an objective: for each pair that it fires just above its factor and resolves, and
+/// The stories of an objective: for each pair that it fires just above its factor and resolves, and
 /// that it does not with either window just below; then those about little traffic.
-pub(super) fn all(slo: &Slo) -> Vec<Scenario> {
+pub(super) fn all(slo: &Slo, severity: Severity) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for severity in [Severity::Page, Severity::Ticket] {
-        for pair in crate::generate::names::pairs(slo, severity) {
-            scenarios.push(fires(slo, pair));
-            scenarios.push(below(slo, pair, "long", 999, 1001));
-            scenarios.push(below(slo, pair, "short", 1001, 999));
-            scenarios.push(few_events(slo, pair));
-            scenarios.extend(few_bad(slo, pair));
-        }
+    for pair in crate::generate::names::pairs(slo, severity) {
+        scenarios.push(fires(slo, pair));
+        scenarios.push(below(slo, pair, "long", 999, 1001));
+        scenarios.push(below(slo, pair, "short", 1001, 999));
+        scenarios.push(few_events(slo, pair));
+        scenarios.extend(few_bad(slo, pair));
     }
     scenarios
 }
@@ -58,14 +62,15 @@ fn bad_events(slo: &Slo, pair: &Pair, thousandths: u64) -> u64 {
 /// What comes before a pair's long window, such that its end is looked at in an evaluation.
 fn before(slo: &Slo, pair: &Pair) -> Traffic {
     let mut traffic = Traffic::new(slo);
-    let time = align(pair.long + EVALUATE_EVERY) - pair.long;
+    let every = evaluate_every(pair.severity);
+    let time = align(pair.long + every, every) - pair.long;
     let good = EVENTS * BEFORE * traffic.steps(pair.long).div_ceil(traffic.steps(time));
     traffic.add(time, good, 0);
     traffic
 }
 
-fn align(time: Duration) -> Duration {
-    let every = EVALUATE_EVERY.as_secs();
+fn align(time: Duration, every: Duration) -> Duration {
+    let every = every.as_secs();
     Duration::from_secs(time.as_secs().div_ceil(every) * every)
 }
 
@@ -76,7 +81,8 @@ fn fires(slo: &Slo, pair: &Pair) -> Scenario {
     let end = traffic.end();
     // Until every short window has seen nothing bad for a while.
     let longest_short = slo.alerting.pairs.iter().map(|pair| pair.short).max();
-    let over = align(end + longest_short.unwrap_or(pair.short)) + EVALUATE_EVERY;
+    let every = evaluate_every(pair.severity);
+    let over = align(end + longest_short.unwrap_or(pair.short), every) + every;
     traffic.add(over - end, EVENTS, 0);
     let looks = vec![end - pair.long, end, over];
     Scenario {
@@ -129,10 +135,10 @@ fn few_bad(slo: &Slo, pair: &Pair) -> Option<Scenario> {
 /// A quiet service in which, at the end, one bad event fewer happens than is needed; then that one.
 fn burst(slo: &Slo, pair: &Pair, good: u64, bad: u64, what: &str) -> Scenario {
     let mut traffic = Traffic::new(slo);
-    let step = traffic.step;
-    traffic.add(EVALUATE_EVERY - step, 0, 0).add(step, good, bad.saturating_sub(1));
+    let (step, every) = (traffic.step, evaluate_every(pair.severity));
+    traffic.add(every - step, 0, 0).add(step, good, bad.saturating_sub(1));
     let end = traffic.end();
-    traffic.add(EVALUATE_EVERY - step, 0, 0).add(step, 0, 1);
+    traffic.add(every - step, 0, 0).add(step, 0, 1);
     // The short window may have forgotten the others by then.
     let looks = vec![end, traffic.end()];
     Scenario { name: name(pair, what), traffic, looks, recorded: None }
