@@ -32,6 +32,8 @@ pub(super) struct Projection<'a> {
     extent: Extent,
     now_us: i64,
     budget: Share,
+    /// The totals when the window begins, and the window's events.
+    begin: Counts,
     events: Counts,
     /// Events a microsecond.
     traffic: f64,
@@ -41,12 +43,13 @@ pub(super) struct Projection<'a> {
 
 impl<'a> Projection<'a> {
     pub(super) fn new(slo: &Slo, view: &'a View<'a>, extent: Extent, now_us: i64) -> Self {
-        let events = view.counts(extent.from_us, now_us);
+        let (begin, now) = (view.total(extent.from_us), view.total(now_us));
+        let events = now.minus(begin);
         let covered = view.covered_us(extent.from_us, now_us);
         let traffic = if covered > 0 { float(events.total()) / float_us(covered) } else { 0.0 };
-        let hour = view.counts(now_us - HOUR_US, now_us);
+        let hour = now.minus(view.total(now_us - HOUR_US));
         let error_ratio = hour.error_ratio().unwrap_or(0.0);
-        Self { view, extent, now_us, budget: slo.budget(), events, traffic, error_ratio }
+        Self { view, extent, now_us, budget: slo.budget(), begin, events, traffic, error_ratio }
     }
 
     /// The last moment that is projected to.
@@ -65,21 +68,25 @@ impl<'a> Projection<'a> {
             return Counts::default();
         }
         let to = (self.extent.from_us + (at_us - self.now_us)).min(self.now_us);
-        self.view.counts(self.extent.from_us, to)
+        self.view.total(to).minus(self.begin)
     }
 
     /// Bad events and all that are in the window then.
-    fn at(&self, at_us: i64) -> (f64, f64) {
-        let kept = self.events.minus(self.gone(at_us));
+    fn at(&self, at_us: i64, gone: Counts) -> (f64, f64) {
+        let kept = self.events.minus(gone);
         let (bad, all) = self.flow();
         let after = float_us(at_us - self.now_us);
         (float(kept.bad) + bad * after, float(kept.total()) + all * after)
     }
 
-    pub(super) fn left_at(&self, at_us: i64) -> Option<f64> {
-        let (bad, total) = self.at(at_us);
+    fn left(&self, at_us: i64, gone: Counts) -> Option<f64> {
+        let (bad, total) = self.at(at_us, gone);
         let allowed = self.budget.as_f64() * total;
         (allowed > 0.0).then(|| 1.0 - bad / allowed)
+    }
+
+    pub(super) fn left_at(&self, at_us: i64) -> Option<f64> {
+        self.left(at_us, self.gone(at_us))
     }
 
     /// When the budget is used up; `None` if it is already, or would not be by the end.
@@ -87,34 +94,37 @@ impl<'a> Projection<'a> {
         if self.left_at(self.now_us).is_none_or(|left| left <= 0.0) {
             return None;
         }
-        let minutes = (self.end_us() - self.now_us) / MINUTE_US;
-        self.first_exhausted(0, minutes).map(|minute| self.minute_us(minute))
+        let last = (self.end_us() - self.now_us) / MINUTE_US;
+        let gone = self.gone(self.minute_us(last));
+        let minute = self.first_exhausted((0, Counts::default()), (last, gone));
+        minute.map(|minute| self.minute_us(minute))
     }
 
     fn minute_us(&self, minute: i64) -> i64 {
         self.now_us + minute * MINUTE_US
     }
 
-    /// The first minute of `after < m <= last` with nothing left. A span in which it cannot happen is
-    /// left out as a whole: in it at most all its new bad events come and all its leaving events
-    /// shrink the budget, and no bad one leaves.
-    fn first_exhausted(&self, after: i64, last: i64) -> Option<i64> {
-        if last <= after {
+    /// The first minute of `after < m <= last` with nothing left; both come with what is gone by then.
+    /// A span in which it cannot happen is left out as a whole: in it at most all its new bad events
+    /// come and all its leaving events shrink the budget, and no bad one leaves.
+    fn first_exhausted(&self, after: (i64, Counts), last: (i64, Counts)) -> Option<i64> {
+        if last.0 <= after.0 {
             return None;
         }
-        let (from, to) = (self.minute_us(after), self.minute_us(last));
-        let (bad, total) = self.at(from);
-        let leaving = self.gone(to).minus(self.gone(from));
+        let (from, to) = (self.minute_us(after.0), self.minute_us(last.0));
+        let (bad, total) = self.at(from, after.1);
+        let leaving = last.1.minus(after.1);
         let coming = self.flow().0 * float_us(to - from);
         let worst_allowed = self.budget.as_f64() * (total - float(leaving.total()));
         // A hair of slack: sums in another order round differently.
         if bad + coming < worst_allowed * (1.0 - 1e-9) {
             return None;
         }
-        if last == after + 1 {
-            return self.left_at(to).is_some_and(|left| left <= 0.0).then_some(last);
+        if last.0 == after.0 + 1 {
+            return self.left(to, last.1).is_some_and(|left| left <= 0.0).then_some(last.0);
         }
-        let middle = after + (last - after) / 2;
+        let minute = after.0 + (last.0 - after.0) / 2;
+        let middle = (minute, self.gone(self.minute_us(minute)));
         self.first_exhausted(after, middle).or_else(|| self.first_exhausted(middle, last))
     }
 
@@ -132,11 +142,14 @@ impl<'a> Projection<'a> {
         for step in 1..=steps {
             let wanted = u64::try_from(u128::from(bad) * u128::from(step) / u128::from(steps));
             let Some(wanted) = wanted.ok().filter(|wanted| *wanted > gone) else { continue };
-            let Some(at) = self.view.bad_reached_us(from, self.now_us, wanted) else { break };
-            // All that left at that moment, which may be more.
-            let left = self.view.counts(from, at).bad;
+            let wanted = self.begin.bad.saturating_add(wanted);
+            // All that happened by that moment, which may be more.
+            let Some((at_us, total)) = self.view.bad_reached(from, self.now_us, wanted) else {
+                break;
+            };
+            let left = total - self.begin.bad;
             let by = left - gone;
-            refunds.push(Refund { at_us: at + length, bad: by, budget: float(by) / allowed });
+            refunds.push(Refund { at_us: at_us + length, bad: by, budget: float(by) / allowed });
             gone = left;
         }
         refunds

@@ -106,14 +106,15 @@ impl Line {
         counts
     }
 
-    /// When the bad events became at least so many; `None` if they are fewer.
-    pub(super) fn bad_reached_at(&self, bad: u64) -> Option<i64> {
+    /// When the bad events became at least so many, and how many they then were; `None` if they are
+    /// fewer.
+    pub(super) fn bad_reached(&self, bad: u64) -> Option<(i64, u64)> {
         let after = self.chunks.partition_point(|chunk| chunk.first.counts.bad < bad);
         let before = after.checked_sub(1).and_then(|index| self.chunks.get(index));
         before
             .and_then(|chunk| chunk.points().find(|point| point.counts.bad >= bad))
             .or_else(|| self.chunks.get(after).map(|chunk| chunk.first))
-            .map(|point| point.at)
+            .map(|point| (point.at, point.counts.bad))
     }
 
     pub(super) fn points(&self) -> impl Iterator<Item = Point> {

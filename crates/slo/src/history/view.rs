@@ -68,23 +68,28 @@ impl View<'_> {
         self.cover.begins().map(|ms| ms * 1000)
     }
 
-    /// The first moment after `from_us` and up to `to_us` by which `bad` bad events (at least one)
-    /// had happened since `from_us`.
+    /// The first moment of `from_us < t <= to_us` by which the total of bad events is at least
+    /// `bad`, and what it is then.
     #[must_use]
-    pub fn bad_reached_us(&self, from_us: i64, to_us: i64, bad: u64) -> Option<i64> {
-        let before = self.total(from_us).bad;
-        let wanted = before.checked_add(bad.max(1))?;
+    pub fn bad_reached(&self, from_us: i64, to_us: i64, bad: u64) -> Option<(i64, u64)> {
         if let [one] = self.tracks {
-            return one.line.bad_reached_at(wanted).map(|ms| ms * 1000).filter(|at| *at <= to_us);
+            let found = one.line.bad_reached(bad).map(|(ms, bad)| (ms * 1000, bad));
+            return found.filter(|(at_us, _)| *at_us <= to_us);
         }
         let (mut low, mut high) = (from_us.div_euclid(1000), to_us.div_euclid(1000));
-        if self.total(high * 1000).bad < wanted {
+        let mut found = self.total(high * 1000).bad;
+        if found < bad {
             return None;
         }
         while low + 1 < high {
             let middle = low + (high - low) / 2;
-            if self.total(middle * 1000).bad >= wanted { high = middle } else { low = middle }
+            let total = self.total(middle * 1000).bad;
+            if total >= bad {
+                (high, found) = (middle, total);
+            } else {
+                low = middle;
+            }
         }
-        Some(high * 1000)
+        Some((high * 1000, found))
     }
 }
