@@ -31,6 +31,8 @@ use crate::{Ledger, LedgerError, Mark, OverrideUse};
 /// Where an override goes.
 pub const OVERRIDE_HEADER: &str = "deploy-override";
 const BODY_MAX_BYTES: usize = 16 << 10;
+/// Of `change`, which is looked up among the exempt kinds.
+const CHANGE_MAX_CHARS: usize = 63;
 
 type Service = State<Arc<Ledger>>;
 
@@ -156,6 +158,10 @@ async fn gate(
     if let Some(service) = asked.service.as_ref().filter(|service| !known(service)) {
         let detail = format!("no objective is of a service {service:?}: see /v1/slos");
         return Err(Problem::bad_request("unknown-service", detail));
+    }
+    if asked.change.as_ref().is_some_and(|change| change.chars().count() > CHANGE_MAX_CHARS) {
+        let detail = format!("a kind of change has at most {CHANGE_MAX_CHARS} characters");
+        return Err(Problem::bad_request("malformed-query", detail));
     }
     let key_id = caller.key_id.clone();
     let ask = Ask { service: asked.service, change: asked.change, override_token };

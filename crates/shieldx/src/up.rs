@@ -24,6 +24,7 @@ use store::sqlite::Store;
 use store::traces::TraceArchive;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use types::Role;
+use types::cause::chain;
 
 use self::counted::CountedServices;
 use self::listeners::Listeners;
@@ -110,13 +111,14 @@ async fn run(
     let clock: Arc<dyn Clock> = Arc::new(System);
     let store =
         Store::open_exclusive(&place.folder).map_err(|error| Failure::of(Exit::Failed, &error))?;
-    let archive = TraceArchive::open(&place.folder.join("traces"), config.traces.archive)
-        .map_err(|error| Failure::of(Exit::Failed, &error))?;
-    telemetry
-        .archive(Arc::new(archive), config.traces.keeping)
-        .map_err(|error| Failure::of(Exit::Failed, &error))?;
+    archive_traces(config, place, telemetry);
     let tasks = Tasks::new(Shutdown::new());
-    let counted = CountedServices::new(&objectives::plan(&catalog));
+    let plan = objectives::plan(&catalog);
+    // Series of known tenants are there from the start: one that is born at its first event has no
+    // increase to show for it.
+    let keys = store.keys().await.map_err(|error| Failure::of(Exit::Failed, &error))?;
+    plan.introduce(keys.iter().map(|key| key.tenant.as_str()));
+    let counted = CountedServices::new(&plan);
     let ground =
         Ground { request, catalog: &catalog, counted, store, tasks: &tasks, clock, telemetry };
     let services = Services::build(&ground, &listeners).await?;
@@ -134,7 +136,21 @@ async fn run(
     let _ = output::to_stdout(|out| out.write_all(text.as_bytes()));
     stop.wait().await;
     down(request, &tasks, place, stop).await;
+    services.finish().await;
     Ok(Exit::Success)
+}
+
+/// Keeps traces on disk. Where that cannot be they are in memory only: nothing that was promised to
+/// anybody depends on them.
+fn archive_traces(config: &Config, place: &Place, telemetry: &Telemetry) {
+    let opened = TraceArchive::open(&place.folder.join("traces"), config.traces.archive);
+    let kept = opened.map_err(|error| chain(&error)).and_then(|archive| {
+        let kept = telemetry.archive(Arc::new(archive), config.traces.keeping);
+        kept.map_err(|error| chain(&error))
+    });
+    if let Err(reason) = kept {
+        tracing::warn!(reason, "traces are kept in memory only");
+    }
 }
 
 /// Whom `shieldx health` asks besides us.

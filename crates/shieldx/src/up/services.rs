@@ -159,6 +159,21 @@ impl Services {
         self.public(listeners.public, listeners.tls, ground);
     }
 
+    /// The console's pages, and the ledger's API, which answers everything below its prefix itself.
+    fn pages(&self) -> Router {
+        let api = axum::routing::any_service(self.ledger_api.observed());
+        Router::new()
+            .route("/openapi.json", api.clone())
+            .route("/v1", api.clone())
+            .route("/v1/{*rest}", api)
+            .fallback_service(self.console.router())
+    }
+
+    /// After everything has ended: what was counted meanwhile is kept, too.
+    pub(super) async fn finish(&self) {
+        self.ledger.finish().await;
+    }
+
     /// The doors to the outside.
     fn public(&self, clear: TcpListener, encrypted: Option<TcpListener>, ground: &Ground<'_>) {
         let config = &ground.request.config.ingress;
@@ -220,4 +235,3 @@ impl Api {
 fn bare(ops: &Ops) -> Router {
     fallbacks(ops::routes(ops.clone()))
 }
-

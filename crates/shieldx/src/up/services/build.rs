@@ -84,6 +84,7 @@ impl Ground<'_> {
         let failed = |error: StoreError| Failure::of(Exit::Failed, &error);
         let counted = &self.counted.verifier_pool;
         let metrics = counted.metrics.clone();
+        self.store.register(&metrics);
         let folder = &self.request.place.folder;
         let artifacts = Artifacts::open(&folder.join("artifacts")).map_err(failed)?;
         let program = self.request.program.clone();
@@ -148,16 +149,23 @@ impl Ground<'_> {
         Ok((gateway, ops))
     }
 
-    pub(super) fn ingress(&self, listeners: &Listeners, secret: &str) -> Result<(Ingress, Ops), Failure> {
+    pub(super) fn ingress(
+        &self,
+        listeners: &Listeners,
+        secret: &str,
+    ) -> Result<(Ingress, Ops), Failure> {
         let counted = &self.counted.ingress;
         let metrics = counted.metrics.clone();
         let client = Client::new(ForwardConfig::default(), self.tasks.clone());
         let to = upstream(&listeners.gateway_data)?;
         let (config, clock) = (self.request.config.ingress.clone(), Arc::clone(&self.clock));
         let ready = Arc::new(Reachable::new("gateway", to.clone()));
-        let ingress = Ingress::new(config, to, client, clock, &metrics, counted.sli.clone(), secret)
-            .map_err(|error| Failure::of(Exit::Usage, &error))?;
+        let ingress =
+            Ingress::new(config, to, client, clock, &metrics, counted.sli.clone(), secret)
+                .map_err(|error| Failure::of(Exit::Usage, &error))?;
+        // What is the process's has one place.
         self.telemetry.register(&metrics);
+        self.tasks.register(&metrics);
         let ops = self.ops(counted, vec![ready]);
         Ok((ingress, ops))
     }

@@ -11,10 +11,31 @@ use super::{Stack, until};
 /// be there, at nought.
 const ONLY_BY_FAULT: &[&str] = &[
     // Bounds that were reached, and what was lost by them.
-    "folded", "dropped", "evicted", "rejected", "refused", "uncached", "full", "truncated", "cut",
+    "folded",
+    "dropped",
+    "evicted",
+    "rejected",
+    "refused",
+    "uncached",
+    "full",
+    "truncated",
+    "cut",
     // Things that went wrong.
-    "fail", "error", "panicked", "panics", "timeouts", "retries", "expired", "lost", "blocked",
-    "stale", "broken", "abandoned", "corrupt", "malformed", "skipped",
+    "fail",
+    "error",
+    "panicked",
+    "panics",
+    "timeouts",
+    "retries",
+    "expired",
+    "lost",
+    "blocked",
+    "stale",
+    "broken",
+    "abandoned",
+    "corrupt",
+    "malformed",
+    "skipped",
 ];
 
 /// An application that answers everything, and never ends before the test.
@@ -49,13 +70,17 @@ fn every_metric_moves_and_every_span_is_seen() {
         "[ledger]\ninterval_ms = 1000\n{}[[gateway.routes]]\nname = \"app\"\npath_prefix = \"/app\"\nupstream = \"{upstream}\"\n",
         Stack::GATEWAY
     );
-    let stack = Stack::with(&settings, &[]);
+    // It takes traces as well as anything else.
+    let stack = Stack::with(&settings, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &upstream)]);
     let loaded = stack.shieldx(&["load", "--for", "12s", "--rate", "30"]);
     assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stdout));
     for _ in 0..10 {
         assert_eq!(stack.get(&stack.key, "/app").status, 200);
         assert_eq!(stack.get(&stack.key, "/app/.env").status, 403);
     }
+    let many = b"#!/bin/sh\nuname -a\ndd if=/dev/zero of=/tmp/x bs=1 count=5000\n";
+    let id = stack.submit(&stack.key, "many.sh", many)["id"].as_str().unwrap().to_owned();
+    stack.finished(&stack.key, &id);
     assert!(stack.shieldx(&["slo", "mark", "--service", "gateway", "v1"]).status.success());
     assert!(stack.shieldx(&["slo", "status"]).status.success());
     let gone = stack.delete(&stack.key, "/v1/subjects/load-1/profile");
@@ -94,19 +119,36 @@ fn unmoved(stack: &Stack, url: &str) -> Vec<String> {
         }
     }
     let by_fault = |name: &str| ONLY_BY_FAULT.iter().any(|word| name.contains(word));
-    let bad = families.into_iter().filter(|(name, (there, moved))| {
-        !there || (!moved && !by_fault(name) && !at_rest(name))
-    });
+    let bad = families
+        .into_iter()
+        .filter(|(name, (there, moved))| let elsewhere = MOVED_ELSEWHERE.iter().any(|(known, _)| known == name);
+        !there || (!moved && !by_fault(name) && !at_rest(name) && !elsewhere));
     bad.map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Gauges of what goes on now: nothing does when they are read.
 fn at_rest(name: &str) -> bool {
-    ["active", "in_flight", "queue", "busy", "waiting", "open", "tarpitted", "oldest", "pending",
-     "firing", "burn_rate", "owed", "subscribers", "places"]
-        .iter()
-        .any(|word| name.contains(word))
+    let now = ["active", "in_flight", "queue", "busy", "waiting", "tarpitted", "oldest", "running"];
+    now.iter().any(|word| name.contains(word))
 }
+
+/// What this test would take too long to move, and who moves it.
+const MOVED_ELSEWHERE: &[(&str, &str)] = &[
+    ("shieldx_console_event_streams", "a gauge: no page is open"),
+    ("shieldx_ledger_deliveries", "objectives::a_fault_pages_a_real_alertmanager_…"),
+    ("shieldx_ledger_overrides", "objectives::the_gate_says_each_of_its_answers_…"),
+    ("shieldx_ledger_snapshots", "hourly; crates/ledger/tests"),
+    ("shieldx_ledger_thrown", "a bound; crates/slo/src/history"),
+    ("shieldx_ingress_http_connections_ended", "ends before their time; crates/runtime/tests/it/http"),
+    ("shieldx_ml_service_rebuild_rows", "a start with rows; stack::crash"),
+    ("shieldx_ml_service_reference_runs_forgotten", "a bound; crates/ml-service/tests"),
+    ("shieldx_sandbox_throttled", "a flood; crates/sandbox/tests"),
+    ("shieldx_sandbox_traffic_bytes", "runs here have no network; crates/sandbox/tests"),
+    ("shieldx_slo_alert_firing", "objectives::a_fault_pages_a_real_alertmanager_…"),
+    ("shieldx_slo_burn_rate", "nothing was bad"),
+    ("shieldx_verifier_pool_events_missed", "a slow reader; crates/verifier-pool/tests"),
+    ("shieldx_verifier_pool_lease_renewals", "a run of ten seconds; crates/verifier-pool/tests"),
+];
 
 fn every_span_is_seen(stack: &Stack) {
     let declared: BTreeSet<&str> = [

@@ -101,7 +101,10 @@ fn a_fault_pages_a_real_alertmanager_and_is_resolved_when_it_is_over() {
         "alertmanagers = [\"{}\"]\n[[gateway.routes]]\nname = \"broken\"\npath_prefix = \"/broken\"\nupstream = \"http://127.0.0.1:1\"\n",
         alertmanager.url
     );
-    let (_files, settings) = with_file(QUICK, &more.replace("[[gateway.routes]]", &format!("{}[[gateway.routes]]", Stack::GATEWAY)));
+    let (_files, settings) = with_file(
+        QUICK,
+        &more.replace("[[gateway.routes]]", &format!("{}[[gateway.routes]]", Stack::GATEWAY)),
+    );
     let stack = Stack::with(&settings, &[]);
     let alerts = || {
         let answer = stack.get("", &format!("{}/api/v2/alerts", alertmanager.url));
@@ -146,7 +149,10 @@ fn the_gate_says_each_of_its_answers_with_its_exit_code() {
     drop(bare);
 
     let yaml = format!("{QUICK}{keys}");
-    let more = format!("{}[[gateway.routes]]\nname = \"broken\"\npath_prefix = \"/broken\"\nupstream = \"http://127.0.0.1:1\"\n", Stack::GATEWAY);
+    let more = format!(
+        "{}[[gateway.routes]]\nname = \"broken\"\npath_prefix = \"/broken\"\nupstream = \"http://127.0.0.1:1\"\n",
+        Stack::GATEWAY
+    );
     let (_files, settings) = with_file(&yaml, &more);
     let stack = Stack::with(&settings, &[]);
     let send = |path: &str, times: u32| {
