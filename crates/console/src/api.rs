@@ -69,7 +69,7 @@ pub(crate) async fn slo(
     let ledger = &shared.ledger;
     let status = ledger.status(&name, &scope).ok_or_else(|| {
         let name = show::clip(&name, 100);
-        Problem::not_found(&format!("there is no objective {name:?} with {}", show::scope(&scope)))
+        Problem::not_found(format!("there is no objective {name:?} with {}", show::scope(&scope)))
     })?;
     let service = Some(status.service.clone());
     Ok(Json(One {

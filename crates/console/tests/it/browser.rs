@@ -21,7 +21,7 @@ const CHROMIUM: &str = "/usr/bin/chromium";
 const MEASURE: &str = "<script>{
   const root = document.documentElement;
   const wide = [...document.body.querySelectorAll('*')].filter((one) =>
-    !one.closest('.scroll, .sr, thead, .skip, svg') && one.getBoundingClientRect().right > root.clientWidth + 1);
+    !one.closest('.scroll, .sr, thead, .skip, svg, pre') && one.getBoundingClientRect().right > root.clientWidth + 1);
   root.dataset.width = innerWidth;
   root.dataset.beyond = root.scrollWidth - root.clientWidth;
   root.dataset.wide = wide.slice(0, 5).map((one) => one.tagName + '.' + one.className).join(' ');

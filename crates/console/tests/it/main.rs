@@ -1,5 +1,7 @@
 //! The console as a browser sees it: real sockets, thirty synthetic days, and Chromium where there is one.
 
+#![expect(clippy::unwrap_used, reason = "what a test stands on is there")]
+
 mod access;
 mod browser;
 mod client;
