@@ -256,25 +256,20 @@ impl Chunk {
     /// Whether its points follow `before`, which becomes the last of them, and fill its bytes; gives
     /// the newest step.
     fn check(&self, before: &mut Option<Point>) -> Option<i64> {
-        let (mut found, mut step) = (0_u16, 0);
-        for point in self.points() {
-            if let Some(old) = *before {
-                let newer = point.at > old.at && is_at_least(point.counts, old.counts);
-                step = if found == 0 { 0 } else { point.at.checked_sub(old.at)? };
-                newer.then_some(())?;
-            }
-            *before = Some(point);
-            found += 1;
+        let follows =
+            |old: &Point, new: &Point| new.at > old.at && is_at_least(new.counts, old.counts);
+        before.is_none_or(|old| follows(&old, &self.first)).then_some(())?;
+        let mut reader = Reader::new(&self.bytes);
+        let (mut last, mut step) = (self.first, 0_i64);
+        for _ in 0..self.more {
+            step = step.checked_add(reader.i64()?)?;
+            let by = difference(&mut reader)?;
+            let point = Point { at: last.at.checked_add(step)?, counts: last.counts.plus(by) };
+            follows(&last, &point).then_some(())?;
+            last = point;
         }
-        let mut again = Vec::with_capacity(self.bytes.len());
-        let (mut last, mut last_step) = (self.first, 0_i64);
-        for point in self.points().skip(1) {
-            let now = point.at.checked_sub(last.at)?;
-            put_i64(&mut again, now.checked_sub(last_step)?);
-            put_difference(&mut again, point.counts.minus(last.counts));
-            (last, last_step) = (point, now);
-        }
-        (found == self.more + 1 && again == self.bytes).then_some(step)
+        *before = Some(last);
+        reader.is_empty().then_some(step)
     }
 }
 
