@@ -26,7 +26,7 @@ pub fn duration(length: Duration) -> String {
     let mut left = length.as_millis();
     let mut text = String::new();
     for (unit, size, whole_only) in UNITS {
-        if left < size || (whole_only && left % size != 0) {
+        if left < size || (whole_only && !left.is_multiple_of(size)) {
             continue;
         }
         text.push_str(&format!("{}{unit}", left / size));

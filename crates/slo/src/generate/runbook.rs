@@ -248,11 +248,11 @@ fn close(slo: &Slo, kind: AlertKind) -> String {
         }
         AlertKind::Burn(severity) => {
             let shortest: Vec<_> = pairs(slo, severity).map(|pair| duration(pair.short)).collect();
-            let _ = write!(
+            let _ = writeln!(
                 text,
                 "It resolves by itself once the short window ({}) is below its factor. Close when it \
                  has, the cause is written down, and what is left of the budget (`{}`) is known to \
-                 whoever plans deploys.\n",
+                 whoever plans deploys.",
                 shortest.join(" or "),
                 promql::recorded(slo, "slo:period_error_budget_remaining:ratio")
             );

@@ -63,6 +63,15 @@ fn complaints(dashboard: &Value) -> Vec<String> {
             format!("{name}: is not made of labels"),
         );
     }
+    let queries: String = list(&dashboard["panels"])
+        .iter()
+        .flat_map(|panel| list(&panel["targets"]))
+        .map(|target| text(&target["expr"]))
+        .collect();
+    for variable in variables.iter().filter(|variable| variable["type"] == "query") {
+        let name = text(&variable["name"]);
+        check(queries.contains(&format!("\"${name}\"")), format!("{name}: changes nothing"));
+    }
     for panel in list(&dashboard["panels"]) {
         complaints.extend(complaints_of(panel));
     }
@@ -141,10 +150,11 @@ fn dashboards_keep_to_the_rules() {
 #[test]
 fn the_rules_find_fault() {
     let good = dashboards(&files(&shipped())).pop().expect("one");
-    let broken: [(&str, &str, Value); 9] = [
+    let broken: [(&str, &str, Value); 10] = [
         ("/editable", "edited", json!(true)),
         ("/templating/list/0/name", "templated data source", json!("prometheus")),
         ("/templating/list/1/refresh", "not renewed", json!(1)),
+        ("/templating/list/1/name", "changes nothing", json!("nobody")),
         ("/panels/0/title", "no title", json!("")),
         ("/panels/0/description", "no description", json!(null)),
         ("/panels/0/fieldConfig/defaults/unit", "no known unit", json!("")),

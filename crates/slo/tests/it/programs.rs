@@ -10,7 +10,7 @@ use slo::generate::File;
 pub(crate) fn has(program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok();
     if !there {
-        println!("SKIP {program} is not installed");
+        eprintln!("SKIP {program} is not installed");
     }
     there
 }

@@ -22,21 +22,28 @@ pub(super) fn dashboard(catalog: &Catalog, settings: &Settings, service: &str) -
     }
     let of_job =
         |metric: &str, label: &str| format!("label_values({metric}{{job=\"{service}\"}}, {label})");
-    let variables = vec![
-        variable(
-            "instance",
-            "Instance",
-            "Replicas of the service; objectives are over all of them",
-            &of_job("up", "instance"),
-        ),
-        variable(
+    let mut variables = vec![variable(
+        "instance",
+        "Instance",
+        "Replicas of the service; objectives are over all of them",
+        &of_job("up", "instance"),
+    )];
+    if signals::counts(catalog, service, |views| views.route_groups) {
+        variables.push(variable(
             "route_group",
             "Route group",
             "Routes that objectives look at together",
             &of_job(names::ROUTE_GROUP_EVENTS, "route_group"),
-        ),
-        variable("tenant", "Tenant", "Whose events", &of_job(names::EVENTS, "tenant")),
-    ];
+        ));
+    }
+    if signals::counts(catalog, service, |views| views.tenants) {
+        variables.push(variable(
+            "tenant",
+            "Tenant",
+            "Whose events",
+            &of_job(names::EVENTS, "tenant"),
+        ));
+    }
     let about = format!(
         "Objectives and golden signals of {service}. Written by `shieldx slo generate`; change slo.yaml instead."
     );

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::panel::{Kind, Panel, Query};
-use crate::spec::{Catalog, Sli};
+use crate::spec::{Catalog, Sli, Views};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::generate) enum Golden {
@@ -42,15 +42,22 @@ pub(in crate::generate) fn of(catalog: &Catalog, service: &str) -> Vec<Signal> {
     let mut signals = vec![
         latency(catalog, service),
         traffic(service),
-        route_groups(service),
         errors(service),
         bytes(service),
         in_flight(service),
         process(service),
     ];
+    if counts(catalog, service, |views| views.route_groups) {
+        signals.push(route_groups(service));
+    }
     signals.extend(own(service));
     signals.sort_by_key(|signal| signal.golden);
     signals
+}
+
+/// Whether any objective of the service is counted in a view.
+pub(super) fn counts(catalog: &Catalog, service: &str, view: fn(Views) -> bool) -> bool {
+    catalog.slos.iter().any(|slo| slo.service == service && view(slo.views))
 }
 
 fn signal(golden: Golden, title: &str, description: &str, unit: &'static str) -> Signal {

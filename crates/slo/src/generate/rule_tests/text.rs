@@ -24,6 +24,9 @@ pub(super) enum Value {
     None,
 }
 
+/// Name, labels and value.
+pub(super) type Sample<'a> = (&'a str, &'a [(String, String)], &'a str);
+
 /// A file of tests.
 pub(super) struct Document<'a> {
     catalog: &'a Catalog,
@@ -180,13 +183,8 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// An expression gives these samples: name, labels, value.
-    pub(super) fn expression(
-        &mut self,
-        expr: &str,
-        at: Duration,
-        samples: &[(&str, &[(String, String)], &str)],
-    ) {
+    /// An expression gives these samples.
+    pub(super) fn expression(&mut self, expr: &str, at: Duration, samples: &[Sample<'_>]) {
         let expr = yaml::quoted(expr);
         let at = moment(at);
         let _ = write!(self.expressions, "      - expr: {expr}\n        eval_time: {at}\n");
