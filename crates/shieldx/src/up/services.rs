@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use console::Console;
 use contauth::Contauth;
 use gateway::Gateway;
@@ -23,6 +24,7 @@ use slo::Catalog;
 use store::keys::StoredKeys;
 use store::sqlite::Store;
 use tokio::net::TcpListener;
+use tower::ServiceExt as _;
 use types::ports::Authenticator;
 use utoipa::openapi::OpenApi;
 use verifier_pool::Pool;
@@ -143,8 +145,7 @@ impl Services {
         internal(listeners.contauth, self.contauth.served(), "contauth");
         internal(listeners.verifier_pool, self.verifier_pool.served(), "verifier-pool");
         internal(listeners.ml_service, self.ml_service.served(), "ml-service");
-        let pages = self.console.beside(self.ledger_api.observed());
-        internal(listeners.console, pages, "console");
+        internal(listeners.console, self.pages(), "console");
         internal(listeners.gateway, bare(&self.gateway_ops), "gateway-internal");
         internal(listeners.ingress, bare(&self.ingress_ops), "ingress-internal");
         let counters = server::serve(
@@ -159,14 +160,16 @@ impl Services {
         self.public(listeners.public, listeners.tls, ground);
     }
 
-    /// The console's pages, and the ledger's API, which answers everything below its prefix itself.
+    /// The console's pages, and the ledger's API, which answers everything below its prefix itself. The
+    /// API is asked through the gateway under whatever name the client used, and wants a key: it is
+    /// outside of the console's check of names.
     fn pages(&self) -> Router {
-        let api = axum::routing::any_service(self.ledger_api.observed());
-        Router::new()
-            .route("/openapi.json", api.clone())
-            .route("/v1", api.clone())
-            .route("/v1/{*rest}", api)
-            .fallback_service(self.console.router())
+        let (api, console) = (self.ledger_api.observed(), self.console.router());
+        Router::new().fallback(move |request: Request| {
+            let path = request.uri().path();
+            let of_api = path == "/openapi.json" || path == "/v1" || path.starts_with("/v1/");
+            if of_api { api.clone() } else { console.clone() }.oneshot(request)
+        })
     }
 
     /// After everything has ended: what was counted meanwhile is kept, too.
