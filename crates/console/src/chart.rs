@@ -150,7 +150,7 @@ impl Plot {
             @for (index, at_us) in times.enumerate() {
                 @let across = self.across(at_us);
                 line.grid x1=(across) x2=(across) y1="0" y2=(number(self.height)) {}
-                @if (0.025..0.975).contains(&self.share(at_us)) {
+                @if (0.05..0.96).contains(&self.share(at_us)) {
                     text.tick.minor[index % 2 == 1] x=(across) y=(number(self.height + 14.0))
                         text-anchor="middle" data-time=(runtime::clock::rfc3339(at_us))
                         data-form=(form) { (show::utc(at_us, if form == "hm" { "%H:%M" } else { "%-d %b" })) }

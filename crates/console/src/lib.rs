@@ -22,7 +22,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use runtime::clock::Clock;
 use runtime::http::ops::{self, Ops};
-use runtime::metrics::Metrics;
+use runtime::metrics::{Metrics, describe};
 use runtime::tasks::Tasks;
 use serde::{Deserialize, Serialize};
 
@@ -170,7 +170,7 @@ impl Console {
     }
 
     fn pages(&self) -> Router {
-        let shared = Arc::clone(&self.shared);
+        let (shared, metrics) = (Arc::clone(&self.shared), self.metrics.clone());
         Router::new()
             .route("/", get(pages::overview))
             .route("/slo/{name}", get(pages::objective))
@@ -186,6 +186,7 @@ impl Console {
             .route("/api/gate", get(api::gate))
             .route("/api/traces", get(api::traces))
             .route("/api/traces/{id}", get(api::trace))
+            .route("/api/metrics", get(async move || describe(&metrics)))
             .fallback(pages::no_such_page)
             .with_state(Arc::clone(&shared))
             .merge(ops::routes(self.ops.clone()))

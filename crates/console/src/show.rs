@@ -81,6 +81,9 @@ pub(crate) fn short(number: f64) -> String {
 
 /// `350 ms`, `1.25 s`, `80 µs`
 pub(crate) fn seconds(seconds: f64) -> String {
+    if seconds == 0.0 {
+        return "0".to_owned();
+    }
     let (number, unit) = match seconds {
         s if s >= 1.0 => (s, "s"),
         s if s >= 1e-3 => (s * 1e3, "ms"),

@@ -28,6 +28,8 @@ pub(crate) const BUCKETS: usize = DURATION_BUCKETS_S.len() + 1;
 
 const DURATION: &str = "http_server_request_duration_seconds";
 const ACTIVE: &str = "http_server_active_requests";
+/// What waits behind a service that answers before it has done the work.
+const WAITING: &str = "shieldx_verifier_pool_queue_depth";
 
 /// The golden signals.
 #[derive(Debug)]
@@ -40,7 +42,8 @@ pub struct Signals {
 struct Kept {
     lines: BTreeMap<(String, String), Line>,
     /// Requests being worked on and such, by service.
-    gauges: BTreeMap<String, cells::Gauge>,
+    active: BTreeMap<String, cells::Gauge>,
+    waiting: BTreeMap<String, cells::Gauge>,
     refused: u64,
 }
 
@@ -62,10 +65,14 @@ impl Signals {
     pub fn take(&self, service: &str, at_us: i64, text: &str) {
         let mut totals: BTreeMap<&str, Cell> = BTreeMap::new();
         let mut exemplars: Vec<(&str, Exemplar)> = Vec::new();
-        let mut active = None;
+        let (mut active, mut waiting) = (None, None);
         for row in rows(text) {
             if row.name == ACTIVE {
                 active = Some(active.unwrap_or(0.0) + row.value);
+                continue;
+            }
+            if row.name == WAITING {
+                waiting = Some(row.value);
                 continue;
             }
             let Some(part) = row.name.strip_prefix(DURATION) else { continue };
@@ -76,7 +83,10 @@ impl Signals {
         }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(active) = active {
-            kept.gauges.entry(service.to_owned()).or_default().take(at_us, active);
+            kept.active.entry(service.to_owned()).or_default().take(at_us, active);
+        }
+        if let Some(waiting) = waiting {
+            kept.waiting.entry(service.to_owned()).or_default().take(at_us, waiting);
         }
         for (group, total) in totals {
             if let Some(line) = kept.line(service, group) {
@@ -113,8 +123,11 @@ impl Signals {
                 window.exemplars.extend(line.exemplars(from_us, to_us).cloned());
             }
         }
-        if let Some(gauge) = kept.gauges.get(service) {
-            gauge.add_to(&mut window.slots, from_us, to_us);
+        if let Some(gauge) = kept.active.get(service) {
+            gauge.add_to(&mut window.slots, |slot| &mut slot.active, from_us, to_us);
+        }
+        if let Some(gauge) = kept.waiting.get(service) {
+            gauge.add_to(&mut window.slots, |slot| &mut slot.waiting, from_us, to_us);
         }
         window.exemplars.sort_by_key(|exemplar| exemplar.at_us);
         window

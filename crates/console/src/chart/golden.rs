@@ -114,15 +114,21 @@ pub(crate) fn errors(window: &Window, span: (i64, i64)) -> Markup {
 
 pub(crate) fn saturation(window: &Window, span: (i64, i64)) -> Markup {
     let active = points(&window.slots, |slot| slot.active);
+    let waiting = points(&window.slots, |slot| slot.waiting);
+    let queue = waiting.iter().any(|point| point.value.is_some());
     simple(
         window,
         span,
         Simple {
             title: "Saturation",
-            summary: "Requests that were being worked on, the greatest number of each moment.",
-            names: [("series s1 plain", "requests in flight"), ("", "")],
-            lines: [active, Vec::new()],
-            area: true,
+            summary: "Requests that were being worked on, and work that waited: the greatest number \
+                      of each moment.",
+            names: [
+                ("series s1 plain", "requests in flight"),
+                ("series s2", if queue { "work that waits" } else { "" }),
+            ],
+            lines: [active, waiting],
+            area: !queue,
             form: show::short,
             least: 4.0,
         },

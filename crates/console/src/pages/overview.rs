@@ -116,7 +116,7 @@ fn row(shared: &Shared, status: &Status, decision: &Decision) -> Markup {
                     span.muted { (show::minutes(budget.minutes_left)) " · " (show::events(budget.events_left)) " failures" }
                 }
             }
-            td role="cell" data-name="Burn now" {
+            td.burn role="cell" data-name="Burn now" {
                 b class=(words::burn_class(hour)) { (said(hour)) }
                 span.muted { "5m\u{a0}" (said(minutes)) }
             }

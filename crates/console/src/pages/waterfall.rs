@@ -62,8 +62,9 @@ pub(crate) fn body(trace: &Trace) -> Markup {
         colours: colours.collect(),
         critical: Critical::of(&trace.spans, &tree),
     };
-    let first_failed = tree.rows.iter().find(|(index, _)| trace.spans[*index].error);
-    let first_failed = first_failed.map(|(index, _)| *index);
+    // The failure that is deepest is nearest to the cause.
+    let failed = tree.rows.iter().filter(|(index, _)| trace.spans[*index].error);
+    let cause = failed.rev().max_by_key(|(_, depth)| *depth).map(|(index, _)| *index);
     html! {
         (head(trace))
         (shares(trace, &scene))
@@ -73,7 +74,7 @@ pub(crate) fn body(trace: &Trace) -> Markup {
             (ruler(&scene))
             ol.waterfall {
                 @for (index, depth) in &tree.rows {
-                    (row(&trace.spans[*index], *index, *depth, &scene, first_failed == Some(*index)))
+                    (row(&trace.spans[*index], *index, *depth, &scene, cause == Some(*index)))
                 }
             }
             @if trace.spans_dropped > 0 { p.warn { "⚠ " (trace.spans_dropped) " spans were too many to keep." } }

@@ -100,7 +100,9 @@ pub(crate) struct Slot {
     pub(crate) cell: Cell,
     /// Of how many microseconds the cells are; 0: nobody counted.
     pub(crate) counted_us: i64,
+    /// Requests being worked on, and work that waits: the greatest number.
     pub(crate) active: Option<f64>,
+    pub(crate) waiting: Option<f64>,
 }
 
 impl Slot {
@@ -243,13 +245,19 @@ impl Gauge {
         }
     }
 
-    pub(super) fn add_to(&self, slots: &mut [Slot], from_us: i64, to_us: i64) {
+    pub(super) fn add_to(
+        &self,
+        slots: &mut [Slot],
+        of: impl Fn(&mut Slot) -> &mut Option<f64>,
+        from_us: i64,
+        to_us: i64,
+    ) {
         let reaches = self.fine.front().is_some_and(|(first, _)| *first <= from_us);
         let ring = if reaches || self.coarse.len() < 2 { &self.fine } else { &self.coarse };
         for (at_us, value) in ring {
             if let Some(index) = place(slots.len(), from_us, to_us, *at_us) {
-                let active = &mut slots[index].active;
-                *active = Some(active.map_or(*value, |known| known.max(*value)));
+                let greatest = of(&mut slots[index]);
+                *greatest = Some(greatest.map_or(*value, |known| known.max(*value)));
             }
         }
     }

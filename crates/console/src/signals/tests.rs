@@ -9,6 +9,7 @@ http_server_request_duration_seconds_bucket{le=\"0.1\",http_route=\"/a\",http_re
 http_server_request_duration_seconds_bucket{le=\"0.25\",http_route=\"/a\",http_response_status_code=\"503\"} 3 # {trace_id=\"abc\",span_id=\"d\"} 0.2 12.5\n\
 http_server_request_duration_seconds_bucket{le=\"+Inf\",http_route=\"/a\",http_response_status_code=\"503\"} 4\n\
 http_server_active_requests 7\n\
+shieldx_verifier_pool_queue_depth 3\n\
 # EOF\n";
 
 /// The same with every count a hundred times as large.
@@ -36,7 +37,7 @@ fn what_was_counted_between_two_readings_is_kept_by_bucket_and_outcome() {
     let slot = &window.slots[1];
     assert_eq!((slot.cell.server_errors, slot.counted_us), (396, 10_000_000));
     assert_eq!(slot.per_second(396), Some(39.6));
-    assert_eq!(slot.active, Some(7.0));
+    assert_eq!((slot.active, slot.waiting), (Some(7.0), Some(3.0)));
     // 99 of 396 up to 0.1 s, 198 more up to 0.25 s.
     assert!((slot.cell.quantile(0.5).unwrap() - 0.175).abs() < 1e-9);
     assert_eq!(slot.cell.quantile(0.99), Some(10.0), "above all bounds");

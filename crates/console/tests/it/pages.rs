@@ -191,7 +191,9 @@ async fn a_trace_is_a_waterfall_or_says_why_it_is_gone() {
         assert!(text.contains(words), "{words}");
     }
     let open = document.all("details").filter(|one| one.attribute("open").is_some());
-    assert_eq!(open.count(), 1, "the first span that failed");
+    let open: Vec<_> = open.collect();
+    assert_eq!(open.len(), 1, "the deepest span that failed");
+    assert!(open[0].text.contains("No space left on device"), "{:?}", open[0]);
     let gone = served.get("/traces/ffffffffffffffffffffffffffffffff").await;
     assert_eq!(gone.status, 404);
     assert!(gone.body.contains("expired") && gone.body.contains("make room"));
