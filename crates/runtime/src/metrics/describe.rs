@@ -21,7 +21,7 @@ struct Entry {
 pub fn describe(services: &[Metrics]) -> String {
     let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
     for metrics in services {
-        for family in metrics.families() {
+        for family in metrics.look() {
             let name = format!("{}{}", family.name, family.kind.ending());
             let labels = labels(&family);
             let entry = entries.entry(name).or_insert_with(|| Entry {

@@ -22,7 +22,7 @@ fn document(name: &str) -> PathBuf {
 }
 
 /// Fails, after writing it, when the file is not `content`.
-fn ensure(name: &str, content: &str) {
+pub(crate) fn ensure(name: &str, content: &str) {
     let path = document(name);
     if fs::read_to_string(&path).is_ok_and(|there| there == content) {
         return;

@@ -95,6 +95,10 @@ fn every_metric_moves_and_every_span_is_seen() {
     still.retain(|_, families| !families.is_empty());
     assert!(still.is_empty(), "declared and never moved: {still:#?}");
     every_span_is_seen(&stack);
+    let console = &stack.internal["console"];
+    let reference = stack.get("", &format!("{console}/api/metrics"));
+    assert_eq!(reference.status, 200, "{}", reference.text());
+    crate::documents::ensure("docs/generated/metrics.md", &reference.text());
 }
 
 /// Families without a sample, or with nothing but noughts where a flow should have moved them.
