@@ -1,6 +1,7 @@
 //! A whole `shieldx up` on ports of its own, started and stopped by the test that uses it.
 
 mod bad_input;
+mod collector;
 mod contract;
 mod crash;
 mod disk;
