@@ -107,8 +107,13 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, ms) in [("60", 60_000), ("500ms", 500), ("1h30m", 5_400_000), ("2m1s", 121_000), ("1d", 86_400_000)]
-        {
+        for (text, ms) in [
+            ("60", 60_000),
+            ("500ms", 500),
+            ("1h30m", 5_400_000),
+            ("2m1s", 121_000),
+            ("1d", 86_400_000),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for bad in ["", "s", "1", "1x", "-1s", "1s2", "99999999999999999999h"].iter().skip(3) {

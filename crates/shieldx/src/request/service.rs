@@ -239,7 +239,8 @@ pub(super) fn health(
 }
 
 pub(super) fn load(args: &LoadArgs, environment: &Environment) -> Result<LoadRequest, Failure> {
-    let lasts = quantity::duration(&args.lasts).map_err(|error| usage(format!("--for: {error}")))?;
+    let lasts =
+        quantity::duration(&args.lasts).map_err(|error| usage(format!("--for: {error}")))?;
     if lasts.is_zero() || lasts > LOAD_MAX {
         return Err(usage("--for: at least a second and at most a day"));
     }

@@ -25,19 +25,61 @@ const FILE_MAX_BYTES: u64 = 4 << 20;
 /// What to do about objectives.
 #[derive(Debug)]
 pub enum SloRequest {
-    Status { ledger: LedgerAt, service: Option<String>, json: bool },
-    Report { ledger: LedgerAt, service: Option<String>, json: bool },
-    Explain { ledger: LedgerAt, name: String, json: bool },
-    Gate { server: Server, ask: Ask, json: bool },
-    Mark { server: Server, service: Option<String>, text: String },
-    Check { catalog: Catalog, shown: String },
+    Status {
+        ledger: LedgerAt,
+        service: Option<String>,
+        json: bool,
+    },
+    Report {
+        ledger: LedgerAt,
+        service: Option<String>,
+        json: bool,
+    },
+    Explain {
+        ledger: LedgerAt,
+        name: String,
+        json: bool,
+    },
+    Gate {
+        server: Server,
+        ask: Ask,
+        json: bool,
+    },
+    Mark {
+        server: Server,
+        service: Option<String>,
+        text: String,
+    },
+    Check {
+        catalog: Catalog,
+        shown: String,
+    },
     Example,
-    Generate { catalog: Catalog, settings: Settings, out: PathBuf, check: bool },
-    Import { text: String, out: Option<Destination> },
-    Export { catalog: Catalog, out: Option<Destination> },
+    Generate {
+        catalog: Catalog,
+        settings: Settings,
+        out: PathBuf,
+        check: bool,
+    },
+    Import {
+        text: String,
+        out: Option<Destination>,
+    },
+    Export {
+        catalog: Catalog,
+        out: Option<Destination>,
+    },
     /// Without a catalog: the objectives of the last server on the folder.
-    Backfill { place: Place, catalog: Option<Catalog>, prometheus: String, since: Duration },
-    OverrideKey { out: PathBuf, name: String },
+    Backfill {
+        place: Place,
+        catalog: Option<Catalog>,
+        prometheus: String,
+        since: Duration,
+    },
+    OverrideKey {
+        out: PathBuf,
+        name: String,
+    },
     Override(OverrideRequest),
 }
 
@@ -84,12 +126,14 @@ pub(super) fn slo(args: SloArgs, environment: &Environment) -> Result<SloRequest
             SloRequest::Check { catalog: catalog(&file)?, shown }
         }
         SloCommand::Example => SloRequest::Example,
-        SloCommand::Generate { file, out, check, console, targets, scrape_interval } => SloRequest::Generate {
-            catalog: catalog(&file)?,
-            settings: settings(console, &targets, scrape_interval)?,
-            out,
-            check,
-        },
+        SloCommand::Generate { file, out, check, console, targets, scrape_interval } => {
+            SloRequest::Generate {
+                catalog: catalog(&file)?,
+                settings: settings(console, &targets, scrape_interval)?,
+                out,
+                check,
+            }
+        }
         SloCommand::Import { file, out } => {
             let [out] = destinations([&out])?;
             SloRequest::Import { text: text(&file)?, out }

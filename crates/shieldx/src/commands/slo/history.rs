@@ -53,13 +53,20 @@ pub(super) fn backfill(
     let since_us = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
     let span = (now_us.saturating_sub(since_us), now_us);
     let mut tell = |name: &slo::SloName| failure::note(&format!("asking for {name}"));
-    let filled =
-        ledger::backfill::backfill(&place.folder.join(FOLDER), catalog, prometheus, span, &mut tell)
-            .map_err(|error| {
-                Failure::of(Exit::Failed, &error)
-                    .hint("a server that runs on the folder has to be stopped first")
-            })?;
-    let mut text = String::from("OBJECTIVE                     MINUTES    TAKEN  COUNTED ALREADY       GOOD        BAD\n");
+    let filled = ledger::backfill::backfill(
+        &place.folder.join(FOLDER),
+        catalog,
+        prometheus,
+        span,
+        &mut tell,
+    )
+    .map_err(|error| {
+        Failure::of(Exit::Failed, &error)
+            .hint("a server that runs on the folder has to be stopped first")
+    })?;
+    let mut text = String::from(
+        "OBJECTIVE                     MINUTES    TAKEN  COUNTED ALREADY       GOOD        BAD\n",
+    );
     for one in &filled {
         // Writing into a string does not fail.
         let _ = writeln!(

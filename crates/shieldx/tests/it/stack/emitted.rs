@@ -123,18 +123,26 @@ fn unmoved(stack: &Stack, url: &str) -> Vec<String> {
         }
     }
     let by_fault = |name: &str| ONLY_BY_FAULT.iter().any(|word| name.contains(word));
-    let bad = families
-        .into_iter()
-        .filter(|(name, (there, moved))| {
-            let elsewhere = MOVED_ELSEWHERE.iter().any(|(known, _)| known == name);
-            !there || (!moved && !by_fault(name) && !at_rest(name) && !elsewhere)
-        });
+    let bad = families.into_iter().filter(|(name, (there, moved))| {
+        let elsewhere = MOVED_ELSEWHERE.iter().any(|(known, _)| known == name);
+        !there || (!moved && !by_fault(name) && !at_rest(name) && !elsewhere)
+    });
     bad.map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Gauges of what goes on now: nothing does when they are read.
 fn at_rest(name: &str) -> bool {
-    let now = ["active", "in_flight", "queue", "busy", "waiting", "tarpitted", "oldest", "running", "subscribers"];
+    let now = [
+        "active",
+        "in_flight",
+        "queue",
+        "busy",
+        "waiting",
+        "tarpitted",
+        "oldest",
+        "running",
+        "subscribers",
+    ];
     now.iter().any(|word| name.contains(word))
 }
 
@@ -145,7 +153,10 @@ const MOVED_ELSEWHERE: &[(&str, &str)] = &[
     ("shieldx_ledger_overrides", "objectives::the_gate_says_each_of_its_answers_…"),
     ("shieldx_ledger_snapshots", "hourly; crates/ledger/tests"),
     ("shieldx_ledger_thrown", "a bound; crates/slo/src/history"),
-    ("shieldx_ingress_http_connections_ended", "ends before their time; crates/runtime/tests/it/http"),
+    (
+        "shieldx_ingress_http_connections_ended",
+        "ends before their time; crates/runtime/tests/it/http",
+    ),
     ("shieldx_gateway_data_connections_ended", "the same"),
     ("shieldx_ml_service_rebuild_rows", "a start with rows; stack::crash"),
     ("shieldx_ml_service_reference_runs_forgotten", "a bound; crates/ml-service/tests"),

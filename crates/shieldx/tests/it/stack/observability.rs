@@ -33,10 +33,7 @@ impl Drop for Beside {
 
 impl Beside {
     /// `arguments` gets the folder for its state and the address to listen on.
-    pub(super) fn start(
-        program: &str,
-        arguments: impl Fn(&Path, &str) -> Vec<String>,
-    ) -> Self {
+    pub(super) fn start(program: &str, arguments: impl Fn(&Path, &str) -> Vec<String>) -> Self {
         let folder = tempfile::Builder::new().prefix("beside-").tempdir().unwrap();
         // A free port may be taken by another test meanwhile: then another one is tried.
         loop {
@@ -119,10 +116,8 @@ fn query(stack: &Stack, prometheus: &Beside, expression: &str) -> Value {
 
 /// All of the ids that Prometheus has exemplars with.
 fn exemplars(stack: &Stack, prometheus: &Beside, series: &str) -> BTreeSet<String> {
-    let url = format!(
-        "{}/api/v1/query_exemplars?query={series}&start=0&end=99999999999",
-        prometheus.url
-    );
+    let url =
+        format!("{}/api/v1/query_exemplars?query={series}&start=0&end=99999999999", prometheus.url);
     let answer = stack.get("", &url).json();
     let series = answer["data"].as_array().unwrap().clone();
     let exemplars = series.iter().flat_map(|series| series["exemplars"].as_array().unwrap());
@@ -150,7 +145,7 @@ fn a_real_prometheus_sees_everything_and_its_exemplars_open_traces() {
             let url = format!("{}/metrics", stack.internal[*service]);
             targets.iter().any(|target| target["scrapeUrl"] == url && target["health"] == "up")
         };
-        SERVICES.iter().all(|service| up(&service))
+        SERVICES.iter().all(up)
     });
 
     let ids = exemplars(&stack, &prometheus, "http_server_request_duration_seconds_bucket");
