@@ -79,16 +79,16 @@ impl Plot {
     /// A line that is interrupted where there is no value.
     pub(crate) fn line(&self, points: &[Point]) -> String {
         let mut path = String::new();
-        let mut pen_down = false;
-        for point in points {
-            match point.value {
-                Some(value) => {
-                    let step = if pen_down { 'L' } else { 'M' };
-                    // Writing into a string does not fail.
-                    let _ = write!(path, "{step}{} {}", self.x(point.at_us), self.y(value));
-                    pen_down = true;
-                }
-                None => pen_down = false,
+        for run in points.split(|point| point.value.is_none()) {
+            for (index, point) in run.iter().enumerate() {
+                let step = if index == 0 { 'M' } else { 'L' };
+                let y = self.y(point.value.unwrap_or(0.0));
+                // Writing into a string does not fail.
+                let _ = write!(path, "{step}{} {y}", self.x(point.at_us));
+            }
+            // One alone is a line of no length, whose round ends are a dot.
+            if run.len() == 1 {
+                path.push_str("h0");
             }
         }
         path
@@ -121,8 +121,12 @@ impl Plot {
             }
             let end = points[index..].iter().position(|point| point.value.is_some());
             let end = end.map_or(points.len(), |length| index + length);
-            let from = if index == 0 { points[0].at_us } else { points[index - 1].at_us };
-            let to = points.get(end).map_or(points[points.len() - 1].at_us, |point| point.at_us);
+            // Half way to the neighbours, so that a single known moment is not covered.
+            let middle = |left: usize, right: usize| {
+                points[left].at_us + (points[right].at_us - points[left].at_us) / 2
+            };
+            let from = if index == 0 { points[0].at_us } else { middle(index - 1, index) };
+            let to = if end == points.len() { points[end - 1].at_us } else { middle(end - 1, end) };
             spans.push((from, to));
             index = end;
         }
@@ -335,9 +339,9 @@ mod tests {
     #[test]
     fn a_line_is_interrupted_where_nothing_is_known_and_never_falls_to_nought() {
         let points = points(&[Some(1.0), Some(0.0), None, Some(-1.0)]);
-        assert_eq!(PLOT.line(&points), "M0 1L100 51M300 101");
+        assert_eq!(PLOT.line(&points), "M0 1L100 51M300 101h0");
         let hatched = PLOT.unknown(&points).into_string();
-        assert!(hatched.contains("x=\"10%\"") && hatched.contains("width=\"20%\""), "{hatched}");
+        assert!(hatched.contains("x=\"15%\"") && hatched.contains("width=\"10%\""), "{hatched}");
         assert_eq!(PLOT.area(&points, 0.0), "M0 51L0 1L100 51L100 51ZM300 51L300 101L300 51Z");
     }
 

@@ -130,6 +130,9 @@ pub(crate) fn window(seconds: u64) -> String {
 /// How far away a moment is: `in 3 h 5 min`, `12 s ago`.
 pub(crate) fn distance(at_us: i64, now_us: i64) -> String {
     let seconds = at_us.saturating_sub(now_us) / 1_000_000;
+    if seconds == 0 {
+        return "now".to_owned();
+    }
     let text = span(seconds.unsigned_abs());
     if seconds < 0 { format!("{text} ago") } else { format!("in {text}") }
 }

@@ -1,7 +1,5 @@
 //! How the services are, what works in the background, and who is told.
 
-use std::time::Duration;
-
 use maud::{Markup, html};
 
 use crate::show;
@@ -103,9 +101,10 @@ fn receivers(receivers: &[Receiver], now_us: i64) -> Markup {
 }
 
 fn tasks(tasks: &[Task], now_us: i64) -> Markup {
-    let period = |period: Option<Duration>| match period {
-        Some(period) => format!("every {}", show::seconds(period.as_secs_f64())),
-        None => "goes on".to_owned(),
+    let period = |task: &Task| match (task.period, task.state) {
+        (Some(period), _) => format!("every {}", show::seconds(period.as_secs_f64())),
+        (None, TaskState::Running) => "goes on".to_owned(),
+        (None, _) => "–".to_owned(),
     };
     html! {
         @if tasks.is_empty() { p.empty { "Nothing works in the background." } }
@@ -116,7 +115,7 @@ fn tasks(tasks: &[Task], now_us: i64) -> Markup {
                     tr role="row" {
                         th.name scope="row" role="rowheader" { (show::clip(&task.name, 60)) @if task.running > 1 { span.muted { " × " (task.running) } } }
                         td role="cell" data-name="State" { (state(task.state)) }
-                        td role="cell" data-name="Period" { (period(task.period)) }
+                        td role="cell" data-name="Period" { (period(task)) }
                         td role="cell" data-name="Last run" { (last(task.last_run_us, now_us)) }
                         td role="cell" data-name="Took" { @match task.last_took { Some(took) => (show::seconds(took.as_secs_f64())), None => span.muted { "–" } } }
                         td role="cell" data-name="Ended" { (show::count(task.ended)) }

@@ -63,7 +63,8 @@ pub(crate) fn body(shared: &Shared, name: &str, view: &View) -> Option<(String, 
         _ => shared.ledger.status(name, &scope),
     }?;
     let range = RANGES.into_iter().find(|range| Some(range.name) == view.range.as_deref());
-    let page = Page { shared, slo, status, scope, range: range.unwrap_or(RANGES[1]) };
+    let usual = if covered_s(&status) < 2.0 * 3600.0 { RANGES[0] } else { RANGES[1] };
+    let page = Page { shared, slo, status, scope, range: range.unwrap_or(usual) };
     Some((slo.name.to_string(), page.draw()))
 }
 
@@ -220,6 +221,12 @@ impl Page<'_> {
             }
         }
     }
+}
+
+/// Seconds of the window in which there was somebody to count.
+#[expect(clippy::cast_precision_loss, reason = "a window in microseconds")]
+fn covered_s(status: &Status) -> f64 {
+    (status.at_us - status.from_us) as f64 / 1e6 * status.coverage
 }
 
 /// What is promised, in a sentence.

@@ -81,8 +81,10 @@ pub(crate) fn alerts(status: &Status) -> Markup {
 /// Coverage, with a sign where it is poor.
 pub(crate) fn coverage(status: &Status) -> Markup {
     let class = if status.coverage < 0.9 { "warn" } else { "" };
+    let little = status.coverage > 0.0 && status.coverage < 0.001;
+    let share = if little { "<0.1\u{a0}%".to_owned() } else { show::percent(status.coverage) };
     html! {
-        span class=(class) { @if status.coverage < 0.9 { "⚠ " } (show::percent(status.coverage)) }
+        span class=(class) { @if status.coverage < 0.9 { "⚠ " } (share) }
     }
 }
 
