@@ -1,3 +1,5 @@
+//! What is read from a text of metrics, and what is refused.
+
 use super::Signals;
 use super::read::rows;
 
