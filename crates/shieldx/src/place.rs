@@ -62,10 +62,13 @@ pub struct Collector {
 }
 
 impl Endpoints {
-    /// Whether the server that wrote this is still there: one that was killed could not take it back.
+    /// Whether the server that wrote this is still there: one that was killed could not take it back. A
+    /// process that has ended and was not waited for yet has no program any more.
     #[must_use]
     pub fn alive(&self) -> bool {
-        Path::new("/proc").join(self.pid.to_string()).exists()
+        let program = Path::new("/proc").join(self.pid.to_string()).join("exe");
+        fs::read_link(program)
+            .map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true)
     }
 }
 

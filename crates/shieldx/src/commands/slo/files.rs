@@ -21,8 +21,13 @@ pub(super) fn check(catalog: &Catalog, shown: &str) -> Result<Exit, Failure> {
     let mut text = String::new();
     for slo in &catalog.slos {
         // Writing into a string does not fail.
-        let _ =
-            writeln!(text, "{:<28} {:>9}%  {}", slo.name, slo.target.percent(), slo.description);
+        let _ = writeln!(
+            text,
+            "{:<28} {:>9}%  {}",
+            slo.name.as_str(),
+            slo.target.percent(),
+            slo.description
+        );
     }
     let _ = writeln!(text, "\n{shown}: {} objectives, nothing is wrong", catalog.slos.len());
     for warning in catalog.warnings() {
