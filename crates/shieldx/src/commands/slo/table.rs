@@ -70,13 +70,17 @@ pub(super) fn percent(ratio: Option<f64>, decimals: usize) -> String {
     ratio.map_or("–".to_owned(), |ratio| format!("{:.decimals$}%", ratio * 100.0))
 }
 
+/// A part that is longer than this does not push the others of its column away.
+const WIDE: usize = 60;
+
 /// A computation, one line each.
 pub(super) fn steps(name: &str, steps: &[Step]) -> String {
     let mut text = format!("{}\n", safe(name));
     let wide = |part: fn(&Step) -> &str| {
-        steps.iter().map(|step| part(step).chars().count()).max().unwrap_or(0)
+        steps.iter().map(|step| part(step).chars().count()).filter(|width| *width <= WIDE).max()
     };
-    let (what, how) = (wide(|step| &step.what), wide(|step| &step.how));
+    let width = |part| wide(part).unwrap_or(0);
+    let (what, how) = (width(|step| &step.what), width(|step| &step.how));
     for step in steps {
         let _ = writeln!(
             text,
