@@ -6,7 +6,8 @@
 //! numbers: `bad × 10 × 10⁹ > tenths × billionths × total`.
 //!
 //! Failures that were counted fire an alert whatever else is not known. *Missing* data never resolves
-//! one: while of either window less than [`KNOWN_MIN`] was covered, an alert that fires is frozen.
+//! one: it is over once a window of which at least [`KNOWN_MIN`] was covered does not burn, whatever
+//! the other one would say; until then an alert that fires is frozen.
 //! What was before the objective was first counted is not missing, so that a service that is an hour
 //! old has alerts that fire and resolve. Objectives whose events come by schedule (probes, freshness)
 //! are missing data when there are none, covered or not.
@@ -45,6 +46,9 @@ pub struct Notice {
     /// There is no data to say whether it still does.
     pub frozen: bool,
     pub since_us: i64,
+    /// When it became as it is: began, froze, went on, ended.
+    #[serde(default)]
+    pub changed_us: i64,
     /// When it was over.
     pub ended_us: Option<i64>,
     /// One line: `99.9% of … : budget burns 22.3 × over 1h and 31.0 × over 5m (page at 14.4)`.
@@ -149,12 +153,15 @@ impl Known {
         });
         let (long, short) = (burn_over(status, long_s), burn_over(status, short_s));
         let fires = long.zip(short).is_some_and(|(long, short)| fires(slo, pair, long, short));
-        let known =
-            [long, short].iter().all(|burn| burn.is_some_and(|burn| is_known(slo, status, burn)));
+        let known = |burn: &Burn| is_known(slo, status, burn);
+        let over = short.is_some_and(|short| known(short) && !burns(slo, pair, short))
+            || long.is_some_and(|long| {
+                known(long) && !(burns(slo, pair, long) && are_enough(slo, long))
+            });
         let state = match before.state {
             _ if fires => AlertState::Firing,
             AlertState::Firing | AlertState::Frozen
-                if !known && slo.data_loss != DataLoss::Ignore =>
+                if !over && slo.data_loss != DataLoss::Ignore =>
             {
                 AlertState::Frozen
             }
@@ -169,7 +176,7 @@ impl Known {
         self.missing_since_us = missing.then(|| self.missing_since_us.unwrap_or(now_us));
     }
 
-    /// Tells what began or ended since the last time; what goes on is kept as it is now.
+    /// Tells what began, froze, went on or ended since the last time; else it is kept as it is now.
     fn tell(&mut self, slo: &Slo, status: &Status, now_us: i64, notices: &mut Vec<Notice>) {
         let alerts = [
             (Kind::Burn, Severity::Page),
@@ -187,8 +194,16 @@ impl Known {
             let is_it = |told: &Notice| told.kind == kind && told.severity == severity;
             let before = self.told.iter().position(is_it);
             match (before.and_then(|index| self.told.get_mut(index)), now) {
-                (Some(told), Some(now)) => *told = Notice { since_us: told.since_us, ..now },
+                (Some(told), Some(now)) => {
+                    let same = told.frozen == now.frozen;
+                    let changed_us = if same { told.changed_us } else { now_us };
+                    *told = Notice { since_us: told.since_us, changed_us, ..now };
+                    if !same {
+                        notices.push(told.clone());
+                    }
+                }
                 (None, Some(now)) => {
+                    let now = Notice { changed_us: now_us, ..now };
                     notices.push(now.clone());
                     self.told.push(now);
                 }
@@ -232,14 +247,20 @@ fn burn_over(status: &Status, seconds: u64) -> Option<&Burn> {
 }
 
 fn fires(slo: &Slo, pair: &Pair, long: &Burn, short: &Burn) -> bool {
+    are_enough(slo, long) && burns(slo, pair, long) && burns(slo, pair, short)
+}
+
+fn burns(slo: &Slo, pair: &Pair, burn: &Burn) -> bool {
     let budget = u128::from(slo.budget().billionths());
-    let burns = |burn: &Burn| {
-        let allowed = u128::from(pair.factor_tenths) * budget * u128::from(burn.events.total());
-        u128::from(burn.events.bad) * 10_000_000_000 > allowed
-    };
-    let enough = long.events.bad >= slo.alerting.bad_events_min
-        && u128::from(long.events.total()) * budget >= 1_000_000_000;
-    enough && burns(long) && burns(short)
+    let allowed = u128::from(pair.factor_tenths) * budget * u128::from(burn.events.total());
+    u128::from(burn.events.bad) * 10_000_000_000 > allowed
+}
+
+/// Whether enough happened in the long window.
+fn are_enough(slo: &Slo, long: &Burn) -> bool {
+    let budget = u128::from(slo.budget().billionths());
+    long.events.bad >= slo.alerting.bad_events_min
+        && u128::from(long.events.total()) * budget >= 1_000_000_000
 }
 
 /// Whether a window was covered, as far as the objective existed in it.

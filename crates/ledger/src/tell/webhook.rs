@@ -16,7 +16,7 @@
 //! ```
 //!
 //! `status` is `firing` or `resolved`; `frozen` says that there is no data to tell whether it still
-//! fires. What was not answered with 2xx is sent again; `id` is the same
+//! fires: that begins and ends with a POST of its own. What was not answered with 2xx is sent again; `id` is the same
 //! then, and another one for every change. Where a secret is configured, the header
 //! `X-ShieldX-Signature: t=<seconds since 1970>,v1=<hex>` has the HMAC-SHA-256 of `t`, a dot and the
 //! body; a receiver refuses what is older than a few minutes.
@@ -62,7 +62,7 @@ pub(super) fn body(
     let frozen = if notice.frozen { "-frozen" } else { "" };
     let body = Body {
         version: 1,
-        id: format!("{}@{}-{status}{frozen}", names::key(notice), notice.since_us),
+        id: format!("{}@{}-{status}{frozen}", names::key(notice), notice.changed_us),
         status,
         frozen: notice.frozen,
         alert: names::kind(notice).alertname(),

@@ -79,7 +79,7 @@ pub(super) fn no_data(slo: &Slo, severity: Severity, since_us: i64, now_us: i64)
 }
 
 pub(super) fn ended(told: Notice, now_us: i64) -> Notice {
-    Notice { firing: false, frozen: false, ended_us: Some(now_us), ..told }
+    Notice { firing: false, frozen: false, changed_us: now_us, ended_us: Some(now_us), ..told }
 }
 
 fn of(slo: &Slo, kind: Kind, severity: Severity, summary: String) -> Notice {
@@ -92,6 +92,7 @@ fn of(slo: &Slo, kind: Kind, severity: Severity, summary: String) -> Notice {
         firing: true,
         frozen: false,
         since_us: 0,
+        changed_us: 0,
         ended_us: None,
         summary,
         description: String::new(),

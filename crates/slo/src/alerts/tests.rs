@@ -167,7 +167,10 @@ fn missing_data_freezes_and_does_not_resolve() {
     assert_eq!(told[0].severity, Severity::Page);
     // The process is gone for half an hour. What was known is out of the short window.
     world.gone(1_800);
-    assert_eq!(world.look(), []);
+    let frozen = world.look();
+    assert_eq!(said(&frozen), [(Kind::Burn, Severity::Page, true)], "not to know is news");
+    assert!(frozen[0].frozen && frozen[0].changed_us == world.now);
+    assert_eq!(frozen[0].since_us, told[0].since_us);
     assert_eq!(world.states()[0], AlertState::Frozen);
     assert_eq!(
         world.step(100, 0),
@@ -176,12 +179,31 @@ fn missing_data_freezes_and_does_not_resolve() {
     );
     assert!(world.alerts.firing()[0].frozen);
     assert_eq!(world.states()[..2], [AlertState::Frozen, AlertState::Frozen]);
-    // It goes on failing: fires again, and nobody is told twice.
-    assert_eq!(world.steps(6, 0, 100), []);
+    // It goes on failing: fires again, which is told once.
+    let again = world.steps(6, 0, 100);
+    assert_eq!(said(&again)[0], (Kind::Burn, Severity::Page, true));
+    assert!(again.iter().all(|notice| !notice.frozen), "{again:?}");
+    assert_eq!(again.iter().filter(|notice| notice.severity == Severity::Page).count(), 1);
+    assert_ne!(again[0].changed_us, told[0].changed_us, "another change than the first");
     assert_eq!(world.states()[0], AlertState::Firing);
     // Well for as long as it takes to know it of both windows of every pair.
     let over = world.steps(3 * 360, 100, 0);
     assert_eq!(said(&over), [(Kind::Burn, Severity::Page, false)]);
+}
+
+#[test]
+fn a_short_window_that_is_known_to_be_well_ends_an_alert() {
+    let pairs = "    availability: {}\n    alerting:\n      pairs:\n        - {severity: page, long: 6h, short: 30m, factor: 6}\n        - {severity: ticket, long: 3d, short: 6h, factor: 1}\n";
+    let mut world = World::new(pairs).well();
+    assert_eq!(world.steps(60, 0, 100).len(), 2);
+    // Two hours off. Of six hours a third will not be known for hours to come; the half hour after
+    // the start will: it is well, so both windows cannot be burning.
+    world.gone(7_200);
+    assert!(world.look()[0].frozen);
+    assert_eq!(world.steps(160, 100, 0), [], "26 minutes are not nine tenths of 30");
+    let over = world.steps(20, 100, 0);
+    assert_eq!(said(&over), [(Kind::Burn, Severity::Page, false)]);
+    assert_eq!(world.states()[1], AlertState::Firing, "that was counted");
 }
 
 #[test]
