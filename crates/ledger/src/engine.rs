@@ -82,8 +82,12 @@ impl Ledger {
         let meters = Meters::new(&metrics, &catalog);
         let receivers = receivers(&config, &meters)?;
         let sampler = Sampler::new(config.instance(), now_us);
-        let (keeper, mut book) = Keeper::open(&folder, sampler, meters.clone(), now_us)?;
-        book.history.sample_every(config.interval());
+        let (mut keeper, mut book) = Keeper::open(&folder, sampler, meters.clone(), now_us)?;
+        if book.history.sampled_every() != config.interval() {
+            // What follows is read with the interval of the snapshot before it: it needs another.
+            book.history.sample_every(config.interval());
+            keeper.snapshot_next(now_us);
+        }
         let health = Health {
             started_us: now_us,
             evaluated_us: None,

@@ -103,6 +103,11 @@ impl Keeper {
         }
     }
 
+    /// The next evaluation writes everything anew.
+    pub(crate) fn snapshot_next(&mut self, now_us: i64) {
+        self.snapshot_at_us = now_us - SNAPSHOT_EVERY_US;
+    }
+
     pub(crate) fn snapshot(&mut self, book: &Book, now_us: i64) {
         let written = self.journal.snapshot(&book.snapshot());
         if written.is_ok() {

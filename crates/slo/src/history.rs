@@ -179,6 +179,12 @@ impl History {
         }
     }
 
+    /// How often samples come.
+    #[must_use]
+    pub fn sampled_every(&self) -> Duration {
+        Duration::from_millis(self.every_ms.unsigned_abs())
+    }
+
     /// From now on samples come every so often, whatever they did before.
     pub fn sample_every(&mut self, every: Duration) {
         self.every_ms = Self::new(every).every_ms;

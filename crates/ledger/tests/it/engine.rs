@@ -2,6 +2,9 @@
 
 use slo::status::{Counts, Scope};
 
+use ledger::Config;
+use runtime::clock::Clock as _;
+
 use crate::support::{ONE, Process, clock};
 
 const SLO: &str = "gateway-availability";
@@ -37,6 +40,34 @@ async fn what_is_counted_is_evaluated_and_outlives_a_restart() {
         history.counts(&series, 0, i64::MAX / 2).covered_us
     });
     assert_eq!(covered, 22_000_000, "the minute without anybody is not covered");
+}
+
+#[tokio::test]
+async fn a_longer_interval_is_covered_after_a_crash_too() {
+    let covered = |history: &slo::history::History, catalog: &slo::Catalog| {
+        let slo = catalog.get(SLO).unwrap();
+        let scope = Scope::All;
+        let series = slo::history::Series { slo: slo.name.clone(), revision: slo.revision, scope };
+        history.counts(&series, 0, i64::MAX / 2).covered_us
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let config = || Config { interval_ms: 60_000, ..Config::default() };
+    let first = Process::with(folder.path(), ONE, &clock, config()).unwrap();
+    for _ in 0..10 {
+        first.tick(60).await;
+    }
+    let catalog = first.ledger.catalog().clone();
+    assert_eq!(first.ledger.with_history(|history| covered(history, &catalog)), 600_000_000);
+    drop(first);
+    let read = ledger::read(folder.path(), &catalog, clock.now_us()).unwrap();
+    assert_eq!(covered(&read.history, &catalog), 600_000_000, "whoever reads only the folder");
+    // And with a shorter one from now on: what was, was every minute.
+    for interval_ms in [60_000, 10_000, 10_000] {
+        let config = Config { interval_ms, ..Config::default() };
+        let again = Process::with(folder.path(), ONE, &clock, config).unwrap();
+        assert_eq!(again.ledger.with_history(|history| covered(history, &catalog)), 600_000_000);
+    }
 }
 
 #[tokio::test]
