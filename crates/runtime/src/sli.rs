@@ -51,7 +51,7 @@ pub struct Request<'a> {
     pub route: &'a str,
     /// Absent: the client left before there was an answer.
     pub status: Option<StatusCode>,
-    /// To the response's header.
+    /// To the response's header, without what was waited for the client to send the body.
     pub duration: Duration,
     pub tenant: Option<&'a str>,
     /// What the service says of it.
@@ -63,7 +63,7 @@ pub struct Request<'a> {
 pub struct Note {
     /// The answer is the application's own: its failure is not ours.
     pub applications: bool,
-    /// It took long because that was decided on, or because the client took its time.
+    /// It took long because that was decided on.
     pub delayed: bool,
 }
 

@@ -1,5 +1,6 @@
 //! What is seen of every request: one server span that continues the caller's trace, one duration,
-//! one count of requests being worked on, and what it is for the objectives. Names are OpenTelemetry's semantic conventions for HTTP.
+//! one count of requests being worked on, and what it is for the objectives. Names are OpenTelemetry's
+//! semantic conventions for HTTP.
 //!
 //! Labels come from closed sets: known methods, known status codes, route templates.
 
@@ -86,7 +87,7 @@ where
     let since = Instant::now();
     let mut handled = Handled { http, span, facts, method, scheme, route, since, answered: false };
     let response = handle(request).instrument(handled.span.clone()).await;
-    let (response, sizes) = handled.answered(response);
+    let (response, sizes) = handled.answered(response, &taken);
     response.map(|inner| Observed::body(inner, taken, sizes, active))
 }
 
@@ -103,7 +104,7 @@ struct Handled<'a> {
 }
 
 impl Handled<'_> {
-    fn answered(&mut self, mut response: Response<Body>) -> (Response<Body>, Sizes) {
+    fn answered(&mut self, mut response: Response<Body>, taken: &Taken) -> (Response<Body>, Sizes) {
         self.answered = true;
         let took = self.since.elapsed();
         let note = response.extensions_mut().remove::<Note>().unwrap_or_default();
@@ -122,7 +123,8 @@ impl Handled<'_> {
             span.record("error.type", status.as_str());
         }
         let sizes = span.in_scope(|| http.observe(method, route, status, self.scheme, took));
-        self.count(route, Some(status), took, note);
+        // Whoever sends slowly makes nothing slow but itself.
+        self.count(route, Some(status), took.saturating_sub(taken.waited()), note);
         (response, sizes)
     }
 

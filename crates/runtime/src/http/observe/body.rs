@@ -4,10 +4,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::Instant;
 
 use super::figures::Sizes;
 
@@ -28,9 +30,16 @@ impl Drop for Active {
     }
 }
 
-/// Bytes of a request's body that were read so far.
+/// What is known of a request's body so far: how many bytes were read of it, and how long its reader
+/// had to wait for them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Taken(Arc<AtomicU64>);
+pub(super) struct Taken(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    bytes: AtomicU64,
+    waited_us: AtomicU64,
+}
 
 impl Taken {
     /// The body, counted; one that is empty is left as it is.
@@ -38,25 +47,47 @@ impl Taken {
         if body.is_end_stream() {
             body
         } else {
-            Body::new(Counted { inner: body, taken: self.clone() })
+            Body::new(Counted { inner: body, taken: self.clone(), waits_since: None })
         }
     }
 
-    fn add(&self, bytes: u64) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+    /// How long the body was asked for when nothing had come: the client's time and not ours.
+    pub(super) fn waited(&self) -> Duration {
+        Duration::from_micros(self.0.waited_us.load(Ordering::Relaxed))
     }
 
     fn bytes(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "a body of 8 petabytes may be off by one")]
-        let bytes = self.0.load(Ordering::Relaxed) as f64;
-        bytes
+        approximate(self.0.bytes.load(Ordering::Relaxed))
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a body of 8 petabytes may be off by one")]
+fn approximate(bytes: u64) -> f64 {
+    bytes as f64
 }
 
 #[derive(Debug)]
 struct Counted {
     inner: Body,
     taken: Taken,
+    /// It was asked for, and nothing has come yet.
+    waits_since: Option<Instant>,
+}
+
+impl Counted {
+    fn came(&mut self) {
+        if let Some(since) = self.waits_since.take() {
+            let waited_us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.taken.0.waited_us.fetch_add(waited_us, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Counted {
+    /// Nobody waits for it any more.
+    fn drop(&mut self) {
+        self.came();
+    }
 }
 
 /// A response's body; the request is active until it has ended or is given up, and then both bodies'
@@ -64,7 +95,7 @@ struct Counted {
 #[derive(Debug)]
 pub(super) struct Observed {
     inner: Body,
-    taken: Taken,
+    taken_bytes: u64,
     request: Taken,
     sizes: Sizes,
     _active: Active,
@@ -72,24 +103,26 @@ pub(super) struct Observed {
 
 impl Observed {
     pub(super) fn body(inner: Body, request: Taken, sizes: Sizes, active: Active) -> Body {
-        Body::new(Self { inner, taken: Taken::default(), request, sizes, _active: active })
+        Body::new(Self { inner, taken_bytes: 0, request, sizes, _active: active })
     }
 }
 
 impl Drop for Observed {
     fn drop(&mut self) {
         self.sizes.request.observe_in(self.request.bytes(), None);
-        self.sizes.response.observe_in(self.taken.bytes(), None);
+        self.sizes.response.observe_in(approximate(self.taken_bytes), None);
     }
 }
 
 type Polled = Poll<Option<Result<Frame<Bytes>, axum::Error>>>;
 
-fn counted(polled: &Polled, taken: &Taken) {
-    if let Poll::Ready(Some(Ok(frame))) = polled
-        && let Some(data) = frame.data_ref()
-    {
-        taken.add(u64::try_from(data.len()).unwrap_or(0));
+/// Bytes that just came.
+fn came(polled: &Polled) -> u64 {
+    match polled {
+        Poll::Ready(Some(Ok(frame))) => {
+            frame.data_ref().map_or(0, |data| u64::try_from(data.len()).unwrap_or(0))
+        }
+        _ => 0,
     }
 }
 
@@ -99,7 +132,12 @@ impl http_body::Body for Counted {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        counted(&polled, &self.taken);
+        if polled.is_pending() {
+            self.waits_since.get_or_insert_with(Instant::now);
+        } else {
+            self.came();
+            self.taken.0.bytes.fetch_add(came(&polled), Ordering::Relaxed);
+        }
         polled
     }
 
@@ -118,7 +156,7 @@ impl http_body::Body for Observed {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        counted(&polled, &self.taken);
+        self.taken_bytes += came(&polled);
         polled
     }
 

@@ -1,6 +1,7 @@
 //! What is measured, and what every router answers besides its routes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::Router;
@@ -153,10 +154,14 @@ async fn a_body_beyond_the_limit_is_a_413_whether_its_length_is_said_or_not() {
 
 /// An availability objective of the service `test`, by tenant.
 fn sli(metrics: &Metrics) -> Sli {
+    counting(metrics, Rule::Availability)
+}
+
+fn counting(metrics: &Metrics, rule: Rule) -> Sli {
     let up = Objective {
         slo: "up".to_owned(),
         service: "test".to_owned(),
-        rule: Rule::Availability,
+        rule,
         only: Vec::new(),
         except: Vec::new(),
         by_tenant: true,
@@ -206,6 +211,38 @@ async fn requests_are_counted_for_the_objectives_of_their_tenant() {
     ask(&router, keyed("/nowhere")).await;
     ask(&router, request("GET", "/panic", Body::empty())).await;
     assert_eq!(events(&sli, "__none__"), [2, 1, 0], "401, 404, and a panic");
+}
+
+#[tokio::test]
+async fn what_a_client_takes_to_send_its_body_is_no_latency_of_ours() {
+    let metrics = Metrics::new("test");
+    // Ours is next to nothing: only a machine that stands still for a second fails this.
+    let threshold = Duration::from_secs(1);
+    let sli = counting(&metrics, Rule::Latency { threshold, le: true });
+    let http = HttpMetrics::new(&metrics, sli.clone());
+    let drip = || {
+        let pieces = futures_util::stream::unfold(0, async |piece| {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            (piece < 4).then_some((Ok::<_, std::io::Error>("piece"), piece + 1))
+        });
+        request("POST", "/", Body::from_stream(pieces))
+    };
+    let answer = |work: Duration| {
+        async move |request: Request<Body>| {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            tokio::time::sleep(work).await;
+            http::Response::new(Body::from(body))
+        }
+    };
+    observed(&http, Some("/"), drip(), answer(Duration::ZERO)).await;
+    assert_eq!(events(&sli, "__none__"), [1, 0, 0], "the time was the client's");
+    observed(&http, Some("/"), drip(), answer(threshold * 2)).await;
+    assert_eq!(events(&sli, "__none__"), [1, 1, 0], "what came after it was ours");
+    let text = metrics.text();
+    let sum =
+        text.lines().find(|line| line.starts_with("http_server_request_duration_seconds_sum"));
+    let sum: f64 = sum.and_then(|line| line.rsplit(' ').next()).unwrap().parse().unwrap();
+    assert!(sum > 5.0, "the histogram has all of it: {sum}");
 }
 
 #[tokio::test]
