@@ -23,7 +23,7 @@ mod warnings;
 pub(crate) mod write;
 
 pub use alerting::{Alerting, PAIRS, Pair, Severity};
-pub use read::{Refused, SHIPPED, read};
+pub use read::{Refused, SHIPPED, is_key_name, read};
 pub use selector::{BadSelector, Matcher, Selector, Sign};
 pub use span::{parse as span_from, text as span_text};
 pub use write::write;

@@ -1,10 +1,12 @@
 //! Requests about objectives, after validation.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use slo::Catalog;
-use slo::gate::Ask;
+use slo::gate::{Ask, OVERRIDE_LASTS_MAX};
 use slo::generate::Settings;
 
 use super::service::{Server, server};
@@ -17,8 +19,6 @@ use crate::output::Destination;
 use crate::place::Place;
 use crate::quantity;
 
-/// An override holds at most so long: whoever needs more changes the policy.
-const OVERRIDE_MAX: Duration = Duration::from_hours(7 * 24);
 /// A file of objectives is read whole.
 const FILE_MAX_BYTES: u64 = 4 << 20;
 
@@ -149,7 +149,12 @@ pub(super) fn slo(args: SloArgs, environment: &Environment) -> Result<SloRequest
             since: quantity::duration(&since)
                 .map_err(|error| usage(format!("--since: {error}")))?,
         },
-        SloCommand::OverrideKey { out, name } => SloRequest::OverrideKey { out, name },
+        SloCommand::OverrideKey { out, name } => {
+            if !slo::spec::is_key_name(&name) {
+                return Err(usage(format!("--name {name:?}: one line of 1 to 63 bytes")));
+            }
+            SloRequest::OverrideKey { out, name }
+        }
         SloCommand::Override { key, who, service, lasts, reason } => {
             SloRequest::Override(override_request(key, who, service, &lasts, reason)?)
         }
@@ -165,13 +170,22 @@ fn ledger(args: &ServerArgs, environment: &Environment) -> Result<LedgerAt, Fail
 
 fn text(file: &Path) -> Result<String, Failure> {
     let refused = |why: String| Failure::new(Exit::Usage, format!("{}: {why}", show(file)));
-    let size = std::fs::metadata(file).map_err(|error| refused(error.to_string()))?.len();
-    if size > FILE_MAX_BYTES {
-        return Err(refused(format!(
-            "{size} bytes; a file of objectives has at most {FILE_MAX_BYTES}"
-        )));
+    File::open(file)
+        .and_then(|opened| text_of(opened, FILE_MAX_BYTES))
+        .map_err(|error| refused(error.to_string()))
+}
+
+/// The whole of a file that may be a pipe or a device: what never ends is refused, too.
+///
+/// # Errors
+/// What cannot be read, is longer, or is no text.
+pub fn text_of(file: File, max_bytes: u64) -> io::Result<String> {
+    let mut text = String::new();
+    file.take(max_bytes + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > max_bytes {
+        return Err(io::Error::other(format!("it has more than {max_bytes} bytes")));
     }
-    std::fs::read_to_string(file).map_err(|error| refused(error.to_string()))
+    Ok(text)
 }
 
 fn catalog(args: &FileArgs) -> Result<Catalog, Failure> {
@@ -247,8 +261,12 @@ fn override_request(
     reason: String,
 ) -> Result<OverrideRequest, Failure> {
     let lasts = quantity::duration(lasts).map_err(|error| usage(format!("--for: {error}")))?;
-    if lasts.is_zero() || lasts > OVERRIDE_MAX {
-        return Err(usage("--for: an override holds at least a second and at most 7 days"));
+    if lasts.is_zero() || lasts > OVERRIDE_LASTS_MAX {
+        let max = slo::spec::span_text(OVERRIDE_LASTS_MAX);
+        return Err(usage(format!(
+            "--for {}: more than 0 and at most {max} may be signed at once",
+            slo::spec::span_text(lasts)
+        )));
     }
     if reason.trim().is_empty() {
         return Err(usage("--reason: an override needs a reason; it is logged"));

@@ -11,6 +11,7 @@ mod ordinary_user;
 mod preflight;
 mod replay;
 mod report;
+mod slo_words;
 mod span_names;
 mod stack;
 mod worker;

@@ -7,6 +7,7 @@ use super::{Catalog, RouteGroup, SERVICES, SloName, TenantBound, check};
 mod gate;
 #[cfg(test)]
 pub(super) use gate::defaults as gate_defaults;
+pub use gate::is_key_name;
 mod objective;
 pub(crate) use objective::tenths;
 mod routes;

@@ -77,10 +77,16 @@ pub(super) fn policy(node: Option<&Node>, problems: &mut Problems) -> GatePolicy
     policy
 }
 
+/// Whether a key may be called so: one line of 1 to 63 bytes.
+#[must_use]
+pub fn is_key_name(name: &str) -> bool {
+    super::plain(name) && name.len() <= 63
+}
+
 fn key(place: &str, node: &Node, problems: &mut Problems) -> Option<OverrideKey> {
     let mut fields = Fields::new(place, node, problems);
     let name = fields.required("name", problems).map(str::to_owned);
-    if let Some(name) = name.as_ref().filter(|name| !super::plain(name) || name.len() > 63) {
+    if let Some(name) = name.as_ref().filter(|name| !is_key_name(name)) {
         problems.note(&fields.at("name"), format_args!("{name:?} is no name of at most 63 bytes"));
     }
     if fields.take("public").is_none() {
