@@ -54,3 +54,31 @@ fn objective(slo: &Slo) -> Objective {
         by_route_group: slo.views.route_groups,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::plan;
+
+    /// `slo` may not know `runtime`, so a few words and numbers are said twice: here they are one.
+    #[test]
+    fn objectives_and_counters_mean_the_same() {
+        let bounds = runtime::metrics::DURATION_BUCKETS_S.iter();
+        let counted: Vec<String> = bounds.map(|bound| (bound * 1000.0).to_string()).collect();
+        assert_eq!(counted, slo::spec::LATENCY_BOUNDS_MS.map(|bound| bound.to_string()));
+        assert_eq!(slo::spec::NO_TENANT, runtime::sli::NO_TENANT);
+        assert_eq!(slo::spec::OTHER_TENANTS, runtime::sli::OTHER_TENANTS);
+        assert_eq!(slo::spec::OTHER_ROUTES, runtime::sli::OTHER_ROUTES);
+    }
+
+    #[test]
+    fn every_shipped_objective_is_counted_by_a_service_that_runs() {
+        let catalog = slo::spec::read(slo::spec::SHIPPED).unwrap();
+        let plan = plan(&catalog);
+        assert_eq!(plan.objectives.len(), catalog.slos.len());
+        let services =
+            ["ingress", "gateway", "contauth", "verifier-pool", "ml-service", super::BY_HAND];
+        for objective in &plan.objectives {
+            assert!(services.contains(&objective.service.as_str()), "{objective:?}");
+        }
+    }
+}
