@@ -7,6 +7,9 @@ set -eu
 cd "$(dirname "$0")/.."
 cargo build --release
 target="${CARGO_TARGET_DIR:-target}"
+# Objectives: a thousand of them over a month, and what it costs to count, beside prometheus-client and metrics.
+cargo bench -p slo --bench history
+cargo bench -p runtime --bench counters
 python3 benches/compare.py "$target/release/shieldx"
 if command -v nginx >/dev/null && command -v wrk >/dev/null; then
     exec python3 benches/services.py "$target/release/shieldx"
