@@ -19,7 +19,7 @@ Examples:
 The first start prints one admin API key. SIGTERM or Ctrl-C ends it: no new requests, what runs is
 finished or goes back to the queue.";
 
-/// Start all services: ingress, gateway, contauth, verifier-pool, ml-service.
+/// Start all services: ingress, gateway, contauth, verifier-pool, ml-service and the console.
 #[derive(Debug, clap::Args)]
 #[command(after_help = UP_EXAMPLES)]
 pub struct UpArgs {
