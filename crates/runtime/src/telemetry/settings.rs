@@ -77,9 +77,11 @@ pub struct Sampling {
     pub ratio: f64,
 }
 
+/// All, whatever a caller's `traceparent` says: OpenTelemetry's own default follows it, and then any
+/// client could keep its failures out of sight with one flag.
 impl Default for Sampling {
     fn default() -> Self {
-        Self { parent_based: true, ratio: 1.0 }
+        Self { parent_based: false, ratio: 1.0 }
     }
 }
 
@@ -301,7 +303,7 @@ impl Reading<'_> {
             "always_off" => Sampling { parent_based, ratio: 0.0 },
             "traceidratio" => Sampling { parent_based, ratio: self.ratio() },
             _ => {
-                self.warn(NAME, &value, "no sampler known here; taken as parentbased_always_on");
+                self.warn(NAME, &value, "no sampler known here; taken as always_on");
                 Sampling::default()
             }
         }

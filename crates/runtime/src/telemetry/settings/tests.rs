@@ -22,7 +22,7 @@ fn nothing_set_sends_nothing_and_keeps_all() {
     let (settings, warnings) = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]);
     assert_eq!(warnings, Vec::<String>::new());
     assert!(settings.endpoint.is_none());
-    assert_eq!(settings.sampling, Sampling { parent_based: true, ratio: 1.0 });
+    assert_eq!(settings.sampling, Sampling { parent_based: false, ratio: 1.0 });
     assert_eq!(resource(&settings, "service.namespace"), "shieldx");
 }
 

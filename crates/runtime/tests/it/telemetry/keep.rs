@@ -118,9 +118,22 @@ fn an_id_that_is_none_or_not_known_is_no_trace() {
 }
 
 #[test]
-fn a_callers_decision_not_to_keep_a_trace_is_followed_and_handed_on() {
+fn a_caller_cannot_keep_its_failures_out_of_sight() {
     let unsampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
-    let (telemetry, ()) = within(settings(&[]), |_| {
+    let (telemetry, id) = within(settings(&[]), |_| {
+        let span = info_span!("work");
+        telemetry::continue_trace(&span, unsampled);
+        span.in_scope(telemetry::current_sampled_trace_id)
+    });
+    assert_eq!(id.as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+    assert!(telemetry.traces().get(&id.unwrap()).is_some());
+}
+
+#[test]
+fn where_it_is_wanted_a_callers_decision_is_followed_and_handed_on() {
+    let unsampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+    let wanted = settings(&[("OTEL_TRACES_SAMPLER", "parentbased_always_on")]);
+    let (telemetry, ()) = within(wanted, |_| {
         let span = info_span!("work");
         telemetry::continue_trace(&span, unsampled);
         span.in_scope(|| {
