@@ -103,6 +103,15 @@ fn ready(agent: &Agent, service: &str, url: &str) -> Row {
     };
     let ready = response.status().is_success();
     let answer: Value = response.body_mut().read_json().unwrap_or_default();
+    // Whoever else listens there may well answer, too.
+    if answer["service"] != service {
+        let who = answer["service"].as_str().map_or_else(
+            || format!("answers {}, and is no service of ShieldX", response.status()),
+            |other| format!("{} answers there", safe(other)),
+        );
+        let hint = "another program has this port; restart `shieldx up`, or choose another address";
+        return Row::bad(service, "readyz", url, who, hint);
+    }
     let dependencies = answer["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
     let text = |state: &Value, key: &str| state[key].as_str().map(safe).unwrap_or_default();
     if ready {
@@ -157,8 +166,13 @@ fn door(agent: &Agent, server: &Server) -> Row {
         request = request.header("authorization", format!("Bearer {key}"));
     }
     match request.call() {
-        Ok(response) if response.status().is_success() => {
-            Row::good(name, what, url, "answers, the key is good")
+        Ok(mut response) if response.status().is_success() => {
+            let answer: Value = response.body_mut().read_json().unwrap_or_default();
+            if answer["items"].is_array() {
+                return Row::good(name, what, url, "answers, the key is good");
+            }
+            let detail = format!("answers {}, and is no ShieldX", response.status());
+            Row::bad(name, what, url, detail, "does --server name the right address?")
         }
         Ok(response) if response.status().as_u16() == 401 => {
             let hint = "set SHIELDX_API_KEY; `shieldx key list` on the server shows the keys";

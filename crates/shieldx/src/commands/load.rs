@@ -3,7 +3,7 @@
 //!
 //! Requests leave at a fixed pace whatever the answers do, so that a slow server shows as slow and not
 //! as less traffic (coordinated omission); a request that finds no free thread waits and its wait
-//! counts.
+//! counts. One that still waits a while after the end is not sent any more, and that is said.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -25,6 +25,11 @@ use flows::{Flow, Sender};
 
 /// Requests at the same time.
 const THREADS: u64 = 16;
+/// How long after the end requests that were due before it are still sent.
+const LATE: Duration = Duration::from_secs(5);
+
+/// What stands in the place of an answer then.
+const NOT_SENT: &str = "not sent: the time was over before a thread was free";
 
 /// What came of one flow.
 #[derive(Debug, Default, Serialize)]
@@ -99,7 +104,8 @@ fn work(
         }
         std::thread::sleep(due.saturating_sub(begun.elapsed()));
         let flow = Flow::of(number);
-        let answer = flow.send(sender, number);
+        let late = begun.elapsed() > request.lasts + LATE;
+        let answer = if late { Err(NOT_SENT.to_owned()) } else { flow.send(sender, number) };
         let took = begun.elapsed().saturating_sub(due);
         let mut tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner);
         tallies.entry(flow.name()).or_default().add(flow, &answer, took);

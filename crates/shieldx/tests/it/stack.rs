@@ -1,5 +1,6 @@
 //! A whole `shieldx up` on ports of its own, started and stopped by the test that uses it.
 
+mod asked;
 mod bad_input;
 mod collector;
 mod contract;

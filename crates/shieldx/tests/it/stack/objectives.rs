@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "what fails here should fail the test")]
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 
 use serde_json::Value;
 
@@ -86,6 +88,57 @@ fn a_denial_burns_nothing_and_what_is_counted_outlives_a_restart() {
     });
     let after = status(&stack, "gateway-availability");
     assert!(after["coverage"].as_f64().unwrap() < 0.1, "the days before are not covered: {after}");
+}
+
+/// An application that answers everything with 500, and says what only ShieldX says. It ends with the
+/// test's process.
+fn failing_application() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 65_536]);
+            let _ = stream.write_all(
+                b"HTTP/1.1 500 Internal Server Error\r\nx-shieldx-note: delayed\r\n\
+                  content-length: 0\r\nconnection: close\r\n\r\n",
+            );
+        }
+    });
+    url
+}
+
+#[test]
+fn an_application_that_fails_burns_nothing_at_either_door_and_one_that_is_down_does() {
+    let route = |name: &str, upstream: &str| {
+        format!(
+            "[[gateway.routes]]\nname = \"{name}\"\npath_prefix = \"/{name}\"\nupstream = \"{upstream}\"\n"
+        )
+    };
+    let settings = format!(
+        "[ledger]\ninterval_ms = 1000\n{}{}{}",
+        Stack::GATEWAY,
+        route("fails", &failing_application()),
+        route("down", "http://127.0.0.1:1")
+    );
+    let stack = Stack::with(&settings, &[]);
+    let counted = || {
+        ["ingress-availability", "gateway-availability"].map(|name| {
+            let events = status(&stack, name)["events"].clone();
+            ["bad", "excluded"].map(|key| events[key].as_u64().unwrap())
+        })
+    };
+    let send = |path: &str, status: u16| {
+        for _ in 0..10 {
+            // Nor may a client say whose failure it was.
+            let note = [("x-shieldx-note", "applications")];
+            let answer = stack.get_with(&stack.key, path, &note);
+            assert_eq!((answer.status, answer.header("x-shieldx-note")), (status, None));
+        }
+    };
+    send("/fails", 500);
+    until("they are excluded at both", || counted() == [[0, 10]; 2]);
+    send("/down", 502);
+    until("they are bad at both", || counted() == [[10, 10]; 2]);
 }
 
 #[test]
