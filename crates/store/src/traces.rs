@@ -135,7 +135,14 @@ impl TraceArchive {
         for number in numbers {
             let newest = Some(number) == last;
             let found = |found| index_found(&mut index, found);
-            let mut segment = Segment::open(folder, number, newest, found).map_err(read)?;
+            let mut segment = match Segment::open(folder, number, newest, found) {
+                Ok(segment) => segment,
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(number, error, "a file of traces cannot be opened; left out");
+                    continue;
+                }
+            };
             let unread = segment.bytes - segment.end;
             if newest {
                 recovered.torn_bytes = unread;

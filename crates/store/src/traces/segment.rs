@@ -13,7 +13,7 @@ use super::record::{HEAD_BYTES, Head};
 /// What a segment begins with; the digit is the version of the format.
 const HEADER: [u8; 8] = *b"SHXTRAC1";
 const HEADER_BYTES: u64 = 8;
-const SUFFIX: &str = "traces";
+const SUFFIX: &str = ".traces";
 
 /// A file, maybe being written to.
 #[derive(Debug, Clone)]
@@ -45,12 +45,11 @@ pub(super) struct Found {
 pub(super) fn list(folder: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(folder)? {
-        let name = PathBuf::from(entry?.file_name());
-        let ours = name.extension().is_some_and(|suffix| suffix == SUFFIX);
-        let stem = name.file_stem().and_then(|stem| stem.to_str());
-        if let Some(number) = stem.filter(|_| ours).and_then(|stem| stem.parse().ok()) {
-            numbers.push(number);
-        }
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)?.parse().ok());
+        // Only names as we write them; behind the last number there is none to go on with.
+        let ours = |number: &u64| *number < u64::MAX && *name == *file_name(*number);
+        numbers.extend(number.filter(ours));
     }
     numbers.sort_unstable();
     Ok(numbers)
@@ -164,5 +163,9 @@ pub(super) fn key(place: &Place) -> TraceKey {
 }
 
 fn path(folder: &Path, number: u64) -> PathBuf {
-    folder.join(format!("{number:010}.{SUFFIX}"))
+    folder.join(file_name(number))
+}
+
+fn file_name(number: u64) -> String {
+    format!("{number:010}{SUFFIX}")
 }

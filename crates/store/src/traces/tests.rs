@@ -231,3 +231,26 @@ fn a_folder_that_cannot_be_written_to_is_read_all_the_same() {
         let _ = writeln!(std::io::stderr(), "{why}");
     }
 }
+
+#[test]
+fn what_is_no_segment_of_ours_is_left_alone_and_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = open(folder.path());
+    put(&archive, 1);
+    drop(archive);
+    let foreign = ["7.traces", "18446744073709551615.traces", "+000000009.traces", "x.traces"];
+    for name in foreign {
+        std::fs::write(folder.path().join(name), b"of somebody else").unwrap();
+    }
+    // A segment that cannot be opened, whoever asks.
+    std::os::unix::fs::symlink("nowhere", folder.path().join("0000000005.traces")).unwrap();
+    let archive = open(folder.path());
+    assert!(has(&archive, 1));
+    put(&archive, 2);
+    drop(archive);
+    let archive = open(folder.path());
+    assert!(has(&archive, 1) && has(&archive, 2));
+    for name in foreign {
+        assert!(folder.path().join(name).exists(), "{name}");
+    }
+}
