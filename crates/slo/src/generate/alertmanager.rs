@@ -31,8 +31,10 @@ pub(super) fn file(catalog: &Catalog) -> String {
     }
     text.push_str(
         "\ninhibit_rules:\n  # Whoever is paged for an objective needs no ticket for it, nor one \
-         since it has no data.\n  - source_matchers: ['severity=\"page\"']\n    target_matchers: \
-         ['severity=\"ticket\"']\n    equal: [slo]\n\nreceivers:\n",
+         since it has no data. Alerts\n  # without an objective are somebody else's: two that lack \
+         a label would be equal in it.\n  - source_matchers: ['severity=\"page\"', \
+         'slo!=\"\"']\n    target_matchers: ['severity=\"ticket\"', 'slo!=\"\"']\n    equal: \
+         [slo]\n\nreceivers:\n",
     );
     for severity in [Severity::Page, Severity::Ticket] {
         let _ = writeln!(text, "  - name: {}", severity.as_str());

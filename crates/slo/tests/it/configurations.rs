@@ -53,6 +53,25 @@ fn amtool_accepts_the_configuration_of_alertmanager_and_routes_by_it() {
     }
 }
 
+/// Two alerts that lack a label are equal in it: somebody else's page must not silence their tickets.
+#[test]
+fn only_alerts_of_objectives_inhibit_and_are_inhibited() {
+    for catalog in both() {
+        let files = files(&catalog);
+        let config: Value =
+            yaml_serde::from_str(one(&files, "alertmanager/alertmanager.yml")).expect("YAML");
+        let rules = config["inhibit_rules"].as_array().expect("rules");
+        assert!(!rules.is_empty());
+        for rule in rules {
+            assert_eq!(rule["equal"], serde_json::json!(["slo"]));
+            for side in ["source_matchers", "target_matchers"] {
+                let matchers = rule[side].as_array().expect("matchers");
+                assert!(matchers.iter().any(|matcher| matcher == "slo!=\"\""), "{rule}");
+            }
+        }
+    }
+}
+
 /// Every file that says it is YAML or JSON is, and every service is scraped.
 #[test]
 fn every_file_can_be_read() {
