@@ -59,6 +59,7 @@ fn one(text: &mut String, status: &Status) {
         Some(at) => {
             let _ = writeln!(text, "- used up at {} at the pace of the last hour", rfc3339(at));
         }
+        None if budget.left.is_some_and(|left| left <= 0.0) => text.push_str("- used up\n"),
         None => {
             text.push_str("- not used up within the next window at the pace of the last hour\n")
         }
@@ -86,5 +87,21 @@ fn span(seconds: u64) -> String {
         s if s % 3600 == 0 => format!("{}h", s / 3600),
         s if s % 60 == 0 => format!("{}m", s / 60),
         s => format!("{s}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slo::history::History;
+    use slo::status::Scope;
+
+    #[test]
+    fn a_budget_that_is_gone_is_not_said_to_last() {
+        let catalog = slo::spec::read(slo::spec::SHIPPED).unwrap();
+        let mut status =
+            slo::evaluate::status(&catalog.slos[0], &Scope::All, &History::default(), 0);
+        status.budget.left = Some(-0.5);
+        let text = super::write(&[status]);
+        assert!(text.contains("\n- used up\n") && !text.contains("not used up"), "{text}");
     }
 }

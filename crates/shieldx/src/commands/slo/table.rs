@@ -53,6 +53,9 @@ pub(super) fn state(status: &Status) -> String {
         }
     }
     words.dedup();
+    if status.budget.left.is_some_and(|left| left <= 0.0) {
+        words.push("used up".to_owned());
+    }
     if let Some(at) = status.exhausts_at_us {
         words.push(format!("used up {}", rfc3339(at)));
     }
@@ -91,4 +94,24 @@ pub(super) fn steps(name: &str, steps: &[Step]) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use slo::history::History;
+    use slo::status::Scope;
+
+    #[test]
+    fn a_budget_that_is_gone_is_not_ok() {
+        let catalog = slo::spec::read(slo::spec::SHIPPED).unwrap();
+        let slo = &catalog.slos[0];
+        let mut status = slo::evaluate::status(slo, &Scope::All, &History::default(), 0);
+        status.few_events = false;
+        assert_eq!(super::state(&status), "no events");
+        status.events.good = 1;
+        for (left, state) in [(1.0, "ok"), (0.01, "ok"), (0.0, "used up"), (-46.3, "used up")] {
+            status.budget.left = Some(left);
+            assert_eq!(super::state(&status), state);
+        }
+    }
 }
