@@ -25,8 +25,13 @@ pub(super) async fn forward(
     let (to, upstream) = match destination {
         Destination::Application(upstream) => (To::Application, upstream),
         Destination::Decoy(upstream) => (To::Decoy, upstream),
-        // A service of ours believes no header that says who the caller is: it checks the key.
-        Destination::Api(upstream) => return send(gateway, request, &upstream, To::Api).await,
+        // A service of ours believes no header that says who the caller is: it checks the key. What
+        // fails there is ours at every hop, so nothing is said of it.
+        Destination::Api(upstream) => {
+            let mut response = send(gateway, request, &upstream, To::Api).await?;
+            forget_internal(response.headers_mut());
+            return Ok(response);
+        }
         Destination::Own => {
             let answered: Result<_, Infallible> = gateway.own.clone().oneshot(request).await;
             gateway.meters.forwarded(To::Gateway, Outcome::Answered);

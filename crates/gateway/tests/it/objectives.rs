@@ -33,6 +33,18 @@ async fn an_applications_failure_is_its_own_and_not_to_reach_it_is_ours() {
 }
 
 #[tokio::test]
+async fn a_failure_of_our_own_apis_is_ours_whatever_it_says_of_itself() {
+    let stack = by_path(1).await;
+    let told = [("x-api-key", "sx_member"), ("x-shieldx-edge", EDGE_SECRET)];
+    let reply = stack.send("/v1/verifications/fails", &told).await;
+    assert_eq!(reply.status, 500);
+    assert_eq!(stack.events("available", "acme"), [0, 1, 0]);
+    assert_eq!(reply.header("x-shieldx-note"), None, "only the gateway says it");
+    assert_eq!(stack.send("/v1/verifications/silent", &told).await.status, 502);
+    assert_eq!(stack.events("available", "acme"), [0, 2, 0]);
+}
+
+#[tokio::test]
 async fn a_delay_that_was_decided_on_is_no_latency() {
     let stack = by_path(1).await;
     assert_eq!(stack.get("/tarpit").await.status, 403);
