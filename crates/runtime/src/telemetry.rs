@@ -10,9 +10,6 @@
 //! Everything that is OpenTelemetry's is in this room: its crates' versions belong together, and a
 //! mixture loses traces silently. It reads no environment; what the variables say is handed in. A
 //! collector that is missing, dead or slow stops and slows nobody: spans are dropped and counted.
-//!
-//! A span of two attributes costs its thread 1.5 µs (one thread, optimised, best of five runs); 1.1 of
-//! them are there also where nothing is kept.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

@@ -393,8 +393,10 @@ impl Reading<'_> {
 fn uri(text: &str) -> Option<Uri> {
     let uri: Uri = text.parse().ok()?;
     let known = matches!(uri.scheme_str(), Some("http" | "https"));
-    let host = uri.host().is_some_and(|host| !host.is_empty());
-    (known && host).then_some(uri)
+    let authority = uri.authority().filter(|authority| !authority.host().is_empty())?;
+    // A port that is none would be taken for the usual one.
+    let port = authority.as_str().ends_with(authority.host()) || authority.port_u16().is_some();
+    (known && port).then_some(uri)
 }
 
 /// Percent-decoding; `None` when that is no text.

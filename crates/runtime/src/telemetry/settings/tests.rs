@@ -64,6 +64,8 @@ fn each_variable_that_cannot_be_followed_is_one_sentence_and_nothing_more() {
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "localhost:4318"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://c/"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http:///v1"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:99999"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:/v1"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
