@@ -1,9 +1,13 @@
 //! Settings of the ledger, and the numbers that are none.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use slo::history::{BACKFILL, GONE};
+
+use crate::LedgerError;
 
 /// Settings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,6 +44,30 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What could be written, but not worked with.
+    pub(crate) fn check(&self) -> Result<(), LedgerError> {
+        let setting = |name, value, why| Err(LedgerError::Setting { name, value, why });
+        if !INTERVAL_MS.contains(&self.interval_ms) {
+            let why = "it is 100 to 60000: alerts look at windows of minutes";
+            return setting("interval_ms", self.interval_ms.to_string(), why);
+        }
+        if !RESEND_MS.contains(&self.resend_ms) {
+            let why = "it is 1000 to 3600000";
+            return setting("resend_ms", self.resend_ms.to_string(), why);
+        }
+        let instance = self.instance();
+        if [BACKFILL, GONE].contains(&instance) {
+            let why = "the ledger uses this name itself, and would count nothing under it";
+            return setting("instance", instance.to_owned(), why);
+        }
+        let plain = !instance.chars().any(char::is_control);
+        if !(1..=INSTANCE_BYTES_MAX).contains(&instance.len()) || !plain {
+            let why = "a replica's name is one line of 1 to 200 bytes";
+            return setting("instance", instance.escape_debug().to_string(), why);
+        }
+        Ok(())
+    }
+
     pub(crate) fn interval(&self) -> Duration {
         Duration::from_millis(self.interval_ms.max(1))
     }
@@ -53,6 +81,10 @@ impl Config {
     }
 }
 
+const INTERVAL_MS: RangeInclusive<u64> = 100..=60_000;
+const RESEND_MS: RangeInclusive<u64> = 1000..=3_600_000;
+/// Of a replica's name; it is in every sample.
+const INSTANCE_BYTES_MAX: usize = 200;
 /// How often everything is written anew, so that a start has little to read.
 pub(crate) const SNAPSHOT_EVERY_US: i64 = 3_600_000_000;
 /// Samples that are held while the disk takes none: 10 minutes of them, usually.

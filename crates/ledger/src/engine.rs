@@ -79,6 +79,7 @@ impl Ledger {
     pub fn open(config: Config, parts: Parts) -> Result<Arc<Self>, LedgerError> {
         let Parts { folder, catalog, slis, services, own, metrics, clock, tasks, .. } = parts;
         let now_us = clock.now_us();
+        config.check()?;
         let meters = Meters::new(&metrics, &catalog);
         let receivers = receivers(&config, &meters)?;
         let sampler = Sampler::new(config.instance(), now_us);

@@ -86,6 +86,8 @@ pub enum LedgerError {
     },
     #[error("{path}: the secret of webhooks is empty")]
     NoSecret { path: PathBuf },
+    #[error("ledger.{name} {value}: {why}")]
+    Setting { name: &'static str, value: String, why: &'static str },
     #[error("{url:?} is no URL that alerts could be sent to: it begins with http:// or https://")]
     Receiver { url: String },
     #[error("nothing can be kept now: {reason}")]

@@ -118,7 +118,7 @@ async fn it_tells_of_every_objective_and_of_itself() {
 #[tokio::test]
 async fn it_runs_by_itself_until_shutdown_and_keeps_the_last_counts() {
     let folder = tempfile::tempdir().unwrap();
-    let config = ledger::Config { interval_ms: 3_600_000, ..ledger::Config::default() };
+    let config = ledger::Config { interval_ms: 60_000, ..ledger::Config::default() };
     let process = Process::with(folder.path(), ONE, &clock(), config).unwrap();
     let mut statuses = process.ledger.statuses();
     process.ledger.start();

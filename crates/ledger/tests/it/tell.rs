@@ -155,6 +155,26 @@ async fn a_receiver_that_never_answers_does_not_hold_up_an_evaluation() {
 }
 
 #[test]
+fn settings_with_which_nothing_could_be_known_are_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let usual = Config::default;
+    let named = |name: &str| Config { instance: Some(name.to_owned()), ..usual() };
+    for (config, said) in [
+        (Config { interval_ms: 0, ..usual() }, "ledger.interval_ms 0: "),
+        (Config { interval_ms: 3_600_000, ..usual() }, "ledger.interval_ms 3600000: "),
+        (Config { resend_ms: 0, ..usual() }, "ledger.resend_ms 0: "),
+        (Config { resend_ms: u64::MAX, ..usual() }, "ledger.resend_ms 18446744073709551615: "),
+        // What comes from instances of these names is never taken for counts.
+        (named("backfill"), "ledger.instance backfill: "),
+        (named("gone"), "ledger.instance gone: "),
+        (named(""), "ledger.instance : "),
+    ] {
+        let error = Process::with(folder.path(), ONE, &clock(), config).err().unwrap().to_string();
+        assert!(error.starts_with(said), "{error}");
+    }
+}
+
+#[test]
 fn what_cannot_be_a_receiver_is_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     for (config, said) in [
