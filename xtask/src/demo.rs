@@ -1,7 +1,8 @@
 //! `cargo xtask demo-health`: a whole server with a real Prometheus and Alertmanager beside it, half a
 //! minute of synthetic load, and then what `shieldx health` says of all of them.
 //!
-//! Everything is on loopback, on ports that were free, in a temporary folder, and stopped at the end.
+//! Everything is on loopback, on ports that were free, in a temporary folder, and stopped at the end,
+//! also at one that Ctrl-C or SIGTERM brings.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,9 +10,12 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How long anything may take to start.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -24,6 +28,9 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // SIGTERM first: a server that is killed outright leaves its runs to be swept by the next.
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let end = Instant::now() + Duration::from_secs(15);
@@ -38,11 +45,48 @@ impl Drop for Running {
     }
 }
 
+/// Whether a signal wants it to end. What runs is asked between two steps and stopped in order.
+#[derive(Clone, Default)]
+struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    fn listen() -> anyhow::Result<Self> {
+        let stop = Self::default();
+        let flag = Arc::clone(&stop.0);
+        let (ready, listens) = mpsc::channel();
+        std::thread::spawn(move || -> std::io::Result<()> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let mut interrupt = signal(SignalKind::interrupt())?;
+                let mut terminate = signal(SignalKind::terminate())?;
+                // Nobody who waits for it has gone.
+                let _ = ready.send(());
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                flag.store(true, Ordering::Release);
+                Ok(())
+            })
+        });
+        listens.recv().context("signals cannot be listened for")?;
+        Ok(stop)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if self.0.load(Ordering::Acquire) {
+            bail!("stopped by a signal");
+        }
+        Ok(())
+    }
+}
+
 pub(crate) fn health(root: &Path) -> anyhow::Result<()> {
     let shieldx = build(root)?;
+    let stop = Stop::listen()?;
     let folder = std::env::temp_dir().join(format!("shieldx-demo-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    let done = demonstrate(&shieldx, &folder);
+    let done = demonstrate(&shieldx, &folder, &stop);
     let removed = fs::remove_dir_all(&folder);
     done.and(removed.context("the demonstration's folder stays"))
 }
@@ -57,7 +101,7 @@ fn build(root: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder.join("shieldx"))
 }
 
-fn demonstrate(shieldx: &Path, folder: &Path) -> anyhow::Result<()> {
+fn demonstrate(shieldx: &Path, folder: &Path, stop: &Stop) -> anyhow::Result<()> {
     let ports = free_ports::<9>()?;
     let [public, prometheus, alertmanager, services @ ..] = &ports;
     let address = |port: &u16| format!("127.0.0.1:{port}");
@@ -67,20 +111,29 @@ fn demonstrate(shieldx: &Path, folder: &Path) -> anyhow::Result<()> {
     fs::write(folder.join("shieldx.toml"), settings)?;
     let data = folder.join("data");
     let _server = serve(shieldx, folder, &data)?;
+    stop.check()?;
     let observability = folder.join("observability");
     generate(shieldx, &observability, services)?;
     let mut beside = Vec::new();
-    match start_alertmanager(&observability, folder, &address(alertmanager)) {
+    match start_alertmanager(&observability, folder, &address(alertmanager), stop) {
         Some(child) => beside.push(child),
         None => eprintln!("alertmanager is not installed (prometheus-alertmanager): left out"),
     }
-    match start_prometheus(&observability, folder, &address(prometheus)) {
+    match start_prometheus(&observability, folder, &address(prometheus), stop) {
         Some(child) => beside.push(child),
         None => eprintln!("prometheus is not installed: left out"),
     }
     let run = |arguments: &[&str]| -> anyhow::Result<bool> {
         let mut command = Command::new(shieldx);
-        Ok(command.args(arguments).arg("--data").arg(&data).status()?.success())
+        let child = command.args(arguments).arg("--data").arg(&data).spawn()?;
+        let mut running = Running(child);
+        loop {
+            stop.check()?;
+            if let Some(status) = running.0.try_wait()? {
+                return Ok(status.success());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     };
     run(&["load", "--for", LOAD_FOR])?;
     eprintln!();
@@ -160,7 +213,12 @@ fn generate(shieldx: &Path, out: &Path, services: &[u16]) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn start_prometheus(observability: &Path, folder: &Path, address: &str) -> Option<Running> {
+fn start_prometheus(
+    observability: &Path,
+    folder: &Path,
+    address: &str,
+    stop: &Stop,
+) -> Option<Running> {
     let child = Command::new("prometheus")
         .arg(format!("--config.file={}", observability.join("prometheus/prometheus.yml").display()))
         .arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()))
@@ -171,11 +229,16 @@ fn start_prometheus(observability: &Path, folder: &Path, address: &str) -> Optio
         .spawn()
         .ok()?;
     let running = Running(child);
-    wait(address);
+    wait(address, stop);
     Some(running)
 }
 
-fn start_alertmanager(observability: &Path, folder: &Path, address: &str) -> Option<Running> {
+fn start_alertmanager(
+    observability: &Path,
+    folder: &Path,
+    address: &str,
+    stop: &Stop,
+) -> Option<Running> {
     let configuration = observability.join("alertmanager/alertmanager.yml");
     let child = Command::new("prometheus-alertmanager")
         .arg(format!("--config.file={}", configuration.display()))
@@ -187,14 +250,17 @@ fn start_alertmanager(observability: &Path, folder: &Path, address: &str) -> Opt
         .spawn()
         .ok()?;
     let running = Running(child);
-    wait(address);
+    wait(address, stop);
     Some(running)
 }
 
 /// Until somebody listens there.
-fn wait(address: &str) {
+fn wait(address: &str, stop: &Stop) {
     let end = Instant::now() + START_MAX;
-    while Instant::now() < end && std::net::TcpStream::connect(address).is_err() {
+    while Instant::now() < end
+        && stop.check().is_ok()
+        && std::net::TcpStream::connect(address).is_err()
+    {
         std::thread::sleep(Duration::from_millis(100));
     }
 }
