@@ -84,13 +84,21 @@ pub(crate) enum Result {
     Suspicious,
     Malicious,
     Inconclusive,
+    /// No report, since there is nothing to run in it.
+    Unrunnable,
     /// No report.
     Failed,
 }
 
 impl Result {
-    const ALL: [Self; 5] =
-        [Self::Benign, Self::Suspicious, Self::Malicious, Self::Inconclusive, Self::Failed];
+    const ALL: [Self; 6] = [
+        Self::Benign,
+        Self::Suspicious,
+        Self::Malicious,
+        Self::Inconclusive,
+        Self::Unrunnable,
+        Self::Failed,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -98,6 +106,7 @@ impl Result {
             Self::Suspicious => "suspicious",
             Self::Malicious => "malicious",
             Self::Inconclusive => "inconclusive",
+            Self::Unrunnable => "unrunnable",
             Self::Failed => "failed",
         }
     }
@@ -107,7 +116,7 @@ impl Result {
 pub(crate) struct Meters {
     submissions: [Counter; 5],
     phases: [Histogram; 6],
-    results: [Counter; 5],
+    results: [Counter; 6],
     pub(crate) sandboxes: Arc<Sandboxes>,
     /// What is asked for beyond this process's memory.
     pub(crate) store: Dependency,

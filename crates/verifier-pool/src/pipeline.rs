@@ -28,6 +28,8 @@ use crate::pool::Pool;
 /// Why a verification came to no result this time.
 #[derive(Debug)]
 pub(crate) enum Setback {
+    /// The artifact is nothing that can be run: no failure of ours, and trying again is useless.
+    Unrunnable { reason: String },
     /// Trying again is useless.
     Hopeless { reason: String },
     /// Another try may work.

@@ -27,18 +27,14 @@ pub(super) async fn finish(pool: &Pool, lease: &Lease, assessed: Assessed) -> Re
     };
     let summary = assessed.summary();
     let outcome = Outcome::Report { summary, report: assessed.report };
-    offer(pool, lease, outcome, result).await.map_err(|_| Setback::Unkept)
+    keep(pool, lease, outcome, result).await.map_err(|_| Setback::Unkept)
 }
 
-/// Keeps an outcome that is no report.
+/// Keeps an outcome, and counts it as `result` once it is kept.
 ///
 /// # Errors
 /// When the store did not take it in all the tries.
-pub(crate) async fn keep(pool: &Pool, lease: &Lease, outcome: Outcome) -> Result<(), StoreError> {
-    offer(pool, lease, outcome, Counted::Failed).await
-}
-
-async fn offer(
+pub(crate) async fn keep(
     pool: &Pool,
     lease: &Lease,
     outcome: Outcome,

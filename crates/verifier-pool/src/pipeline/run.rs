@@ -66,9 +66,8 @@ pub(super) async fn run(
         return Err(Setback::Again { reason });
     };
     let recording = executed.map_err(|error| match error {
-        ExecuteError::Unrunnable { .. } | ExecuteError::Runner { .. } => {
-            Setback::Hopeless { reason: error.to_string() }
-        }
+        ExecuteError::Unrunnable { .. } => Setback::Unrunnable { reason: error.to_string() },
+        ExecuteError::Runner { .. } => Setback::Hopeless { reason: error.to_string() },
         ExecuteError::Failed { .. } => Setback::Again { reason: error.to_string() },
     })?;
     let counters = &recording.counters;

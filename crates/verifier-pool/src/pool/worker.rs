@@ -14,6 +14,7 @@ use types::cause::panic_text;
 
 use super::{Pool, mebibytes};
 use crate::hub::Handle;
+use crate::metrics::Result as Counted;
 use crate::pipeline::{self, Setback};
 
 /// A pause after the store failed to answer.
@@ -157,7 +158,12 @@ async fn lose(pool: &Pool, lease: &Lease) {
 /// After a setback: another try, or the end.
 async fn recover(pool: &Pool, lease: &Lease, setback: Setback) {
     let attempts = lease.verification.attempts;
+    let mut result = Counted::Failed;
     let reason = match setback {
+        Setback::Unrunnable { reason } => {
+            result = Counted::Unrunnable;
+            reason
+        }
         Setback::Hopeless { reason } => reason,
         Setback::Again { reason } if attempts < pool.config.attempts_max => {
             tracing::warn!(?reason, attempts, "the run failed and goes back to the queue");
@@ -173,7 +179,7 @@ async fn recover(pool: &Pool, lease: &Lease, setback: Setback) {
     };
     tracing::warn!(?reason, "there will be no report");
     let outcome = Outcome::Failed { reason };
-    if pipeline::keep(pool, lease, outcome).await.is_err() {
+    if pipeline::keep(pool, lease, outcome, result).await.is_err() {
         hand_back(pool, lease).await;
     }
 }
