@@ -2,7 +2,8 @@
 //!
 //! A pair *fires* while both its windows burn faster than its factor (strictly), with at least the
 //! objective's `bad_events_min` bad events in the long window, and at least `1 / (1 − t)` events in
-//! it: with fewer, a single failure would be more than the whole budget. The comparison is of whole
+//! it: with fewer, a single failure would be more than the whole budget (not where events come by the
+//! clock: see [`Slo::alert_events_min`]). The comparison is of whole
 //! numbers: `bad × 10 × 10⁹ > tenths × billionths × total`.
 //!
 //! Failures that were counted fire an alert whatever else is not known. *Missing* data never resolves
@@ -258,9 +259,7 @@ fn burns(slo: &Slo, pair: &Pair, burn: &Burn) -> bool {
 
 /// Whether enough happened in the long window.
 fn are_enough(slo: &Slo, long: &Burn) -> bool {
-    let budget = u128::from(slo.budget().billionths());
-    long.events.bad >= slo.alerting.bad_events_min
-        && u128::from(long.events.total()) * budget >= 1_000_000_000
+    long.events.bad >= slo.alerting.bad_events_min && long.events.total() >= slo.alert_events_min()
 }
 
 /// Whether a window was covered, as far as the objective existed in it.

@@ -151,6 +151,19 @@ impl Slo {
     pub fn budget(&self) -> Share {
         self.target.complement()
     }
+
+    /// So many events, good and bad, have to be in a pair's long window for it to fire: `1 / (1 − t)`,
+    /// since with fewer a single failure is more than the budget. Not where events come by the clock:
+    /// there are as few in an hour as the interval makes them, and the bad ones have a minimum.
+    #[must_use]
+    pub fn alert_events_min(&self) -> u64 {
+        match self.sli {
+            Sli::Probe { .. } | Sli::Freshness { .. } => 0,
+            Sli::Availability { .. } | Sli::Latency { .. } | Sli::Ratio { .. } => {
+                check::enough_events(self.target)
+            }
+        }
+    }
 }
 
 /// Of which time an objective speaks.

@@ -206,6 +206,15 @@ fn a_short_window_that_is_known_to_be_well_ends_an_alert() {
     assert_eq!(world.states()[1], AlertState::Firing, "that was counted");
 }
 
+/// An hour holds 360 knocks, and a thousand would have to be for one not to be the whole budget.
+#[test]
+fn a_door_that_is_knocked_at_pages_within_a_minute() {
+    let mut world = World::new("    probe: {target: ingress, interval: 10s, timeout: 2s}\n");
+    (0..8640).for_each(|_| world.sample(1, 0));
+    assert_eq!(world.steps(5, 0, 1), []);
+    assert_eq!(said(&world.step(0, 1)), [(Kind::Burn, Severity::Page, true)]);
+}
+
 #[test]
 fn a_young_service_fires_and_resolves() {
     let mut world = World::usual();

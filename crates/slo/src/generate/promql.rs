@@ -127,14 +127,13 @@ pub(super) fn pair(slo: &Slo, pair: &Pair) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Guards {
     pub(super) bad_min: u64,
-    /// 1 ⁄ (1 − target): with fewer events, a single bad one is more than the budget allows.
+    /// See [`Slo::alert_events_min`]; 0 for none.
     pub(super) total_min: u64,
 }
 
 impl Guards {
     pub(super) fn of(slo: &Slo) -> Self {
-        let budget = u64::from(slo.budget().billionths()).max(1);
-        Self { bad_min: slo.alerting.bad_events_min, total_min: 1_000_000_000_u64.div_ceil(budget) }
+        Self { bad_min: slo.alerting.bad_events_min, total_min: slo.alert_events_min() }
     }
 }
 

@@ -83,7 +83,7 @@ fn idle(document: &mut Document<'_>, slo: &Slo) {
 fn no_data(document: &mut Document<'_>, slo: &Slo) {
     let mut traffic = Traffic::new(slo);
     let guards = promql::Guards::of(slo);
-    traffic.add(20 * MINUTE, 0, guards.total_min.max(guards.bad_min));
+    traffic.add(20 * MINUTE, 0, guards.total_min.max(guards.bad_min).max(1));
     let gone = traffic.end();
     let shorts = slo.alerting.pairs.iter().map(|pair| pair.short);
     let silence = shorts.max().unwrap_or_default() + 30 * MINUTE;

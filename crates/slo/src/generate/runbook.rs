@@ -68,11 +68,13 @@ fn fired(slo: &Slo, kind: AlertKind) -> String {
                 text.push_str(&pair_row(slo, pair));
             }
             let guards = promql::Guards::of(slo);
-            let _ = write!(
-                text,
-                "\nand at least {} bad events and {} events in all happened in the long window.",
-                guards.bad_min, guards.total_min
-            );
+            let all = match guards.total_min {
+                0 => String::new(),
+                least => format!(" and {least} events in all"),
+            };
+            let bad = guards.bad_min;
+            let _ =
+                write!(text, "\nand at least {bad} bad events{all} happened in the long window.");
             text
         }
         AlertKind::NoData => format!(
