@@ -1,6 +1,6 @@
 //! The newest traces in memory, bounded in traces, in spans of one trace, and in bytes: the oldest
 //! goes first. Traces of no tenant (probes, requests without a key) have a quarter of the room at
-//! most, so that nobody without a key can push out those of tenants.
+//! most, in number and in bytes, so that nobody without a key can push out those of tenants.
 //!
 //! It knows which traces have not been decided on, and nothing of how that is done.
 
@@ -30,6 +30,8 @@ pub(super) struct Memory {
     /// The others, oldest first; also some that are owned by now, or gone.
     unowned: VecDeque<TraceId>,
     bytes: usize,
+    /// Of those, what traces take in which no tenant is named.
+    unowned_bytes: usize,
     sequence: u64,
     /// Whether traces are decided on at all.
     deciding: bool,
@@ -140,6 +142,7 @@ impl Memory {
         if let Some(tenant) = ended.attribute(TENANT) {
             if trace.tenant == Tenant::Unnamed {
                 self.owned.push_back(id);
+                self.unowned_bytes = self.unowned_bytes.saturating_sub(trace.bytes);
             }
             trace.tenant.hear(&tenant.as_str());
         }
@@ -153,6 +156,9 @@ impl Memory {
         trace.spans.push(Arc::clone(ended));
         trace.bytes += bytes;
         self.bytes += bytes;
+        if trace.tenant == Tenant::Unnamed {
+            self.unowned_bytes += bytes;
+        }
         true
     }
 
@@ -160,7 +166,8 @@ impl Memory {
     fn evict(&mut self, limits: TraceLimits, added: &mut Added) {
         loop {
             let full = self.traces.len() > limits.traces_max || self.bytes > limits.bytes_max;
-            let crowded = self.unowned.len() > limits.traces_max / 4;
+            let crowded = self.unowned.len() > limits.traces_max / 4
+                || self.unowned_bytes > limits.bytes_max / 4;
             if !full && !crowded {
                 return;
             }
@@ -181,6 +188,9 @@ impl Memory {
             };
             if let Some(trace) = self.traces.remove(&oldest) {
                 self.bytes = self.bytes.saturating_sub(trace.bytes);
+                if trace.tenant == Tenant::Unnamed {
+                    self.unowned_bytes = self.unowned_bytes.saturating_sub(trace.bytes);
+                }
                 if trace.undecided && !self.hold(oldest, &trace) {
                     added.lost += 1;
                 }

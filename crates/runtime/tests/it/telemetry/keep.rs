@@ -108,6 +108,21 @@ fn requests_of_nobody_do_not_push_out_the_traces_of_tenants() {
 }
 
 #[test]
+fn nor_do_few_requests_of_nobody_that_are_large() {
+    let small = TraceLimits { bytes_max: 64 << 10, ..TraceLimits::default() };
+    let text = "x".repeat(1_000);
+    let nobody = || info_span!("probe", text).in_scope(|| telemetry::current_trace_id().unwrap());
+    let (telemetry, (ids, probes)) = within(keeping(small), |_| {
+        let ids: Vec<String> = (0..10).map(|_| one("a")).collect();
+        (ids, (0..200).map(|_| nobody()).collect::<Vec<_>>())
+    });
+    let traces = telemetry.traces();
+    assert!(ids.iter().all(|id| traces.get(id).is_some()));
+    let kept = probes.iter().filter(|id| traces.get(id).is_some()).count();
+    assert!((1..16).contains(&kept), "a quarter of the room: {kept}");
+}
+
+#[test]
 fn an_id_that_is_none_or_not_known_is_no_trace() {
     let (telemetry, id) = within(settings(&[]), |_| one("a"));
     let traces = telemetry.traces();
