@@ -230,7 +230,7 @@ fn settings(
     for target in targets {
         let (name, address) = target
             .split_once('=')
-            .filter(|(name, address)| !name.is_empty() && address.contains(':'))
+            .filter(|(_, address)| is_address(address))
             .ok_or_else(|| usage(format!("--target {target:?}: write it as NAME=HOST:PORT")))?;
         match settings.targets.iter_mut().find(|(known, _)| known == name) {
             Some(known) => address.clone_into(&mut known.1),
@@ -246,8 +246,20 @@ fn settings(
     Ok(settings)
 }
 
+/// `HOST:PORT`, as Prometheus takes a target.
+fn is_address(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty()
+            && host.chars().all(plain)
+            && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
+}
+
 pub(super) fn url(option: &str, url: String) -> Result<String, Failure> {
-    if url.starts_with("http://") || url.starts_with("https://") {
+    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let plain = |c: char| c.is_ascii_graphic() && !"\"'<>\\`{}".contains(c);
+    if host.is_some_and(|host| !host.is_empty() && host.chars().all(plain)) {
         return Ok(url.trim_end_matches('/').to_owned());
     }
     Err(usage(format!("{option} {url}: write it as http://HOST:PORT or https://…")))

@@ -19,6 +19,23 @@ fn a_file_that_never_ends_is_refused() {
 }
 
 #[test]
+fn what_is_no_address_is_not_written_into_configurations() {
+    let desk = Desk::new();
+    for (option, value) in [
+        ("--target", "gateway=nohost:"),
+        ("--target", "gateway=:80"),
+        ("--target", "gateway=a:65536"),
+        ("--target", "gateway=a b:80"),
+        ("--console", "http://x\"y"),
+        ("--console", "http://"),
+    ] {
+        expect(&desk.shieldx(&["slo", "generate", "--out", "o", option, value]), 64, option);
+    }
+    let good = ["slo", "generate", "--out", "o", "--target", "gateway=[::1]:80"];
+    expect(&desk.shieldx(&good), 0, "");
+}
+
+#[test]
 fn a_key_is_named_and_kept_so_that_it_can_be_used() {
     let desk = Desk::new();
     let made = desk.shieldx(&["slo", "override-key", "--out", "k", "--name", "alice: {x"]);
@@ -33,7 +50,7 @@ fn a_key_is_named_and_kept_so_that_it_can_be_used() {
 
     let sign = ["slo", "override", "--key", "k", "--who", "alice: {x", "--reason", "x", "--for"];
     let sign = |lasts| desk.shieldx(&[sign.as_slice(), &[lasts]].concat());
-    expect(&sign("1h"), 0, "");
+    expect(&sign("1h"), 0, "its id, to revoke it by, is ");
     expect(&sign("8d"), 64, "--for 8d: more than 0 and at most 7d");
     expect(&sign("0s"), 64, "--for");
     fs::set_permissions(desk.path("k"), fs::Permissions::from_mode(0o640)).expect("set");

@@ -60,10 +60,7 @@ pub(super) fn backfill(
         span,
         &mut tell,
     )
-    .map_err(|error| {
-        Failure::of(Exit::Failed, &error)
-            .hint("a server that runs on the folder has to be stopped first")
-    })?;
+    .map_err(|error| Failure::of(Exit::Failed, &error))?;
     let mut text = String::from(
         "OBJECTIVE                     MINUTES    TAKEN  COUNTED ALREADY       GOOD        BAD\n",
     );

@@ -11,7 +11,7 @@ use slo::gate::{self, Claims};
 
 use super::print;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::request::show;
 use crate::request::slo::{OverrideRequest, text_of};
 
@@ -57,6 +57,7 @@ pub(super) fn sign(request: &OverrideRequest) -> Result<Exit, Failure> {
     let token = gate::sign_override(private.trim(), &claims).map_err(|error| {
         Failure::new(Exit::Usage, format!("--key {}: {error}", show(&request.key)))
     })?;
+    failure::note(&format!("its id, to revoke it by, is {}", claims.id));
     print(&format!("{token}\n"))?;
     Ok(Exit::Success)
 }
