@@ -279,7 +279,7 @@ fn what_others_write_is_carried_as_far_as_it_goes() {
     let expected = [
         "midnight UTC here, not Europe/Rome",
         "begins on the first at midnight, not \"2024-05-15 00:00:00\"",
-        "checkout_requests_total is no metric of ShieldX",
+        "checkout_requests_total is no metric of ShieldX: nothing is counted for it, nor in the generated",
         "checkout_requests_total is no metric of ShieldX",
         "fires above its threshold here",
         "alertAfter is not carried",

@@ -56,8 +56,8 @@ pub(super) fn sli(
         let selector = selector(metric, documents).map_err(|why| format!("{field}: {why}"))?;
         if !OURS.iter().any(|prefix| selector.metric.starts_with(prefix)) {
             said.push(format!(
-                "{place}: {} is no metric of ShieldX: the server will count nothing, and only the \
-                 generated rules will hold",
+                "{place}: {} is no metric of ShieldX: nothing is counted for it, nor in \
+                 the generated rules, which read what the server counts",
                 selector.metric
             ));
         }
