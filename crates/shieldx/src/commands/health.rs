@@ -1,6 +1,8 @@
 //! `shieldx health`: everything that ShieldX is made of and leans on, asked one after the other: each
 //! service, each `/metrics`, and the collector, Prometheus and Alertmanager where they are configured.
 
+use std::panic::resume_unwind;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -64,11 +66,7 @@ pub fn health(request: &HealthRequest) -> Result<Exit, Failure> {
         .timeout_global(Some(TIMEOUT))
         .build()
         .into();
-    let mut rows = Vec::new();
-    for (service, url) in &request.server.internal {
-        rows.push(ready(&agent, service, url));
-        rows.push(metrics(&agent, service, url));
-    }
+    let mut rows = services(&agent, &request.server);
     if rows.is_empty() {
         rows.push(door(&agent, &request.server));
     }
@@ -90,6 +88,19 @@ pub fn health(request: &HealthRequest) -> Result<Exit, Failure> {
     });
     printed.map_err(|error| Failure::of(Exit::Failed, &error))?;
     Ok(if rows.iter().all(|row| row.ok) { Exit::Success } else { Exit::Differs })
+}
+
+/// All at once: a server that hangs should not be waited for twelve times.
+fn services(agent: &Agent, server: &Server) -> Vec<Row> {
+    std::thread::scope(|scope| {
+        let mut asked = Vec::new();
+        for (service, url) in &server.internal {
+            asked.push(scope.spawn(move || ready(agent, service, url)));
+            asked.push(scope.spawn(move || metrics(agent, service, url)));
+        }
+        let done = |row: ScopedJoinHandle<'_, Row>| row.join().unwrap_or_else(|p| resume_unwind(p));
+        asked.into_iter().map(done).collect()
+    })
 }
 
 /// `/readyz` of a service's internal listener.
