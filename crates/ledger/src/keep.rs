@@ -6,7 +6,7 @@
 //! it are in the next one.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use slo::history::Sample;
@@ -156,10 +156,12 @@ impl Keeper {
     }
 }
 
-/// What a folder says, for whoever does not write to it.
-pub(crate) fn read(folder: &Path) -> Result<Book, LedgerError> {
+/// What a folder says, for whoever does not write to it, and which of its files are damaged.
+pub(crate) fn read(folder: &Path) -> Result<(Book, Vec<PathBuf>), LedgerError> {
     let failed = |source| LedgerError::Journal { path: folder.to_owned(), source };
-    book_of(folder, journal::read(folder, Limits::default()).map_err(failed)?)
+    let contents = journal::read(folder, Limits::default()).map_err(failed)?;
+    let damaged = contents.damage.damaged.iter().map(|(path, _)| path.clone()).collect();
+    Ok((book_of(folder, contents)?, damaged))
 }
 
 pub(crate) fn book_of(folder: &Path, contents: Contents) -> Result<Book, LedgerError> {

@@ -1,6 +1,6 @@
 //! Looks at the folder of a server that does not run, or that does: nothing is changed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use slo::history::History;
 use slo::{Catalog, Status};
@@ -17,6 +17,8 @@ pub struct Read {
     pub statuses: Vec<Status>,
     /// Which objectives were frozen for the gate.
     pub memory: slo::gate::Memory,
+    /// Files with something wrong: what was in them is not covered.
+    pub damaged: Vec<PathBuf>,
     /// Newest first.
     pub marks: Vec<Mark>,
     pub overrides: Vec<OverrideUse>,
@@ -27,7 +29,7 @@ pub struct Read {
 /// # Errors
 /// A folder that cannot be read, or is of another version.
 pub fn read(folder: &Path, catalog: &Catalog, now_us: i64) -> Result<Read, LedgerError> {
-    let book = keep::read(folder)?;
+    let (book, damaged) = keep::read(folder)?;
     let mut statuses = evaluated(catalog, &book.history, now_us);
     let mut state = book.state;
     state.alerts.step(catalog, &mut statuses, now_us);
@@ -36,6 +38,7 @@ pub fn read(folder: &Path, catalog: &Catalog, now_us: i64) -> Result<Read, Ledge
         history: book.history,
         statuses,
         memory: state.memory,
+        damaged,
         marks: book.marks.into_iter().rev().collect(),
         overrides: book.overrides.into_iter().rev().collect(),
     })

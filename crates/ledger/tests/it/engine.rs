@@ -131,3 +131,22 @@ async fn it_runs_by_itself_until_shutdown_and_keeps_the_last_counts() {
     let read = ledger::read(folder.path(), process.ledger.catalog(), now_us).unwrap();
     assert_eq!(read.statuses[0].events.good, 5, "an orderly end leaves nothing behind");
 }
+
+#[tokio::test]
+async fn whoever_reads_a_damaged_folder_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), ONE, &clock());
+    for _ in 0..370 {
+        process.tick(10).await;
+    }
+    let (catalog, now_us) = (process.ledger.catalog().clone(), process.clock.now_us());
+    drop(process);
+    assert!(ledger::read(folder.path(), &catalog, now_us).unwrap().damaged.is_empty());
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
+    let snapshot = files.into_iter().find(|path| path.extension().is_some_and(|e| e == "snapshot"));
+    let snapshot = snapshot.unwrap();
+    let mut bytes = std::fs::read(&snapshot).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&snapshot, bytes).unwrap();
+    assert_eq!(ledger::read(folder.path(), &catalog, now_us).unwrap().damaged, [snapshot]);
+}

@@ -27,6 +27,9 @@ pub(super) fn read(place: &Place) -> Result<Offline, Failure> {
     let catalog = catalog(place)?;
     let read = ledger::read(&place.folder.join(FOLDER), &catalog, System.now_us())
         .map_err(|error| Failure::of(Exit::Failed, &error))?;
+    for path in &read.damaged {
+        failure::note(&format!("{} is damaged; what was in it is not covered", show(path)));
+    }
     Ok(Offline { catalog, read })
 }
 
