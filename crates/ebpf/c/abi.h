@@ -120,6 +120,12 @@
 #define NO_TOTAL 0xffffffff
 #define RANGES_PER_TASK 4
 
+#define NR_RT_SIGRETURN 15
+#define NR_EXIT 60
+#define NR_EXIT_GROUP 231
+#define FLIGHTS_LEN 4096
+#define DURATION_BUCKETS 15
+
 struct sock_info {
 	__u16 family; /* AF_*, 0 when there is no socket */
 	__u16 type;
@@ -220,9 +226,32 @@ struct here {
 	__u32 pid;
 	__u32 tid;
 	__u32 ppid;
-	__u32 pad;
+	__u32 window; /* the sampling window at which it was last looked whether the task is in flight */
 };
 
+/* Durations of system calls are sampled in windows, outside of which nobody looks at entries. */
+struct window {
+	__u32 number; /* odd: open; grows when one is opened or closed, 0 when there never was one */
+	__s32 left;   /* how many more calls may be entered in it before it closes itself */
+};
+
+struct sampling {
+	__u64 entered;
+	__u64 unmatched; /* entries that no return belonged to */
+	__u64 untracked; /* not sampled because too many threads were known already */
+	__s64 threads;   /* known now */
+};
+
+/* Sampled durations of the calls of one number; a bucket holds those up to its bound and above the
+ * bound before. */
+struct duration {
+	__u64 sum_ns;
+	__u64 buckets[DURATION_BUCKETS];
+};
+
+_Static_assert(sizeof(struct window) == 8, "");
+_Static_assert(sizeof(struct sampling) == 32, "");
+_Static_assert(sizeof(struct duration) == 128, "");
 _Static_assert(sizeof(struct here) == 4160, "");
 _Static_assert(sizeof(struct sock_info) == 48, "");
 _Static_assert(sizeof(struct stdio) == 56, "");

@@ -14,6 +14,7 @@
 #include "traffic.h"
 #include "calls.h"
 #include "packets.h"
+#include "durations.h"
 
 /* Begins the record of a system call. */
 APART int begin_call(u64 ret, u32 nr, u32 kind)
@@ -186,6 +187,7 @@ int on_sys_exit(u64 *ctx)
 	struct pt_regs *regs = (struct pt_regs *)ctx[0];
 	long ret = ctx[1];
 	long number = regs->orig_ax;
+	sample(here, task, number, ret);
 	if (number < 0 || interrupted(ret))
 		return 0;
 	u32 nr = number;
@@ -347,6 +349,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 		r.extra[0] = FIELD(struct task_struct, task, exit_code);
 	}
 	emit_bytes(&r, sizeof(r), 0);
+	forget_flight(task);
 	/* Last: beginning the record has just made this CPU know a task that is about to be freed, and
 	 * its address may next belong to a task outside the run. */
 	__sync_fetch_and_add(&c->exits, 1);

@@ -81,6 +81,7 @@ struct {
 
 /* `struct here` is in abi.h: user space reads its counts. */
 #define UNINTERESTING 0xfffffffe
+#define WINDOW_UNKNOWN 0xffffffff
 
 struct {
 	DECLARE_INT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -129,6 +130,7 @@ INLINE void meet(struct control *c, struct here *here, u64 task)
 	here->exits = c->exits;
 	here->file = 0;
 	here->identified = 0;
+	here->window = WINDOW_UNKNOWN;
 }
 
 INLINE struct scratch *get_scratch(u32 which)

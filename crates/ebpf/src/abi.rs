@@ -112,6 +112,11 @@ constants! {
     TOTALS_LEN: u32 = 16_384;
     NO_TOTAL: u32 = 0xffff_ffff;
     RANGES_PER_TASK: usize = 4;
+    NR_RT_SIGRETURN: u64 = 15;
+    NR_EXIT: u64 = 60;
+    NR_EXIT_GROUP: u64 = 231;
+    FLIGHTS_LEN: u32 = 4096;
+    DURATION_BUCKETS: usize = 15;
 }
 
 /// A socket as the kernel describes it. IPv4 addresses stand in the first four bytes.
@@ -296,6 +301,49 @@ pub struct Control {
     pub pad: u32,
 }
 
+/// When the entries of system calls are looked at.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Odd: open. It grows when one is opened or closed; 0: there never was one.
+    pub number: u32,
+    /// How many more calls may be entered in it before it closes itself.
+    pub left: i32,
+}
+
+impl Window {
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; size_of::<Self>()] {
+        let mut bytes = [0; size_of::<Self>()];
+        bytes[..4].copy_from_slice(&self.number.to_ne_bytes());
+        bytes[4..].copy_from_slice(&self.left.to_ne_bytes());
+        bytes
+    }
+}
+
+/// The books of the sampling of durations: of what was entered, `unmatched` did not
+/// return as what it was entered as (killed, interrupted and begun again), and the rest is in the
+/// durations.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sampling {
+    pub entered: u64,
+    pub unmatched: u64,
+    /// Not sampled because `FLIGHTS_LEN` threads were known already.
+    pub untracked: u64,
+    /// Threads that are known now.
+    pub threads: i64,
+}
+
+/// Sampled durations of one system call; a bucket holds those up to its bound and above the one
+/// before.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Duration {
+    pub sum_ns: u64,
+    pub buckets: [u64; DURATION_BUCKETS],
+}
+
 /// Takes native-endian numbers from the front of a byte string.
 struct Reader<'a>(&'a [u8]);
 
@@ -406,6 +454,22 @@ impl Total {
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let [count, bytes] = Reader(bytes).u64s()?;
         Some(Self { count, bytes })
+    }
+}
+
+impl Sampling {
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let [entered, unmatched, untracked, threads] = Reader(bytes).u64s()?;
+        Some(Self { entered, unmatched, untracked, threads: threads.cast_signed() })
+    }
+}
+
+impl Duration {
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        Some(Self { sum_ns: reader.u64()?, buckets: reader.u64s()? })
     }
 }
 

@@ -6,7 +6,7 @@ pub mod notify;
 
 use std::collections::BTreeMap;
 
-use types::{Calls, Counters, Event, Traffic};
+use types::{Calls, Counters, Durations, Event, Traffic};
 
 /// Where a monitor puts what it sees. Events arrive in any order with `id` 0; whoever records them
 /// sorts by time and numbers them.
@@ -26,6 +26,8 @@ pub struct Summary {
     pub faults: Vec<String>,
     /// System calls by name, as `types::Activity` has them.
     pub calls: BTreeMap<String, Calls>,
+    /// Sampled durations of system calls, as `types::Activity` has them.
+    pub durations: Durations,
     /// Bytes of packets by protocol, as `types::Activity` has them.
     pub traffic: BTreeMap<String, Traffic>,
 }

@@ -1,9 +1,13 @@
 //! What a run did, counted rather than told: for whoever watches many runs. No verdict rests on it,
 //! so none of it needs to be evidence; what could not be counted is not there.
 
+pub mod durations;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use self::durations::Durations;
 
 /// Counts of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +17,9 @@ pub struct Activity {
     /// tier C those the monitor is told of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub calls: BTreeMap<String, Calls>,
+    /// How long sampled system calls took. Empty where nobody sampled: only tier B does.
+    #[serde(default, skip_serializing_if = "Durations::is_empty")]
+    pub durations: Durations,
     /// Bytes of IP packets of the run's sockets, headers included, by protocol (`tcp`, `udp`, `icmp`,
     /// `other`); what a run sends to itself is sent and received. Empty where nobody counted: only
     /// tier B does.

@@ -19,6 +19,7 @@ pub mod run;
 pub mod syscalls;
 pub mod text;
 
+pub use activity::durations::{CallDurations, DURATION_BOUNDS_NS, Durations};
 pub use activity::{Activity, Calls, Traffic};
 pub use anomaly::{Anomaly, Deviation};
 pub use assessment::{Assessment, Contribution, Detection, Technique, Verdict};

@@ -1,5 +1,6 @@
 //! What the verifier pool counts. Every handle is resolved once, here.
 
+mod durations;
 mod oldest;
 mod sandbox;
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::mem::offset_of;
 
 use super::{
-    CONSTANTS, Control, Counters, DATA_LEN_MAX, Here, Recipe, Record, SLOTS, SockInfo, Stdio, Total,
+    CONSTANTS, Control, Counters, DATA_LEN_MAX, Duration, Here, Recipe, Record, SLOTS, Sampling,
+    SockInfo, Stdio, Total, Window,
 };
 
 const HEADER: &str = include_str!("../../c/abi.h");
@@ -40,6 +41,9 @@ fn every_layout_the_header_asserts_is_ours() {
         ("sizeof(struct counters)", size_of::<Counters>()),
         ("sizeof(struct total)", size_of::<Total>()),
         ("sizeof(struct control)", size_of::<Control>()),
+        ("sizeof(struct window)", size_of::<Window>()),
+        ("sizeof(struct sampling)", size_of::<Sampling>()),
+        ("sizeof(struct duration)", size_of::<Duration>()),
         ("__builtin_offsetof(struct record, comm)", offset_of!(Record, comm)),
         ("__builtin_offsetof(struct record, nr)", offset_of!(Record, nr)),
         ("__builtin_offsetof(struct record, args)", offset_of!(Record, args)),

@@ -15,6 +15,7 @@ mod loader;
 mod os;
 mod probe;
 mod pump;
+mod sampler;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::CStr;
@@ -35,6 +36,7 @@ pub use self::probe::{Probe, probe};
 use self::decode::{Decoder, Held};
 use self::loader::{Kernel, Rest};
 use self::pump::{Blocked, Freezer, Pump, Ring};
+use self::sampler::Sampler;
 use super::{Refusal, Sink, Summary, Unavailable};
 
 /// Program and the raw tracepoint it is attached to; the one that sees most comes last.
@@ -118,6 +120,7 @@ pub struct Running<S> {
     /// Closing it tells the thread to take what is left and end.
     stop: Option<PipeWriter>,
     thread: Option<JoinHandle<Pump<S>>>,
+    sampler: Option<Sampler>,
     /// Somebody counts packets.
     packets: bool,
 }
@@ -174,7 +177,7 @@ impl Loaded {
         target: Target,
         sink: S,
     ) -> Result<Running<S>, Unavailable> {
-        let Kernel { critical, bulk, rest: mut kernel } = self.kernel;
+        let Kernel { critical, bulk, gate, rest: mut kernel } = self.kernel;
         set_control(&mut kernel, Control::watching(target.cgroup_id))?;
         let mut links = attach_all(&kernel)?;
         let counting = target.cgroup.as_ref().and_then(|cgroup| attach_packets(&kernel, cgroup));
@@ -204,7 +207,10 @@ impl Loaded {
             .name("ebpf-monitor".to_owned())
             .spawn(move || pump.run(&stopped))
             .map_err(no_thread)?;
-        Ok(Running { kernel, links, stop: Some(stop), thread: Some(thread), packets })
+        let (stop, thread) = (Some(stop), Some(thread));
+        let mut running = Running { kernel, links, stop, thread, sampler: None, packets };
+        running.sampler = Some(Sampler::start(gate)?);
+        Ok(running)
     }
 }
 
@@ -244,6 +250,7 @@ impl<S: Sink> Running<S> {
     /// # Panics
     /// When the sink panicked, with the sink's panic.
     pub fn finish(mut self) -> (S, Summary) {
+        drop(self.sampler.take());
         let control = self.control();
         // Tasks that should not be there any more must not unbalance the books: nobody is watched,
         // and as after many exits no CPU knows the task it saw last.
@@ -278,6 +285,7 @@ impl<S: Sink> Running<S> {
         self.links.clear();
         if let Some(made) = self.calls() {
             summary.calls = books::by_name(&made, &pump.blocked.0);
+            summary.durations = self.kernel.samples.read(&made);
         }
         summary.traffic = self.traffic();
         summary.faults.append(&mut faults);

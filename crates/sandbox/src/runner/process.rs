@@ -128,6 +128,7 @@ impl Runner for Process {
             anomaly: None,
             activity: Activity {
                 calls: summary.calls,
+                durations: summary.durations,
                 traffic: summary.traffic,
                 phases_us: BTreeMap::new(),
             },

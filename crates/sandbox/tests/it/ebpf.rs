@@ -2,5 +2,6 @@
 //! make, and books that balance. Needs root and eBPF; says SKIP where there is none.
 
 mod calls;
+mod durations;
 mod flood;
 mod job;

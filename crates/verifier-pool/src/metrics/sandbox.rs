@@ -16,6 +16,8 @@ use types::evidence::TypeCounters;
 use types::syscalls::{OTHER, known};
 use types::{Kind, Recording, Tier, Verdict};
 
+use super::durations::{ByCall, Histograms};
+
 const TIERS: [&str; 4] = ["a", "b", "c", "none"];
 /// `none`: it failed, was cut off, or could not be judged.
 const VERDICTS: [&str; 5] = ["benign", "suspicious", "malicious", "inconclusive", "none"];
@@ -95,6 +97,8 @@ struct Runner {
     throttled: Counter,
     cpu_s: Counter<f64, std::sync::atomic::AtomicU64>,
     phases: [Histogram; PHASES.len()],
+    durations: ByCall,
+    unmatched: Counter,
 }
 
 /// All runners' counters.
@@ -140,6 +144,8 @@ struct Families {
     throttled: Counters<1>,
     cpu_s: Family<Labels<1>, Counter<f64, std::sync::atomic::AtomicU64>>,
     phases: Family<Labels<2>, Histogram, fn() -> Histogram>,
+    durations: Histograms,
+    unmatched: Counters<1>,
 }
 
 impl Families {
@@ -180,6 +186,16 @@ impl Families {
                 &add("phase_duration_seconds"),
                 "Length of each part of a run, as the sandbox measures it",
                 phases,
+            ),
+            durations: metrics.register(
+                &add("call_duration_seconds"),
+                "Length of sampled system calls from entry to return, never of all: at most 2,048 that were entered in the first 20 ms of a run or in 20 ms of each later second, in tier B; without calls that the policy refused",
+                Histograms::default(),
+            ),
+            unmatched: metrics.register(
+                &add("call_duration_unmatched"),
+                "Sampled system calls that were not measured: killed in the call, interrupted and begun again, or not sampled since too many threads were known",
+                Counters::default(),
             ),
         }
     }
@@ -222,6 +238,8 @@ impl Families {
             phases: PHASES.map(|phase| {
                 self.phases.get_or_create_owned(&[runner(), ("phase", phase.to_owned())])
             }),
+            durations: ByCall::new(&self.durations, name),
+            unmatched: self.unmatched.get_or_create_owned(&[runner()]),
         }
     }
 }
@@ -268,6 +286,9 @@ impl Sandboxes {
                 }
             }
         }
+        let durations = &recording.activity.durations;
+        runner.durations.add(durations);
+        runner.unmatched.inc_by(durations.unmatched.saturating_add(durations.untracked));
         runner.throttled.inc_by(recording.counters.throttled);
         runner.cpu_s.inc_by(Duration::from_micros(recording.run.cpu_us).as_secs_f64());
         for (phase, histogram) in PHASES.into_iter().zip(&runner.phases) {

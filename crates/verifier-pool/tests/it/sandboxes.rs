@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use types::evidence::TypeCounters;
 use types::ports::ExecuteError;
-use types::{Activity, Calls, Tier, Traffic};
+use types::{Activity, CallDurations, Calls, Durations, Tier, Traffic};
 use verifier_pool::Config;
 
 use crate::lab::{Lab, Site, until};
@@ -16,6 +16,15 @@ fn series(site: &Site, line: &str) -> f64 {
     let full = format!("shieldx_sandbox_{line} ");
     let found = text.lines().find_map(|known| known.strip_prefix(&full));
     found.unwrap_or_else(|| panic!("{line} is not there")).parse().unwrap()
+}
+
+/// So many calls in the buckets of these numbers.
+fn sampled(sum_ns: u64, counts: &[(usize, u64)]) -> CallDurations {
+    let mut durations = CallDurations { sum_ns, ..CallDurations::default() };
+    for (bucket, count) in counts {
+        durations.buckets[*bucket] = *count;
+    }
+    durations
 }
 
 fn busy(id: &str) -> types::Recording {
@@ -32,6 +41,18 @@ fn busy(id: &str) -> types::Recording {
             ("udp".to_owned(), Traffic { received_bytes: 30, sent_bytes: 40 }),
             ("carrier pigeon".to_owned(), Traffic { received_bytes: 1, sent_bytes: 0 }),
         ]),
+        durations: Durations {
+            calls: BTreeMap::from([
+                ("read".to_owned(), sampled(500_000_000, &[(0, 3), (11, 5)])),
+                ("ptrace".to_owned(), sampled(2_000, &[(3, 1)])),
+                ("\"}\nshieldx_forged 2".to_owned(), sampled(1_000, &[(2, 1)])),
+                ("write".to_owned(), sampled(u64::MAX, &[(0, u64::MAX), (14, u64::MAX)])),
+            ]),
+            entered: 12,
+            unmatched: 2,
+            untracked: 1,
+            threads_left: 0,
+        },
         phases_us: BTreeMap::from([("build".to_owned(), 20_000), ("lunch".to_owned(), 1)]),
     };
     let account = |seen, aggregated, dropped| TypeCounters {
@@ -86,6 +107,15 @@ async fn a_recording_is_counted_by_closed_lists_and_what_it_makes_up_is_other() 
         ("traffic_bytes_total{runner=\"process\",direction=\"out\",protocol=\"udp\"}", 80.0),
         ("traffic_bytes_total{runner=\"process\",direction=\"in\",protocol=\"other\"}", 2.0),
         ("traffic_bytes_total{runner=\"process\",direction=\"out\",protocol=\"tcp\"}", 0.0),
+        ("call_duration_seconds_count{runner=\"process\",call=\"read\"}", 16.0),
+        ("call_duration_seconds_sum{runner=\"process\",call=\"read\"}", 1.0),
+        ("call_duration_seconds_bucket{le=\"2.5e-7\",runner=\"process\",call=\"read\"}", 6.0),
+        ("call_duration_seconds_bucket{le=\"0.01\",runner=\"process\",call=\"read\"}", 6.0),
+        ("call_duration_seconds_bucket{le=\"0.1\",runner=\"process\",call=\"read\"}", 16.0),
+        ("call_duration_seconds_bucket{le=\"+Inf\",runner=\"process\",call=\"read\"}", 16.0),
+        ("call_duration_seconds_count{runner=\"process\",call=\"other\"}", 4.0),
+        ("call_duration_seconds_count{runner=\"process\",call=\"futex\"}", 0.0),
+        ("call_duration_unmatched_total{runner=\"process\"}", 6.0),
         ("throttled_total{runner=\"process\"}", 18.0),
         ("phase_duration_seconds_count{runner=\"process\",phase=\"build\"}", 2.0),
         ("phase_duration_seconds_sum{runner=\"process\",phase=\"build\"}", 0.04),

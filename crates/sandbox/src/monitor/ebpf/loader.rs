@@ -16,8 +16,10 @@ use aya::{Btf, Endianness};
 use aya_obj::btf::BtfFeatures;
 use aya_obj::{EbpfSectionKind, Object};
 
+use super::sampler::{self, Gate, Samples};
 use super::{Options, PACKETS, PROGRAMS, TYPED, bpf, btf, calls, os, unavailable};
 use crate::monitor::Unavailable;
+use types::DURATION_BOUNDS_NS;
 
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 /// What the kernel calls the type of `TYPED`.
@@ -31,6 +33,7 @@ const LOG_SHOWN: usize = 600;
 pub(super) struct Kernel {
     pub critical: RingBuf<MapData>,
     pub bulk: RingBuf<MapData>,
+    pub gate: Gate,
     pub rest: Rest,
 }
 
@@ -46,6 +49,7 @@ pub(super) struct Rest {
     pub traffic: PerCpuArray<MapData, u64>,
     /// Those of `PACKETS`, or none where this kernel has no such programs.
     pub packets: Vec<(bpf::Direction, OwnedFd)>,
+    pub samples: Samples,
 }
 
 pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
@@ -76,18 +80,18 @@ pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
     object.relocate_maps(known, &text).map_err(|error| linking(&error))?;
     object.relocate_calls(&text).map_err(|error| linking(&error))?;
 
-    let programs = load_programs(&object, &own_types, typedef)?;
+    let (programs, entry) = load_programs(&object, &own_types, typedef)?;
     let packets = load_packets(&object, &own_types);
-    sort_out(maps, programs, packets)
+    sort_out(maps, programs, entry, packets)
         .map_err(|error| broken("the eBPF maps cannot be used")(&error))
 }
 
-/// Loads all programs side by side: nearly all of the time is the verifier's, one CPU each.
+/// Loads all programs and the sampler's side by side: nearly all of the time is the verifier's, one CPU each.
 fn load_programs(
     object: &Object,
     types: &OwnedFd,
     typedef: u32,
-) -> Result<Vec<OwnedFd>, Unavailable> {
+) -> Result<(Vec<OwnedFd>, OwnedFd), Unavailable> {
     std::thread::scope(|scope| {
         let loads = PROGRAMS.map(|(name, tracepoint)| {
             let kind = if tracepoint == TYPED {
@@ -97,8 +101,10 @@ fn load_programs(
             };
             scope.spawn(move || load_program(object, name, types, kind))
         });
+        let entry = load_program(object, sampler::PROGRAM.0, types, bpf::Kind::RawTracepoint)?;
         let crashed = |_| Err(Unavailable { reason: "a program's loader crashed".to_owned() });
-        loads.into_iter().map(|load| load.join().unwrap_or_else(crashed)).collect()
+        let programs = loads.into_iter().map(|load| load.join().unwrap_or_else(crashed));
+        Ok((programs.collect::<Result<_, _>>()?, entry))
     })
 }
 
@@ -117,6 +123,7 @@ fn load_packets(object: &Object, types: &OwnedFd) -> Vec<(bpf::Direction, OwnedF
 fn sort_out(
     mut maps: HashMap<String, (aya_obj::Map, MapData)>,
     programs: Vec<OwnedFd>,
+    entry: OwnedFd,
     packets: Vec<(bpf::Direction, OwnedFd)>,
 ) -> Result<Kernel, MapError> {
     let mut take = |name: &str| {
@@ -127,7 +134,12 @@ fn sort_out(
     Ok(Kernel {
         critical: RingBuf::try_from(Map::RingBuf(take("critical")?))?,
         bulk: RingBuf::try_from(Map::RingBuf(take("bulk")?))?,
+        gate: Gate { windows: Array::try_from(Map::Array(take("windows")?))?, program: entry },
         rest: Rest {
+            samples: Samples {
+                books: Array::try_from(Map::Array(take("samplings")?))?,
+                durations: Array::try_from(Map::Array(take("durations")?))?,
+            },
             control: Array::try_from(Map::Array(take("control")?))?,
             counters: PerCpuArray::try_from(Map::PerCpuArray(take("counters")?))?,
             heres: PerCpuArray::try_from(Map::PerCpuArray(take("heres")?))?,
@@ -175,11 +187,13 @@ fn set_globals(object: &mut Object, options: &Options) -> Result<(), aya_obj::Pa
     let errnos = errnos.map(u64::to_ne_bytes).concat();
     let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get());
     let cpus = u32::try_from(cpus).unwrap_or(u32::MAX).to_ne_bytes();
+    let bounds = DURATION_BOUNDS_NS.map(u64::to_ne_bytes).concat();
     let critical_len = options.critical_len.to_ne_bytes();
     let bulk_len = options.bulk_len.to_ne_bytes();
     object.patch_map_data(HashMap::from([
         ("recipes", (recipes.as_slice(), true)),
         ("refusal_errnos", (errnos.as_slice(), true)),
+        ("duration_bounds", (bounds.as_slice(), true)),
         ("cpus", (cpus.as_slice(), true)),
         ("critical_len", (critical_len.as_slice(), true)),
         ("bulk_len", (bulk_len.as_slice(), true)),

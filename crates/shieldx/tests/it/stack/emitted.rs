@@ -14,6 +14,7 @@ const ONLY_BY_FAULT: &[&str] = &[
     "folded",
     "dropped",
     "evicted",
+    "unmatched",
     "rejected",
     "refused",
     "uncached",
