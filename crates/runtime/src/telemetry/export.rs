@@ -22,6 +22,10 @@ const BATCH_SPANS_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 3 << 20;
 /// How long a span waits for others to be sent with.
 const DELAY: Duration = Duration::from_secs(1);
+/// A batch that was not taken by then has met a collector that hangs.
+const HANGING: Duration = Duration::from_secs(1);
+/// How long an end waits for a collector that hangs or fails: hardly.
+const PATIENCE_UNWELL: Duration = Duration::from_millis(100);
 /// How often a batch is sent again, where that could help.
 const RETRIES_MAX: u32 = 3;
 /// The pause before the first of them; it doubles.
@@ -42,6 +46,10 @@ struct State {
     bytes: usize,
     /// Taken out and not yet accounted for.
     sending: usize,
+    /// Since when.
+    sending_since: Option<Instant>,
+    /// The last batch did not reach the collector.
+    failing: bool,
     /// No more spans are taken, and after this nothing is sent.
     closed: Option<Instant>,
     /// The sender has ended.
@@ -112,6 +120,7 @@ impl Queue {
                 let spans: Vec<Arc<Ended>> = state.spans.drain(..count).collect();
                 state.bytes = state.bytes.saturating_sub(bytes);
                 state.sending = count;
+                state.sending_since = Some(Instant::now());
                 return Some(spans);
             }
         }
@@ -133,9 +142,11 @@ impl Queue {
         state.closed.is_none()
     }
 
-    fn account(&self, count: impl FnOnce(&Counts)) {
+    fn account(&self, failing: bool, count: impl FnOnce(&Counts)) {
         let mut state = self.lock();
         state.sending = 0;
+        state.sending_since = None;
+        state.failing = failing;
         if !state.abandoned {
             count(&self.counts);
         }
@@ -151,9 +162,13 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Takes no more spans and waits until the others are sent, or are given up at the deadline.
+    /// Takes no more spans and waits until the others are sent, or are given up at the deadline. For a
+    /// collector that has been hanging or failing it hardly waits: an end is not to take longer for it.
     fn close(&self, patience: Duration) {
         let mut state = self.lock();
+        let hangs = state.sending_since.is_some_and(|since| since.elapsed() >= HANGING);
+        let patience =
+            if hangs || state.failing { patience.min(PATIENCE_UNWELL) } else { patience };
         state.closed = Some(Instant::now() + patience);
         self.changed.notify_all();
         state = self
@@ -233,18 +248,18 @@ fn send_all(queue: &Queue, collector: &mut Collector) {
         let failed = match &sent {
             Sent::Taken { rejected } => {
                 let rejected = (*rejected).min(total);
-                queue.account(|counts| {
+                queue.account(false, |counts| {
                     counts.exported.inc_by(total - rejected);
                     counts.rejected.inc_by(rejected);
                 });
                 None
             }
             Sent::Refused { reason } => {
-                queue.account(|counts| _ = counts.rejected.inc_by(total));
+                queue.account(false, |counts| _ = counts.rejected.inc_by(total));
                 Some(reason)
             }
             Sent::Unreachable { reason, .. } => {
-                queue.account(|counts| _ = counts.failed.inc_by(total));
+                queue.account(true, |counts| _ = counts.failed.inc_by(total));
                 Some(reason)
             }
         };
