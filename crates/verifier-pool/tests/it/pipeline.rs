@@ -300,7 +300,7 @@ async fn every_metric_is_declared_and_moved_by_a_flow() {
         let prefix = format!("# TYPE {prefix}");
         declared.iter().filter(|line| line.starts_with(&prefix)).count()
     };
-    assert_eq!((of("shieldx_verifier_pool_"), of("shieldx_sandbox_")), (18, 14), "{declared:#?}");
+    assert_eq!((of("shieldx_verifier_pool_"), of("shieldx_sandbox_")), (18, 16), "{declared:#?}");
     for dependency in ["store", "ml-service"] {
         let line = format!(
             "dependency_duration_seconds_count{{dependency=\"{dependency}\",outcome=\"ok\"}}"
