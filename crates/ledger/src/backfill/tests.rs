@@ -1,3 +1,5 @@
+//! What a Prometheus knows, turned into spans of counts.
+
 use super::*;
 
 fn found(outcome: &str, points: &[(i64, u64)]) -> Found {

@@ -1,3 +1,5 @@
+//! What is read from other metrics: ratios and freshness.
+
 use std::collections::BTreeSet;
 
 use super::exposition::lines;

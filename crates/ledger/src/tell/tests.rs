@@ -1,1 +1,3 @@
+//! What receivers are owed, and what they have been told.
+
 

@@ -1,3 +1,5 @@
+//! The journal on a disk that tears, flips and fills.
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::recover::{segment_path, snapshot_path};
