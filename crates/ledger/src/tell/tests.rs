@@ -1,3 +1,1 @@
 //! What receivers are owed, and what they have been told.
-
-
