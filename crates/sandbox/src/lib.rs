@@ -12,5 +12,8 @@ pub mod seccomp;
 pub mod spec;
 mod sys;
 
-pub use runner::{RunError, Runner};
-pub use spec::{Copied, EVENTS_MAX, MonitorChoice, Mount, Net, Observer, Seen, Spec, Stdin};
+pub use runner::{RunError, Runner, Unsupported};
+pub use spec::{
+    Allowed, Artifacts, Copied, Decoy, EVENTS_MAX, Memory, MonitorChoice, Mount, Net, Observer, Root,
+    Seen, Spec, Stdin, Wasm,
+};

@@ -2,6 +2,8 @@
 
 pub mod process;
 
+use std::collections::BTreeMap;
+
 use types::Recording;
 
 use crate::spec::Spec;
@@ -9,6 +11,13 @@ use crate::spec::Spec;
 /// Runs commands in one kind of sandbox.
 pub trait Runner {
     fn name(&self) -> &'static str;
+
+    /// What a run here is carried by (`vmm`, `acceleration`, `api` …; empty where that is this
+    /// host's kernel). Tried, not guessed; may take seconds, so callers keep the answer.
+    ///
+    /// # Errors
+    /// Why this host cannot do it, and what would help.
+    fn capability(&self) -> Result<BTreeMap<String, String>, Unsupported>;
 
     /// Runs the command to its end and returns everything that was recorded.
     ///
@@ -27,6 +36,19 @@ pub enum RunError {
         #[source]
         source: std::io::Error,
     },
+    /// The runner does not run this at all; trying again is useless.
+    #[error("{reason}")]
+    Refused { reason: String },
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
     #[error("the monitor that was asked for is not available: {reason}")]
     Monitor { reason: String },
+}
+
+/// This host cannot carry the runner.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("runner {runner} is not available: {reason}")]
+pub struct Unsupported {
+    pub runner: &'static str,
+    pub reason: String,
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use types::ports::Scanner;
 use types::{Event, Limits};
 
 /// Distinct events kept in one recording, where a caller has no bound of its own.
@@ -35,6 +36,20 @@ pub struct Spec {
     pub tools: Vec<PathBuf>,
     pub mounts: Vec<Mount>,
     pub net: Net,
+    /// Whom `Net::Allow` lets the command talk to.
+    pub allow: Vec<Allowed>,
+    /// What the root folder is made of.
+    pub root: Root,
+    /// Files planted to be touched; their paths are in the recording.
+    pub decoys: Vec<Decoy>,
+    /// Looks for known patterns in dropped files and in memory.
+    pub scanner: Option<Arc<dyn Scanner>>,
+    /// Whether and how far memory is looked at.
+    pub memory: Memory,
+    /// Where artifacts of the run are written.
+    pub artifacts: Artifacts,
+    /// What the `wasm` runner grants a module.
+    pub wasm: Wasm,
     pub limits: Limits,
     pub stdin: Stdin,
     /// Where changed regular files are copied after the run.
@@ -102,6 +117,86 @@ pub enum Net {
     None,
     /// A network namespace with its own loopback.
     Loopback,
+    /// A network namespace in which somebody answers everything, and from which no packet leaves.
+    Sink,
+    /// As `Loopback`, and a proxy that logs and passes on what `Spec::allow` names.
+    Allow,
+}
+
+/// A peer the command may reach through the proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// A name or an address, lower case.
+    pub host: String,
+    pub port: u16,
+}
+
+/// What the root folder of the command is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Root {
+    /// The host's files below an overlay.
+    #[default]
+    Host,
+    /// A folder that holds a root.
+    Folder(PathBuf),
+    /// A tar file (also gzip) that holds a root.
+    Tar(PathBuf),
+    /// A folder with an OCI image layout, and the name of the image in it where there are several.
+    Oci(PathBuf, Option<String>),
+    /// An image the Docker daemon has, by its name. Runner `docker` only.
+    Image(String),
+}
+
+/// A file that nobody has a reason to touch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoy {
+    /// Inside, in a folder that is private to the command.
+    pub path: PathBuf,
+    pub content: Vec<u8>,
+    pub mode: u32,
+}
+
+/// Whether and how far the memory of the command's processes is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// At a W+X event, before exit, at the time-out and on demand.
+    pub scan: bool,
+    /// A process is never held longer than this for a scan, in milliseconds.
+    pub hold_ms: u64,
+    /// Bytes read from one process, at most.
+    pub read_bytes: u64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { scan: true, hold_ms: 100, read_bytes: 64 << 20 }
+    }
+}
+
+/// Where artifacts of a run are written; what is absent is not made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Artifacts {
+    /// Everything the command wrote, as a tar file.
+    pub snapshot: Option<PathBuf>,
+    /// What went over the sink's wires, as pcapng.
+    pub packets: Option<PathBuf>,
+    /// A folder for core dumps of processes with findings in memory.
+    pub cores: Option<PathBuf>,
+}
+
+/// What a WebAssembly module gets. Everything else is refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wasm {
+    /// Capabilities by name: `args`, `env`, `stdin`, `clock`, `random`, `filesystem:DIR[:rw]`,
+    /// `network:HOST:PORT`.
+    pub grants: Vec<String>,
+    /// A manifest that says what the module needs, and the key its signature is checked with.
+    pub manifest: Option<PathBuf>,
+    pub trusted_key: Option<PathBuf>,
+    /// Instructions, in wasmtime's units of fuel; `None` for no bound but time.
+    pub fuel: Option<u64>,
+    /// Clocks stand still, random numbers are a fixed sequence.
+    pub deterministic: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

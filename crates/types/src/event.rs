@@ -317,6 +317,69 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         target: Option<Text>,
     },
+    /// What the command said to a peer, and who answered: the sandbox's own sink (`sink`), the real
+    /// peer through the sandbox's proxy (`passed`), or nobody (`refused`).
+    Request {
+        /// `dns`, `http`, `tls`, `tcp`, `udp`.
+        protocol: String,
+        /// Whom the command meant to reach.
+        peer: Endpoint,
+        /// The name it asked for: DNS question, HTTP host, TLS server name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<Text>,
+        /// The request in one line: `GET /x HTTP/1.1`, `A`, `ClientHello TLS 1.3`.
+        line: Text,
+        /// Bytes the command sent, and those it got.
+        sent_bytes: u64,
+        received_bytes: u64,
+        /// The first bytes sent, at most 64, as lowercase hexadecimal.
+        head: String,
+        answer: String,
+    },
+    /// Something remarkable in the memory of a process that a scan found.
+    MemoryRegion {
+        /// Why the scan was made: `write_execute`, `exit`, `timeout`, `demand`.
+        trigger: String,
+        /// `anonymous_executable`, `write_execute`, `memfd`, `deleted`, `hollowed`,
+        /// `injected_thread`, `executable_stack`, `strings`.
+        finding: String,
+        address: u64,
+        length: u64,
+        /// PROT_* bits of the mapping.
+        protection: u32,
+        /// The file behind it as the kernel names it, where there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<Text>,
+        /// Shannon entropy in thousandths of a bit per byte (0–8000) of what was read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entropy_millibits: Option<u32>,
+        /// What was found, in words.
+        detail: Text,
+    },
+    /// A pattern (YARA) matched bytes of the artifact, of a file it left or of its memory.
+    PatternMatch {
+        /// The rule's name.
+        rule: String,
+        title: String,
+        /// `artifact`, `file`, `memory`.
+        place: String,
+        /// The file, or the memory region in words.
+        target: Text,
+        /// Sigma's words: `informational`, `low`, `medium`, `high`, `critical`.
+        level: String,
+        /// ATT&CK technique ids.
+        techniques: Vec<String>,
+        /// Where the first match begins, from the start of the target.
+        offset: u64,
+    },
+    /// A call from a WebAssembly module to its host, where no other type says it.
+    HostCall {
+        /// `wasi_snapshot_preview1`, `wasi:clocks/wall-clock@0.2.0` …
+        interface: String,
+        function: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<Text>,
+    },
     /// After the run: a file that is different from the host's, or new.
     FileChanged(crate::run::FileChange),
     /// A limit of the sandbox was reached: `memory`, `pids`, `disk`, `time`, `output`, or `survivors` (what
@@ -329,7 +392,7 @@ pub enum Kind {
 
 impl Kind {
     /// All types, as [`Kind::name`] gives them.
-    pub const NAMES: [&'static str; 34] = [
+    pub const NAMES: [&'static str; 38] = [
         "exec",
         "fork",
         "exit",
@@ -362,6 +425,10 @@ impl Kind {
         "set_ids",
         "set_name",
         "syscall",
+        "request",
+        "memory_region",
+        "pattern_match",
+        "host_call",
         "file_changed",
         "limit_reached",
     ];
@@ -402,6 +469,10 @@ impl Kind {
             Kind::SetIds { .. } => "set_ids",
             Kind::SetName { .. } => "set_name",
             Kind::Syscall { .. } => "syscall",
+            Kind::Request { .. } => "request",
+            Kind::MemoryRegion { .. } => "memory_region",
+            Kind::PatternMatch { .. } => "pattern_match",
+            Kind::HostCall { .. } => "host_call",
             Kind::FileChanged(_) => "file_changed",
             Kind::LimitReached { .. } => "limit_reached",
         }

@@ -28,5 +28,5 @@ pub use event::{Access, Endpoint, Event, Kind, StdioKind, Task};
 pub use evidence::{Counters, Evidence, Level, Tier};
 pub use identity::{Caller, Role, Tenant};
 pub use risk::{RiskLevel, SessionRisk, Signal};
-pub use run::{Ending, FileChange, Isolation, Limits, Recording, Run};
+pub use run::{Ending, FileChange, Isolation, Limits, Recording, RuleMatch, RuleSet, Run};
 pub use text::Text;

@@ -14,7 +14,7 @@ use crate::decision::{Decision, DecisionInput};
 use crate::event::Event;
 use crate::identity::{Caller, Tenant};
 use crate::risk::SessionRisk;
-use crate::run::Recording;
+use crate::run::{Recording, RuleSet};
 
 /// A dependency did not answer as it should.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +113,31 @@ pub enum ExecuteError {
     /// The sandbox could not be built or its process died; another try may work.
     #[error("the run failed: {reason}")]
     Failed { reason: String },
+}
+
+/// A pattern that matched some bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    pub rule: String,
+    pub title: String,
+    /// Sigma's words: `informational`, `low`, `medium`, `high`, `critical`.
+    pub level: String,
+    /// ATT&CK technique ids.
+    pub techniques: Vec<String>,
+    /// Where the first match begins.
+    pub offset: u64,
+}
+
+/// Looks for known patterns in bytes, as runners see it.
+pub trait Scanner: Send + Sync + std::fmt::Debug {
+    /// What it looks with.
+    fn rule_set(&self) -> RuleSet;
+
+    /// What matches, in the order of the rules. `place` is `artifact`, `file` or `memory`.
+    ///
+    /// # Errors
+    /// When the scan did not come to its end (time, a fault); the run's evidence says so.
+    fn scan(&self, place: &str, bytes: &[u8]) -> Result<Vec<Pattern>, PortError>;
 }
 
 /// Runs an artifact in a sandbox, as the verifier pool sees it. Dropping the future ends the run

@@ -1,5 +1,7 @@
 //! One execution: what was asked for, under which isolation, how it ended and what it left.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,13 @@ pub struct Run {
     pub cpu_us: u64,
     /// Highest memory use of the tree in bytes, where a cgroup told it.
     pub memory_peak_bytes: Option<u64>,
+    /// What carried the run, where that is more than this host's kernel: `vmm`, `acceleration`,
+    /// `kernel`, `kernel_sha256`, `image`, `fuel` …
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub engine: BTreeMap<String, String>,
+    /// Files that were planted to be touched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decoys: Vec<Text>,
 }
 
 /// Each wall of the sandbox: `on`, or why it is not there.
@@ -99,6 +108,37 @@ pub struct FileChange {
     /// Where a symbolic link points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_target: Option<Text>,
+    /// What the content is, by its first bytes: `elf`, `script`, `zip`, `gzip`, `png`, `text` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+}
+
+/// A rule of a rule set that applies to events of the run (Sigma).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleMatch {
+    /// The rule's own id (a UUID for Sigma), or its name where it has none.
+    pub rule: String,
+    pub title: String,
+    /// `informational`, `low`, `medium`, `high`, `critical`.
+    pub level: String,
+    /// ATT&CK technique ids.
+    pub techniques: Vec<String>,
+    /// Ids of the events it applies to, at most 16.
+    pub events: Vec<u64>,
+}
+
+/// A set of rules that was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleSet {
+    /// `sigma`, `yara`.
+    pub language: String,
+    /// `built-in` or the folder's name.
+    pub source: String,
+    pub rules: u64,
+    /// Rules that were there and could not be applied.
+    pub skipped: u64,
+    /// SHA-256 over the applied rules, lowercase hexadecimal.
+    pub sha256: String,
 }
 
 /// Everything a verdict is computed from. The same recording always gives the same verdict.
@@ -116,6 +156,11 @@ pub struct Recording {
     /// How unusual the run is against its tenant's own history; absent where nobody was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anomaly: Option<Anomaly>,
+    /// The rules that were applied, and which of them match; empty where none were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rule_sets: Vec<RuleSet>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<RuleMatch>,
     /// What was counted beside the events; absent in files.
     #[serde(default, skip_serializing_if = "Activity::is_empty")]
     #[schemars(skip)]

@@ -32,7 +32,7 @@ use self::rootfs::{INSIDE_IDS, INSIDE_UID, Plan};
 use self::supervise::{Capture, Loop, Signals};
 use self::wire::{Go, Inner, Message, Outer};
 use crate::monitor::{self, Summary, ebpf, notify};
-use crate::runner::{RunError, Runner};
+use crate::runner::{RunError, Runner, Unsupported};
 use crate::seccomp::{Decision, Mode, Policy};
 use crate::spec::{MonitorChoice, Observer, Seen, Spec, Stdin};
 use crate::sys::{self, Fork, monotonic_ns};
@@ -78,6 +78,13 @@ fn setup(step: impl Into<String>) -> impl FnOnce(io::Error) -> RunError {
 impl Runner for Process {
     fn name(&self) -> &'static str {
         "process"
+    }
+
+    fn capability(&self) -> Result<BTreeMap<String, String>, Unsupported> {
+        match crate::probe::process_runner() {
+            Ok(()) => Ok(BTreeMap::new()),
+            Err(reason) => Err(Unsupported { runner: "process", reason }),
+        }
     }
 
     fn run(&self, spec: &Spec) -> Result<Recording, RunError> {
@@ -126,6 +133,8 @@ impl Runner for Process {
             faults: summary.faults,
             output: Some(watched.output),
             anomaly: None,
+            rule_sets: Vec::new(),
+            matches: Vec::new(),
             activity: Activity {
                 calls: summary.calls,
                 durations: summary.durations,

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use runtime::clock::{Clock as _, System, rfc3339};
-use sandbox::{EVENTS_MAX, RunError, Spec};
+use sandbox::{Artifacts, EVENTS_MAX, Memory, Root, RunError, Spec, Wasm};
 use types::{Assessment, Recording};
 
 use crate::engine;
@@ -85,6 +85,13 @@ fn spec(request: &RunRequest, program: Program) -> Spec {
         tools: view.tools.clone(),
         mounts,
         net: request.net,
+        allow: Vec::new(),
+        root: Root::Host,
+        decoys: Vec::new(),
+        scanner: None,
+        memory: Memory::default(),
+        artifacts: Artifacts::default(),
+        wasm: Wasm::default(),
         limits: request.limits.clone(),
         stdin: request.stdin,
         keep: request.keep.clone(),
@@ -120,6 +127,9 @@ fn refused(error: &RunError) -> Failure {
         RunError::Setup { .. } => {
             Failure::of(Exit::Failed, error).hint("`shieldx doctor` shows what this host lacks")
         }
+        RunError::Refused { .. } => Failure::of(Exit::NotExecutable, error),
+        RunError::Unsupported(_) => Failure::of(Exit::Failed, error)
+            .hint("`shieldx doctor` shows what this host lacks"),
         RunError::Monitor { .. } => Failure::of(Exit::Failed, error).hint(
             "--monitor auto takes the best there is; `shieldx doctor` shows what that is here",
         ),

@@ -49,6 +49,8 @@ fn run(command: &[&str]) -> Run {
         duration_ns: 1_850_000_000,
         cpu_us: 12_000,
         memory_peak_bytes: Some(9 << 20),
+        engine: BTreeMap::new(),
+        decoys: Vec::new(),
     }
 }
 
@@ -125,6 +127,8 @@ impl Script {
             faults: vec![],
             output: None,
             anomaly: None,
+            rule_sets: Vec::new(),
+            matches: Vec::new(),
             activity: Activity::default(),
         }
     }
@@ -220,6 +224,7 @@ pub(crate) fn changed(path: &str, change: &str) -> Kind {
         sha256: Some("ab".repeat(32)),
         entropy_millibits: Some(7_912),
         link_target: None,
+        format: None,
     })
 }
 

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use runtime::clock::{Clock as _, System, rfc3339};
-use sandbox::{Copied, MonitorChoice, Mount, Net, Observer, Spec, Stdin};
+use sandbox::{
+    Artifacts, Copied, Memory, MonitorChoice, Mount, Net, Observer, Root, Spec, Stdin, Wasm,
+};
 
 use super::job::{self, ErrorKind, Job, Refusal};
 use crate::environment::Environment;
@@ -58,6 +60,13 @@ pub(super) fn spec(
         tools: view.tools,
         mounts: Vec::new(),
         net: Net::None,
+        allow: Vec::new(),
+        root: Root::Host,
+        decoys: Vec::new(),
+        scanner: None,
+        memory: Memory::default(),
+        artifacts: Artifacts::default(),
+        wasm: Wasm::default(),
         limits: job.limits.clone(),
         stdin: Stdin::Null,
         keep: None,

@@ -40,6 +40,8 @@ impl Trace {
             faults: Vec::new(),
             output: None,
             anomaly: None,
+            rule_sets: Vec::new(),
+            matches: Vec::new(),
             activity: Activity::default(),
         };
         Self { recording, now_ns: 0, parents: BTreeMap::from([(ROOT, 1)]), next_pid: ROOT + 1 }
@@ -175,6 +177,8 @@ fn run() -> Run {
         duration_ns: 1_000_000_000,
         cpu_us: 1000,
         memory_peak_bytes: None,
+        engine: BTreeMap::new(),
+        decoys: Vec::new(),
     }
 }
 
@@ -271,6 +275,7 @@ pub(crate) fn changed(path: &str, change: &str, mode: u32, entropy_millibits: Op
         sha256: None,
         entropy_millibits,
         link_target: None,
+        format: None,
     })
 }
 

@@ -125,12 +125,16 @@ pub(crate) fn recording(id: &str) -> Recording {
             duration_ns: 1_000_000,
             cpu_us: 900,
             memory_peak_bytes: Some(1 << 20),
+            engine: BTreeMap::new(),
+            decoys: Vec::new(),
         },
         events: Vec::new(),
         counters: Counters { seen: 7, sent: 7, received: 7, ..Counters::default() },
         faults: Vec::new(),
         output: None,
         anomaly: None,
+        rule_sets: Vec::new(),
+        matches: Vec::new(),
         activity: Activity::default(),
     }
 }

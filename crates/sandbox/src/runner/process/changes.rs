@@ -251,6 +251,7 @@ impl Walk<'_> {
             sha256: None,
             entropy_millibits: None,
             link_target: None,
+            format: None,
         });
         self.listing.changes.len() - 1
     }

@@ -2,6 +2,8 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
+use std::collections::BTreeMap;
+
 use types::{
     Ending, Event, FileChange, Isolation, Kind, Recording, Run, Task, Text, Tier, run::Wall,
 };
@@ -35,6 +37,8 @@ pub(super) fn run_record(
         duration_ns,
         cpu_us: usage.cpu_us.unwrap_or(0),
         memory_peak_bytes: usage.memory_peak_bytes,
+        engine: BTreeMap::new(),
+        decoys: Vec::new(),
     }
 }
 
@@ -128,6 +132,8 @@ pub(super) fn walls(
             match spec.net {
                 Net::None => "none".to_owned(),
                 Net::Loopback => "own loopback only".to_owned(),
+                Net::Sink => "a sink that answers everything; nothing leaves".to_owned(),
+                Net::Allow => "what is allowed, through a proxy".to_owned(),
             },
         ),
         wall(

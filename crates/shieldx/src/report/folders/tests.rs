@@ -14,6 +14,7 @@ fn change(path: &str, change: &str, file_type: &str) -> FileChange {
         sha256: None,
         entropy_millibits: None,
         link_target: None,
+        format: None,
     }
 }
 
