@@ -100,7 +100,7 @@ impl Observer {
         Self(Arc::new(hear))
     }
 
-    pub(crate) fn tell(&self, seen: Seen<'_>) {
+    pub fn tell(&self, seen: Seen<'_>) {
         (self.0)(seen);
     }
 }

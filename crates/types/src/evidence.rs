@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which monitor watched (DESIGN: three tiers).
+/// Which monitor watched: one of three tiers of the kernel's, or the module's host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Tier {
     /// BPF LSM and fentry: capture that cannot be raced.
@@ -14,6 +14,9 @@ pub enum Tier {
     B,
     /// seccomp user notification; no root needed.
     C,
+    /// The host of a WebAssembly module: every call that can leave the module passes through it,
+    /// before it takes effect and with its result.
+    H,
     /// No monitor.
     #[serde(rename = "none")]
     None,
@@ -23,7 +26,7 @@ pub enum Tier {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// Tier A or B and nothing was lost.
+    /// Tier A, B or H and nothing was lost.
     Full,
     /// A lesser tier, complete for what it watches.
     Reduced,

@@ -15,7 +15,7 @@ pub(crate) fn appraise(recording: &Recording) -> Evidence {
     let mut reasons = losses(recording);
     let level = match (reasons.is_empty(), recording.run.tier) {
         (false, _) => Level::Incomplete,
-        (true, Tier::A | Tier::B) => Level::Full,
+        (true, Tier::A | Tier::B | Tier::H) => Level::Full,
         (true, Tier::C | Tier::None) => Level::Reduced,
     };
     let mut blind_detectors = Vec::new();

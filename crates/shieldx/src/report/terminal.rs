@@ -108,6 +108,7 @@ pub fn evidence(level: Level, tier: Tier) -> String {
         Tier::A => format!("{level} (tier A)"),
         Tier::B => format!("{level} (tier B)"),
         Tier::C => format!("{level} (tier C)"),
+        Tier::H => format!("{level} (tier H)"),
         Tier::None => format!("{level} (no monitor)"),
     }
 }

@@ -18,7 +18,7 @@ use types::{Kind, Recording, Tier, Verdict};
 
 use super::durations::{ByCall, Histograms};
 
-const TIERS: [&str; 4] = ["a", "b", "c", "none"];
+const TIERS: [&str; 5] = ["a", "b", "c", "h", "none"];
 /// `none`: it failed, was cut off, or could not be judged.
 const VERDICTS: [&str; 5] = ["benign", "suspicious", "malicious", "inconclusive", "none"];
 /// Whatever else there is, is the last.
@@ -309,7 +309,8 @@ impl Sandboxes {
             Tier::A => 0,
             Tier::B => 1,
             Tier::C => 2,
-            Tier::None => 3,
+            Tier::H => 3,
+            Tier::None => 4,
         };
         let verdict = match verdict {
             Some(Verdict::Benign) => 0,
