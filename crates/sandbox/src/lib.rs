@@ -6,6 +6,7 @@
 
 pub mod landlock;
 pub mod monitor;
+pub mod pause;
 pub mod probe;
 pub mod runner;
 pub mod seccomp;
@@ -17,3 +18,9 @@ pub use spec::{
     Allowed, Artifacts, Copied, Decoy, EVENTS_MAX, Memory, MonitorChoice, Mount, Net, Observer, Root,
     Seen, Spec, Stdin, Wasm,
 };
+
+/// CLOCK_MONOTONIC in nanoseconds: what the monitors' times are relative to.
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    sys::monotonic_ns()
+}

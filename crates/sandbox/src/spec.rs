@@ -8,6 +8,8 @@ use std::sync::Arc;
 use types::ports::Scanner;
 use types::{Event, Limits};
 
+use crate::pause::Pause;
+
 /// Distinct events kept in one recording, where a caller has no bound of its own.
 pub const EVENTS_MAX: usize = 500_000;
 
@@ -18,7 +20,8 @@ pub struct Spec {
     pub id: String,
     /// RFC 3339, UTC; passed through to the recording.
     pub started_at: String,
-    /// The program file, resolved; `argv[0]` is `command[0]`.
+    /// The program file, resolved; `argv[0]` is `command[0]`. A bare name is looked up inside, along
+    /// PATH of `env`: for roots that only exist inside.
     pub program: PathBuf,
     pub command: Vec<OsString>,
     /// The complete environment of the command.
@@ -40,6 +43,11 @@ pub struct Spec {
     pub allow: Vec<Allowed>,
     /// What the root folder is made of.
     pub root: Root,
+    /// Tar files (also gzip) laid over the root, the last on top. Whiteouts are OCI's, as in
+    /// [`Artifacts::snapshot`]: a run can start from what another one wrote.
+    pub layers: Vec<PathBuf>,
+    /// Lets somebody else pause the run.
+    pub pause: Option<Pause>,
     /// Files planted to be touched; their paths are in the recording.
     pub decoys: Vec<Decoy>,
     /// Looks for known patterns in dropped files and in memory.
@@ -176,7 +184,7 @@ impl Default for Memory {
 /// Where artifacts of a run are written; what is absent is not made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Artifacts {
-    /// Everything the command wrote, as a tar file.
+    /// Everything the command wrote, as a tar file: an OCI layer over the root the run had.
     pub snapshot: Option<PathBuf>,
     /// What went over the sink's wires, as pcapng.
     pub packets: Option<PathBuf>,

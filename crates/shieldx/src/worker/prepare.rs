@@ -62,6 +62,8 @@ pub(super) fn spec(
         net: Net::None,
         allow: Vec::new(),
         root: Root::Host,
+        layers: Vec::new(),
+        pause: None,
         decoys: Vec::new(),
         scanner: None,
         memory: Memory::default(),
