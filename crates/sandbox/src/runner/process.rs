@@ -3,15 +3,15 @@
 //! Works for root (own id range, id-mapped root, eBPF) and for an ordinary user (user namespace,
 //! seccomp notification). Each wall that could not be built as designed is named in the recording.
 
-mod areas;
-mod cgroup;
-mod changes;
-mod describe;
+pub mod areas;
+pub mod cgroup;
+pub mod changes;
+pub mod describe;
 mod ids;
 mod inside;
-mod recorder;
+pub mod recorder;
 mod rootfs;
-mod supervise;
+pub mod supervise;
 mod watchlist;
 mod wire;
 
@@ -26,6 +26,7 @@ use types::{Activity, Counters, Event, Recording, Tier, run::Wall};
 
 use self::cgroup::Cgroups;
 use self::describe::{append, run_record, walls};
+pub use self::inside::LINGER;
 use self::inside::Inside;
 use self::recorder::Recorder;
 use self::rootfs::{INSIDE_IDS, INSIDE_UID, Plan};

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::spec::{Copied, Spec};
 
 /// The permissions of a file that is given to the command.
-pub(crate) const COPY_MODE: u32 = 0o755;
+pub const COPY_MODE: u32 = 0o755;
 
 /// One writable place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Area {
+pub struct Area {
     /// Folder on the staging tmpfs, relative to its top.
     pub folder: PathBuf,
     /// Where it shows inside.
@@ -22,7 +22,7 @@ pub(crate) struct Area {
 
 /// What the sandbox put into the areas before the command started.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Made {
+pub struct Made {
     /// Folders, with their parents.
     pub places: Vec<PathBuf>,
     /// Symbolic links.

@@ -21,7 +21,7 @@ const REMOVE_TRIES: u32 = 400;
 
 /// Where the groups of one run are.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Cgroups {
+pub struct Cgroups {
     /// The group in the v2 hierarchy: identity for the monitor, freezing and killing.
     v2: Option<PathBuf>,
     /// The v2 hierarchy has the controllers, too.
@@ -32,7 +32,7 @@ pub(crate) struct Cgroups {
 
 /// What the groups counted.
 #[derive(Debug, Default)]
-pub(crate) struct Usage {
+pub struct Usage {
     pub cpu_us: Option<u64>,
     pub memory_peak_bytes: Option<u64>,
     pub oom_kills: u64,
@@ -75,6 +75,34 @@ impl Cgroups {
             }
         }
         plan
+    }
+
+    /// The groups a process is in already, which somebody else made and will remove.
+    #[must_use]
+    pub fn of(pid: u32) -> Self {
+        let own = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        let mut found = Self::default();
+        for hierarchy in hierarchies() {
+            let group = own_group(&hierarchy, &own);
+            if hierarchy.controllers.is_empty() {
+                let available = fs::read_to_string(group.join("cgroup.controllers"));
+                found.v2_controllers = available.is_ok_and(|list| list.contains("memory"));
+                found.v2 = Some(group);
+                continue;
+            }
+            for controller in ["memory", "pids", "cpu", "cpuacct"] {
+                if hierarchy.controllers.iter().any(|c| c == controller) {
+                    found.v1.push((controller.to_owned(), group.clone()));
+                }
+            }
+        }
+        found
+    }
+
+    /// The folder of the v2 group.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.v2.as_deref()
     }
 
     /// Creates the groups and sets the limits. Returns what could not be done, in words.
@@ -165,29 +193,34 @@ impl Cgroups {
     }
 
     /// The kernel's id of the v2 group: its inode number.
-    pub(crate) fn id(&self) -> Option<u64> {
+    #[must_use]
+    pub fn id(&self) -> Option<u64> {
         fs::metadata(self.v2.as_ref()?).ok().map(|meta| meta.ino())
     }
 
     /// The open folder of the v2 group.
-    pub(crate) fn folder(&self) -> Option<fs::File> {
+    #[must_use]
+    pub fn folder(&self) -> Option<fs::File> {
         fs::File::open(self.v2.as_ref()?).ok()
     }
 
     /// The open freezer file of the v2 group.
-    pub(crate) fn freezer(&self) -> Option<fs::File> {
+    #[must_use]
+    pub fn freezer(&self) -> Option<fs::File> {
         let path = self.v2.as_ref()?.join("cgroup.freeze");
         fs::OpenOptions::new().write(true).open(path).ok()
     }
 
     /// Whether memory and pids are bounded by a controller.
-    pub(crate) fn bounds(&self) -> bool {
+    #[must_use]
+    pub fn bounds(&self) -> bool {
         (self.v2.is_some() && self.v2_controllers)
             || (self.v1_path("memory").is_some() && self.v1_path("pids").is_some())
     }
 
     /// `v1`, `v2`, `hybrid` or `none`, for reports.
-    pub(crate) fn mode(&self) -> &'static str {
+    #[must_use]
+    pub fn mode(&self) -> &'static str {
         match (self.v2.is_some(), self.v1.is_empty()) {
             (true, true) => "v2",
             (true, false) => "hybrid",
@@ -196,7 +229,8 @@ impl Cgroups {
         }
     }
 
-    pub(crate) fn usage(&self) -> Usage {
+    #[must_use]
+    pub fn usage(&self) -> Usage {
         let mut usage = Usage::default();
         if self.v2_controllers
             && let Some(group) = &self.v2

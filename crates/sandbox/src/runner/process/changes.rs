@@ -29,7 +29,7 @@ const KEEP_FILE_MAX: u64 = 1 << 30;
 
 /// The list and what it leaves out, in words.
 #[derive(Debug, Default)]
-pub(crate) struct Listing {
+pub struct Listing {
     pub changes: Vec<FileChange>,
     pub notes: Vec<String>,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Listing {
 /// # Errors
 /// Only when a file could not be written below `keep`: the listing itself always succeeds, and
 /// says what it could not read.
-pub(crate) fn list(
+pub fn list(
     staging: BorrowedFd<'_>,
     areas: &[Area],
     made: &Made,

@@ -43,7 +43,7 @@ pub(super) fn run_record(
 }
 
 /// Adds what became known after the run as events of its own: changed files, limits reached.
-pub(super) fn append(
+pub fn append(
     recording: &mut Recording,
     changes: Vec<FileChange>,
     usage: &Usage,

@@ -25,7 +25,7 @@ use crate::spec::{Net, Spec};
 use crate::sys::{self, ExecArgs, Fork};
 
 /// How long what the command left in the background is watched after its end.
-pub(crate) const LINGER: Duration = Duration::from_millis(1500);
+pub const LINGER: Duration = Duration::from_millis(1500);
 
 /// Everything the inner processes need; made before the first fork.
 pub(crate) struct Inside<'a> {

@@ -14,7 +14,7 @@ use crate::spec::{Observer, Seen};
 
 /// A [`Sink`] in memory.
 #[derive(Debug, Default)]
-pub(crate) struct Recorder {
+pub struct Recorder {
     events: Vec<Event>,
     /// Distinct events that are kept.
     events_max: usize,
@@ -28,7 +28,8 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(
+    #[must_use]
+    pub fn new(
         command_pid: Option<u32>,
         events_max: usize,
         observer: Option<Observer>,
@@ -37,7 +38,8 @@ impl Recorder {
     }
 
     /// Everything in order of time, numbered from 1, and what is missing, in words.
-    pub(crate) fn finish(mut self) -> (Vec<Event>, Vec<String>) {
+    #[must_use]
+    pub fn finish(mut self) -> (Vec<Event>, Vec<String>) {
         let events = std::mem::take(&mut self.events);
         let mut events = self.without_setup(events);
         for (id, event) in (1..).zip(&mut events) {

@@ -19,14 +19,18 @@ const CHUNK: usize = 64 << 10;
 static SIGNAL_PIPE: AtomicI32 = AtomicI32::new(-1);
 
 /// Forwards ending signals into a pipe while it lives.
-pub(crate) struct Signals {
+pub struct Signals {
     read: OwnedFd,
     _write: OwnedFd,
     _previous: sys::Dispositions,
 }
 
 impl Signals {
-    pub(crate) fn catch() -> io::Result<Self> {
+    /// Only one caller of a process has the signals at a time.
+    ///
+    /// # Errors
+    /// When there is no pipe.
+    pub fn catch() -> io::Result<Self> {
         let (read, write) = sys::pipe()?;
         sys::set_nonblocking(read.as_fd())?;
         sys::set_nonblocking(write.as_fd())?;
@@ -35,12 +39,20 @@ impl Signals {
         Ok(Self { read, _write: write, _previous: previous })
     }
 
-    fn take(&self) -> Option<i32> {
+    /// The next signal that came, without waiting.
+    #[must_use]
+    pub fn take(&self) -> Option<i32> {
         let mut byte = [0];
         match sys::read(self.read.as_fd(), &mut byte) {
             Ok(1) => Some(i32::from(byte[0])),
             _ => None,
         }
+    }
+}
+
+impl std::fmt::Debug for Signals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Signals")
     }
 }
 
