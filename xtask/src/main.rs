@@ -1,10 +1,11 @@
-//! Developer tasks: `test`, `ebpf`, `demo-health`, `bench`.
+//! Developer tasks: `test`, `ebpf`, `guest`, `demo-health`, `bench`.
 //!
 //! Starts other programs and adds up how they ended. It knows nothing of what ShieldX does; no
 //! crate of the workspace depends on it and it depends on none of them.
 
 mod demo;
 mod ebpf;
+mod guest;
 mod otlp_receiver;
 mod packages;
 mod schemathesis;
@@ -20,6 +21,8 @@ usage: cargo xtask TASK
 
   test              install what the tests need (Debian, root), then fmt, clippy, all tests
   ebpf [--check]    build the kernel programs; with --check compare with the committed object
+  guest [--out DIR] the kernel and initramfs of microvm guests, from Debian's packages
+  guest exec -- CMD run a command as root of such a guest (its files and libraries go with it)
   demo-health       a server, Prometheus, Alertmanager, some load, and `shieldx health` of all of them
   bench             run benches/run.sh (by hand, on a quiet machine)";
 
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["test"] => suite::run(&root()),
         ["ebpf"] => ebpf::run(false),
         ["ebpf", "--check"] => ebpf::run(true),
+        ["guest", rest @ ..] => guest::run(rest),
         ["demo-health"] => demo::health(&root()),
         ["bench"] => bench(&root()),
         ["help" | "--help" | "-h"] => {
@@ -56,6 +60,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "xtask is a program of its own; invariant 1 is about the product"
+)]
+fn variable(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name)
 }
 
 /// The workspace's folder.
