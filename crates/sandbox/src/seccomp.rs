@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "installs filters through raw system calls between fork and exec")]
 
 mod bpf;
+mod grants;
 mod names;
 mod policy;
 pub(crate) mod watch;
@@ -16,6 +17,7 @@ mod tests;
 use std::io;
 use std::os::fd::RawFd;
 
+pub use grants::{Grant, Masked};
 pub use names::{name, number};
 pub use policy::{Decision, NAMESPACE_FLAGS, Policy, is_fallback};
 
@@ -50,6 +52,12 @@ impl std::fmt::Debug for Filter {
 }
 
 impl Filter {
+    /// The program, for a process that installs it by other means than this crate's.
+    #[must_use]
+    pub fn instructions(&self) -> &[libc::sock_filter] {
+        &self.0
+    }
+
     /// Binds the calling thread and everything it starts. Async-signal-safe.
     ///
     /// # Errors
