@@ -8,6 +8,9 @@ pub mod abi;
 /// The CO-RE object for x86_64, as `include_bytes!` gives it but aligned for an ELF reader.
 pub static OBJECT: &[u8] = &ALIGNED.0;
 
+/// The hash of the object's sources and that of the object: names what [`OBJECT`] is.
+pub static HASHES: &str = include_str!("../object/monitor.sha256");
+
 #[repr(C, align(16))]
 struct Aligned<T: ?Sized>(T);
 

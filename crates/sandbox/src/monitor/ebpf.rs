@@ -13,6 +13,7 @@ mod calls;
 mod decode;
 mod loader;
 mod os;
+mod pins;
 mod probe;
 mod pump;
 mod sampler;
@@ -35,6 +36,7 @@ pub use self::probe::{Probe, probe};
 
 use self::decode::{Decoder, Held};
 use self::loader::{Kernel, Rest};
+use self::pins::Lease;
 use self::pump::{Blocked, Freezer, Pump, Ring};
 use self::sampler::Sampler;
 use super::{Refusal, Sink, Summary, Unavailable};
@@ -64,6 +66,9 @@ pub struct Options {
     /// Ring sizes in bytes, powers of two.
     pub critical_len: u32,
     pub bulk_len: u32,
+    /// The folder of the BPF filesystem where runs leave programs to later ones; without it they are
+    /// loaded for this run alone.
+    pub pins: Option<String>,
 }
 
 impl Default for Options {
@@ -73,6 +78,7 @@ impl Default for Options {
             refusal_errnos: vec![libc::EPERM, libc::EACCES, libc::ENOSYS, libc::EAFNOSUPPORT],
             critical_len: 4 << 20,
             bulk_len: 4 << 20,
+            pins: Some("shieldx".to_owned()),
         }
     }
 }
@@ -123,6 +129,9 @@ pub struct Running<S> {
     sampler: Option<Sampler>,
     /// Somebody counts packets.
     packets: bool,
+    lease: Option<Lease>,
+    /// What `recursion_misses` said before this run.
+    misses_before: u64,
 }
 
 impl<S> std::fmt::Debug for Running<S> {
@@ -168,6 +177,12 @@ fn unavailable(what: &str, error: &(dyn std::error::Error + 'static)) -> Unavail
 }
 
 impl Loaded {
+    /// An earlier run left these programs in the kernel; nothing had to be verified.
+    #[must_use]
+    pub fn reused(&self) -> bool {
+        self.kernel.reused
+    }
+
     /// Points the programs at a cgroup and starts taking events.
     ///
     /// # Errors
@@ -177,7 +192,8 @@ impl Loaded {
         target: Target,
         sink: S,
     ) -> Result<Running<S>, Unavailable> {
-        let Kernel { critical, bulk, gate, rest: mut kernel } = self.kernel;
+        let Kernel { critical, bulk, gate, rest: mut kernel, lease, .. } = self.kernel;
+        let misses_before = recursion_misses(&kernel.programs);
         set_control(&mut kernel, Control::watching(target.cgroup_id))?;
         let mut links = attach_all(&kernel)?;
         let counting = target.cgroup.as_ref().and_then(|cgroup| attach_packets(&kernel, cgroup));
@@ -208,7 +224,8 @@ impl Loaded {
             .spawn(move || pump.run(&stopped))
             .map_err(no_thread)?;
         let (stop, thread) = (Some(stop), Some(thread));
-        let mut running = Running { kernel, links, stop, thread, sampler: None, packets };
+        let mut running =
+            Running { kernel, links, stop, thread, sampler: None, packets, lease, misses_before };
         running.sampler = Some(Sampler::start(gate)?);
         Ok(running)
     }
@@ -280,7 +297,7 @@ impl<S: Sink> Running<S> {
             &pump.received,
             pump.freezer.count,
             pump.malformed,
-            self.recursion_misses(),
+            recursion_misses(&self.kernel.programs).saturating_sub(self.misses_before),
         );
         self.links.clear();
         if let Some(made) = self.calls() {
@@ -289,6 +306,10 @@ impl<S: Sink> Running<S> {
         }
         summary.traffic = self.traffic();
         summary.faults.append(&mut faults);
+        let drained = pump.rings.iter_mut().all(|ring| ring.buffer.next().is_none());
+        if let Some(lease) = self.lease.take().filter(|_| drained) {
+            lease.give_back(control.totals_used);
+        }
         (pump.sink, summary)
     }
 
@@ -338,11 +359,11 @@ impl<S: Sink> Running<S> {
         });
         counted.collect()
     }
+}
 
-    fn recursion_misses(&self) -> u64 {
-        let misses = |program: &OwnedFd| bpf::recursion_misses(program.as_fd()).ok();
-        self.kernel.programs.iter().filter_map(misses).sum()
-    }
+fn recursion_misses(programs: &[OwnedFd]) -> u64 {
+    let misses = |program: &OwnedFd| bpf::recursion_misses(program.as_fd()).ok();
+    programs.iter().filter_map(misses).sum()
 }
 
 impl<S> Drop for Running<S> {

@@ -5,3 +5,4 @@ mod calls;
 mod durations;
 mod flood;
 mod job;
+mod reuse;

@@ -4,11 +4,17 @@
 
 #![expect(unsafe_code, reason = "bpf(2) is a raw call that takes structures with addresses")]
 
+mod objects;
+
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use aya_obj::generated::bpf_insn;
+
+pub(super) use objects::{
+    attached_programs, clear_array, clear_hash, map_info, pin, pinned, program_info,
+};
 
 const MAP_UPDATE_ELEM: libc::c_int = 2;
 const PROG_LOAD: libc::c_int = 5;

@@ -7,15 +7,16 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
 use std::fs::File;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use ::ebpf::abi::{Control, Counters, Here, Total};
-use ::ebpf::{KERNEL_TYPES, OBJECT};
+use ::ebpf::{HASHES, KERNEL_TYPES, OBJECT};
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::{Btf, Endianness};
 use aya_obj::btf::BtfFeatures;
 use aya_obj::{EbpfSectionKind, Object};
 
+use super::pins::{Lease, Place, Set};
 use super::sampler::{self, Gate, Samples};
 use super::{Options, PACKETS, PROGRAMS, TYPED, bpf, btf, calls, os, unavailable};
 use crate::monitor::Unavailable;
@@ -35,6 +36,10 @@ pub(super) struct Kernel {
     pub bulk: RingBuf<MapData>,
     pub gate: Gate,
     pub rest: Rest,
+    /// Where these outlive their user.
+    pub lease: Option<Lease>,
+    /// They were loaded for another run.
+    pub reused: bool,
 }
 
 /// Everything but the rings, which their reader takes.
@@ -52,14 +57,88 @@ pub(super) struct Rest {
     pub samples: Samples,
 }
 
+/// What is built into the programs for a run, as the kernel side has it.
+struct Globals {
+    recipes: Vec<u8>,
+    errnos: Vec<u8>,
+    cpus: [u8; 4],
+    bounds: Vec<u8>,
+    critical_len: [u8; 4],
+    bulk_len: [u8; 4],
+}
+
+/// Takes programs that are in the kernel already, or loads them.
 pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
+    let globals = Globals::new(options);
+    let place = options
+        .pins
+        .as_ref()
+        .and_then(|folder| Place::open(folder, HASHES, &globals.all().map(|(_, bytes)| bytes)));
+    let leased = place.as_ref().and_then(|place| place.lease(&names()));
+    if let Some((set, lease)) = leased
+        && let Some(kernel) = from_set(set, lease)
+    {
+        return Ok(kernel);
+    }
+    let (maps, programs) = load_new(options, &globals)?;
+    let borrowed = maps.iter().map(|(name, map)| (name.clone(), map.fd().as_fd())).collect();
+    let listed = programs.listed();
+    let lease = place.and_then(|place| place.keep(&borrowed, &listed));
+    let mut kernel = sort_out(maps, programs)
+        .map_err(|error| unavailable("the eBPF maps cannot be used", &error))?;
+    kernel.lease = lease;
+    Ok(kernel)
+}
+
+/// Everything that can be loaded, in a fixed order.
+fn names() -> Vec<&'static str> {
+    let packets = PACKETS.iter().map(|(name, _)| *name);
+    PROGRAMS.iter().map(|(name, _)| *name).chain([sampler::PROGRAM.0]).chain(packets).collect()
+}
+
+/// None when a program is missing that there must be.
+fn from_set(mut set: Set, lease: Lease) -> Option<Kernel> {
+    let programs =
+        PROGRAMS.iter().map(|(name, _)| set.programs.remove(*name)).collect::<Option<_>>()?;
+    let entry = set.programs.remove(sampler::PROGRAM.0)?;
+    let packets =
+        PACKETS.iter().map(|(name, direction)| Some((*direction, set.programs.remove(*name)?)));
+    let packets = packets.collect::<Option<_>>().unwrap_or_default();
+    let mut kernel = sort_out(set.maps, Programs { programs, entry, packets }).ok()?;
+    kernel.lease = Some(lease);
+    kernel.reused = true;
+    Some(kernel)
+}
+
+/// Programs in the kernel.
+struct Programs {
+    /// In the order of `PROGRAMS`.
+    programs: Vec<OwnedFd>,
+    entry: OwnedFd,
+    packets: Vec<(bpf::Direction, OwnedFd)>,
+}
+
+impl Programs {
+    /// By name, in the order of `names`.
+    fn listed(&self) -> Vec<(&'static str, BorrowedFd<'_>)> {
+        let packets = self.packets.iter().map(|(_, program)| program);
+        let all = self.programs.iter().chain([&self.entry]).chain(packets);
+        names().into_iter().zip(all.map(|program| program.as_fd())).collect()
+    }
+}
+
+type Maps = HashMap<String, MapData>;
+
+fn load_new(options: &Options, globals: &Globals) -> Result<(Maps, Programs), Unavailable> {
     let (kernel_types, typedef) = kernel_types()?;
     let broken = |what: &'static str| {
         move |error: &(dyn std::error::Error + 'static)| unavailable(what, error)
     };
     let parsing = broken("the eBPF object cannot be read");
     let mut object = Object::parse(OBJECT).map_err(|error| parsing(&error))?;
-    set_globals(&mut object, options).map_err(|error| parsing(&error))?;
+    object
+        .patch_map_data(globals.all().map(|(name, bytes)| (name, (bytes, true))).into())
+        .map_err(|error| parsing(&error))?;
     // Everything but 64-bit enums (6.0), of which the object has none, is older than bpf_loop.
     let features = BtfFeatures::new(true, true, true, true, true, true, true, false);
     let own_types = object
@@ -82,8 +161,8 @@ pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
 
     let (programs, entry) = load_programs(&object, &own_types, typedef)?;
     let packets = load_packets(&object, &own_types);
-    sort_out(maps, programs, entry, packets)
-        .map_err(|error| broken("the eBPF maps cannot be used")(&error))
+    let maps = maps.into_iter().map(|(name, (_, data))| (name, data)).collect();
+    Ok((maps, Programs { programs, entry, packets }))
 }
 
 /// Loads all programs and the sampler's side by side: nearly all of the time is the verifier's, one CPU each.
@@ -120,17 +199,10 @@ fn load_packets(object: &Object, types: &OwnedFd) -> Vec<(bpf::Direction, OwnedF
 }
 
 /// Gives every map its type.
-fn sort_out(
-    mut maps: HashMap<String, (aya_obj::Map, MapData)>,
-    programs: Vec<OwnedFd>,
-    entry: OwnedFd,
-    packets: Vec<(bpf::Direction, OwnedFd)>,
-) -> Result<Kernel, MapError> {
-    let mut take = |name: &str| {
-        let (_, data) =
-            maps.remove(name).ok_or_else(|| MapError::InvalidName { name: name.into() })?;
-        Ok::<_, MapError>(data)
-    };
+fn sort_out(mut maps: Maps, programs: Programs) -> Result<Kernel, MapError> {
+    let mut take =
+        |name: &str| maps.remove(name).ok_or_else(|| MapError::InvalidName { name: name.into() });
+    let Programs { programs, entry, packets } = programs;
     Ok(Kernel {
         critical: RingBuf::try_from(Map::RingBuf(take("critical")?))?,
         bulk: RingBuf::try_from(Map::RingBuf(take("bulk")?))?,
@@ -148,6 +220,8 @@ fn sort_out(
             programs,
             packets,
         },
+        lease: None,
+        reused: false,
     })
 }
 
@@ -176,28 +250,36 @@ fn kernel_types() -> Result<(Btf, u32), Unavailable> {
     Ok((types, typedef))
 }
 
-fn set_globals(object: &mut Object, options: &Options) -> Result<(), aya_obj::ParseError> {
-    let recipes = calls::recipes(&options.refusable);
-    let mut errnos = [0_u64; 2];
-    for errno in &options.refusal_errnos {
-        if let Ok(errno @ 0..128) = usize::try_from(*errno) {
-            errnos[errno / 64] |= 1 << (errno % 64);
+impl Globals {
+    fn new(options: &Options) -> Self {
+        let mut errnos = [0_u64; 2];
+        for errno in &options.refusal_errnos {
+            if let Ok(errno @ 0..128) = usize::try_from(*errno) {
+                errnos[errno / 64] |= 1 << (errno % 64);
+            }
+        }
+        let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get());
+        Self {
+            recipes: calls::recipes(&options.refusable),
+            errnos: errnos.map(u64::to_ne_bytes).concat(),
+            cpus: u32::try_from(cpus).unwrap_or(u32::MAX).to_ne_bytes(),
+            bounds: DURATION_BOUNDS_NS.map(u64::to_ne_bytes).concat(),
+            critical_len: options.critical_len.to_ne_bytes(),
+            bulk_len: options.bulk_len.to_ne_bytes(),
         }
     }
-    let errnos = errnos.map(u64::to_ne_bytes).concat();
-    let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get());
-    let cpus = u32::try_from(cpus).unwrap_or(u32::MAX).to_ne_bytes();
-    let bounds = DURATION_BOUNDS_NS.map(u64::to_ne_bytes).concat();
-    let critical_len = options.critical_len.to_ne_bytes();
-    let bulk_len = options.bulk_len.to_ne_bytes();
-    object.patch_map_data(HashMap::from([
-        ("recipes", (recipes.as_slice(), true)),
-        ("refusal_errnos", (errnos.as_slice(), true)),
-        ("duration_bounds", (bounds.as_slice(), true)),
-        ("cpus", (cpus.as_slice(), true)),
-        ("critical_len", (critical_len.as_slice(), true)),
-        ("bulk_len", (bulk_len.as_slice(), true)),
-    ]))
+
+    /// By the names that the C sources give them.
+    fn all(&self) -> [(&'static str, &[u8]); 6] {
+        [
+            ("recipes", &self.recipes),
+            ("refusal_errnos", &self.errnos),
+            ("duration_bounds", &self.bounds),
+            ("cpus", &self.cpus),
+            ("critical_len", &self.critical_len),
+            ("bulk_len", &self.bulk_len),
+        ]
+    }
 }
 
 fn create_maps(

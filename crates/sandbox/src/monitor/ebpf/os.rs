@@ -48,6 +48,20 @@ pub(super) fn set_urgent(urgent: bool) {
     };
 }
 
+/// linux/magic.h.
+const BPF_FS_MAGIC: libc::__fsword_t = 0xcafe_4a11;
+
+/// Whether a file or folder is one of the BPF filesystem.
+pub(super) fn on_bpf_filesystem(file: BorrowedFd<'_>) -> bool {
+    let mut answer = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the pointer is to room for a statfs on this stack frame.
+    if unsafe { libc::fstatfs(file.as_raw_fd(), answer.as_mut_ptr()) } != 0 {
+        return false;
+    }
+    // SAFETY: the call succeeded, so the kernel has filled the structure.
+    unsafe { answer.assume_init() }.f_type == BPF_FS_MAGIC
+}
+
 /// A file mapped into memory, read-only.
 pub(super) struct Mapped {
     start: *mut libc::c_void,

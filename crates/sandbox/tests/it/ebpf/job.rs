@@ -102,6 +102,8 @@ pub(super) struct Record {
     pub events: Vec<Event>,
     pub summary: Summary,
     pub output: Output,
+    /// The programs had been left by an earlier run.
+    pub reused: bool,
 }
 
 impl Record {
@@ -162,6 +164,7 @@ pub(super) fn run_with(command: &mut Command, setup: Setup) -> Option<Record> {
         refusal: setup.refusal,
         uid_map: Vec::new(),
     };
+    let reused = loaded.reused();
     let sink = Events { all: Vec::new(), pause: setup.pause };
     let running = loaded.attach(target, sink).unwrap();
     let mut procs = cgroup.writable("cgroup.procs");
@@ -174,7 +177,7 @@ pub(super) fn run_with(command: &mut Command, setup: Setup) -> Option<Record> {
     // How the child got into its cgroup is not what it did.
     events.retain(|event| !joins(&event.kind));
     events.sort_by_key(|event| event.time_ns);
-    Some(Record { events, summary, output })
+    Some(Record { events, summary, output, reused })
 }
 
 fn joins(kind: &Kind) -> bool {
