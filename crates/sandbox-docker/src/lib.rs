@@ -1,5 +1,7 @@
 //! Runs one untrusted command in a container of a Docker daemon, behind the same monitor as `process`.
 
+mod gate;
+
 use std::collections::BTreeMap;
 
 use sandbox::{RunError, Runner, Spec, Unsupported};
