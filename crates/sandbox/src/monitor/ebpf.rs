@@ -24,6 +24,7 @@ use std::fs::File;
 use std::io::PipeWriter;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use ::ebpf::abi::{
     Control, Counters, Here, KIND_COUNT, RECIPES_LEN, TOTALS_LEN, TRAFFIC_ICMP, TRAFFIC_IN,
@@ -105,9 +106,12 @@ impl std::fmt::Debug for Target {
     }
 }
 
-/// Programs in the kernel, watching nobody yet.
+/// Programs in the kernel, attached and watching nobody yet.
 pub struct Loaded {
     kernel: Kernel,
+    links: Vec<OwnedFd>,
+    /// How long attaching them took.
+    attaching: Duration,
     critical_len: u32,
     bulk_len: u32,
 }
@@ -140,7 +144,9 @@ impl<S> std::fmt::Debug for Running<S> {
     }
 }
 
-/// Loads the programs.
+/// Loads the programs and attaches them to their tracepoints. Attached this early because the kernel
+/// lets a grace period pass before it uses a tracepoint that somebody has just left: that takes ten
+/// milliseconds and more, in which the caller can build the sandbox.
 ///
 /// # Errors
 /// When the kernel, its configuration or the caller's privileges do not allow it; the reason names
@@ -152,7 +158,11 @@ pub fn load(options: &Options) -> Result<Loaded, Unavailable> {
         });
     }
     let kernel = loader::load(options)?;
-    Ok(Loaded { kernel, critical_len: options.critical_len, bulk_len: options.bulk_len })
+    let start = Instant::now();
+    let links = attach_all(&kernel.rest)?;
+    let attaching = start.elapsed();
+    let Options { critical_len, bulk_len, .. } = *options;
+    Ok(Loaded { kernel, links, attaching, critical_len, bulk_len })
 }
 
 /// The whole chain of causes, and for a refusal what would allow it.
@@ -194,8 +204,8 @@ impl Loaded {
     ) -> Result<Running<S>, Unavailable> {
         let Kernel { critical, bulk, gate, rest: mut kernel, lease, .. } = self.kernel;
         let misses_before = recursion_misses(&kernel.programs);
+        let mut links = self.links;
         set_control(&mut kernel, Control::watching(target.cgroup_id))?;
-        let mut links = attach_all(&kernel)?;
         let counting = target.cgroup.as_ref().and_then(|cgroup| attach_packets(&kernel, cgroup));
         let packets = counting.is_some();
         links.extend(counting.unwrap_or_default());

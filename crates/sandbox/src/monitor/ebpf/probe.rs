@@ -10,6 +10,8 @@ use crate::monitor::{Sink, Unavailable};
 pub struct Probe {
     /// The raw tracepoints it is attached to.
     pub tracepoints: Vec<String>,
+    /// An earlier run had left them in the kernel.
+    pub reused: bool,
     pub load: Duration,
     pub attach: Duration,
     pub detach: Duration,
@@ -19,8 +21,9 @@ impl std::fmt::Display for Probe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "raw tracepoints {}; load {:.1} ms, attach {:.1} ms, detach {:.1} ms",
+            "raw tracepoints {}; {} {:.1} ms, attach {:.1} ms, detach {:.1} ms",
             self.tracepoints.join(", "),
+            if self.reused { "find what an earlier run loaded" } else { "load" },
             self.load.as_secs_f64() * 1e3,
             self.attach.as_secs_f64() * 1e3,
             self.detach.as_secs_f64() * 1e3
@@ -41,7 +44,8 @@ impl Sink for Nothing {
 pub fn probe() -> Result<Probe, Unavailable> {
     let start = Instant::now();
     let loaded = load(&Options::default())?;
-    let load = start.elapsed();
+    let load = start.elapsed().saturating_sub(loaded.attaching);
+    let (reused, attaching) = (loaded.reused(), loaded.attaching);
     let start = Instant::now();
     let target = Target {
         cgroup_id: 0,
@@ -52,11 +56,11 @@ pub fn probe() -> Result<Probe, Unavailable> {
         uid_map: Vec::new(),
     };
     let running = loaded.attach(target, Nothing)?;
-    let attach = start.elapsed();
+    let attach = start.elapsed() + attaching;
     let start = Instant::now();
     drop(running.finish());
     let detach = start.elapsed();
     let tracepoints =
         PROGRAMS.iter().map(|(_, name)| name.to_string_lossy().into_owned()).collect();
-    Ok(Probe { tracepoints, load, attach, detach })
+    Ok(Probe { tracepoints, reused, load, attach, detach })
 }
