@@ -1,13 +1,14 @@
 //! The command line as typed. Nothing here is checked beyond its spelling; `request` does that.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+mod run;
 mod service;
 mod slo;
 
+pub use run::RunArgs;
 pub use service::{
     ConfigArgs, GetArgs, HealthArgs, KeyArgs, KeyCommand, ListArgs, LoadArgs, ServerArgs,
     SubmitArgs, TraceArgs, UpArgs,
@@ -16,7 +17,7 @@ pub use slo::{FileArgs, SloArgs, SloCommand};
 
 use crate::environment::Environment;
 use crate::exit::{self, Exit, FailOn};
-use crate::request::{ColorChoice, Need, RunnerName, Watch};
+use crate::request::ColorChoice;
 
 /// Run code you do not trust and get a verdict with evidence.
 #[derive(Debug, Parser)]
@@ -41,6 +42,7 @@ pub enum Command {
     Key(KeyArgs),
     Config(ConfigArgs),
     Replay(ReplayArgs),
+    Diff(DiffArgs),
     Doctor(DoctorArgs),
     Detectors(DetectorsArgs),
     /// One run for `shieldx up`, which starts this itself.
@@ -50,130 +52,6 @@ pub enum Command {
     Completions {
         shell: clap_complete::Shell,
     },
-}
-
-const RUN_EXAMPLES: &str = "\
-Examples:
-  shieldx run ./sample                          a program, its output passed through
-  shieldx run -- sh -c 'id; cat /etc/passwd'    a shell line
-  shieldx run --html report.html -- npm ci      with a page to read afterwards
-  shieldx run --fail-on suspicious -- make      a gate in a pipeline
-  shieldx run --mount ./data:/data:rw -- ./etl  a folder of the host, writable
-
-The command sees the host's files read-only; what it writes stays in memory, is listed and thrown
-away (--keep DIR saves it). It does not see your home or your environment: PATH, language, time
-zone and TERM pass, anything else with --env. The report goes to standard error, so the command's
-own output can be piped.";
-
-/// Run one command in a sandbox and print a verdict with its evidence.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples and exit codes: shieldx run --help")]
-#[command(after_long_help = format!("{RUN_EXAMPLES}\n\n{}", exit::HELP))]
-pub struct RunArgs {
-    /// How the command is isolated.
-    #[arg(long, value_enum, default_value_t = RunnerName::Process, help_heading = "Isolation")]
-    pub runner: RunnerName,
-
-    /// Network inside: nothing at all, or only its own loopback.
-    #[arg(long, value_enum, default_value_t = NetArg::None, help_heading = "Isolation")]
-    pub net: NetArg,
-
-    /// Show a file or folder of the host at DST (default: the same path), read-only unless `:rw`.
-    #[arg(long = "mount", value_name = "SRC[:DST][:rw]", help_heading = "Isolation")]
-    pub mounts: Vec<OsString>,
-
-    /// Set a variable for the command; KEY alone passes the caller's value.
-    #[arg(long = "env", short = 'e', value_name = "KEY[=VALUE]", help_heading = "Isolation")]
-    pub env: Vec<OsString>,
-
-    /// Working folder of the command [default: the current one].
-    #[arg(long, value_name = "DIR", help_heading = "Isolation")]
-    pub cwd: Option<PathBuf>,
-
-    /// Give the command our standard input; otherwise it reads from /dev/null.
-    #[arg(short = 'i', long = "stdin", help_heading = "Isolation")]
-    pub stdin: bool,
-
-    /// Stop everything after this long (500ms, 90s, 5m, 1h30m).
-    #[arg(long, value_name = "TIME", default_value = "60s", help_heading = "Limits")]
-    pub timeout: String,
-
-    /// Memory of the whole process tree.
-    #[arg(long, value_name = "SIZE", default_value = "2G", help_heading = "Limits")]
-    pub memory: String,
-
-    /// Processes and threads at one time.
-    #[arg(long, value_name = "N", default_value_t = 512, help_heading = "Limits")]
-    pub pids: u32,
-
-    /// CPU in percent of one core (150 = one and a half cores); 0 for no limit.
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, help_heading = "Limits")]
-    pub cpu: u32,
-
-    /// What the command may write to files.
-    #[arg(long, value_name = "SIZE", default_value = "1G", help_heading = "Limits")]
-    pub disk: String,
-
-    /// Captured output, for each of standard output and error.
-    #[arg(long, value_name = "SIZE", default_value = "10M", help_heading = "Limits")]
-    pub output_limit: String,
-
-    /// Which kernel monitor watches: the best there is, eBPF (tier B), seccomp notification
-    /// (tier C) or none.
-    #[arg(long, value_enum, default_value_t = Watch::Auto, help_heading = "Evidence")]
-    pub monitor: Watch,
-
-    /// `full`: evidence of a lesser tier makes the run inconclusive.
-    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = Need::Reduced)]
-    #[arg(help_heading = "Evidence")]
-    pub require_evidence: Need,
-
-    /// Let the verdict decide the exit code from here on: 10 suspicious, 20 malicious,
-    /// 30 inconclusive.
-    #[arg(long, value_enum, value_name = "VERDICT", help_heading = "Evidence")]
-    pub fail_on: Option<FailOn>,
-
-    /// Copy the regular files the command wrote to this new or empty folder.
-    #[arg(long, value_name = "DIR", help_heading = "Output")]
-    pub keep: Option<PathBuf>,
-
-    /// Print the report as JSON to standard output and nothing else; the command's output is in it.
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
-
-    /// Write the JSON report to a file.
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub report: Option<PathBuf>,
-
-    /// Write a self-contained page.
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub html: Option<PathBuf>,
-
-    /// Write the events as NDJSON (a header line, one line per event, a trailer line).
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub events: Option<PathBuf>,
-
-    /// Write the verdict as one line of JSON, the same bytes as `replay --json` prints.
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub verdict: Option<PathBuf>,
-
-    /// Print no report and no notes, only the command's own output.
-    #[arg(long, short = 'q', help_heading = "Output")]
-    pub quiet: bool,
-
-    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, help_heading = "Output")]
-    pub color: ColorChoice,
-
-    /// The command and its arguments.
-    #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
-    pub command: Vec<OsString>,
-}
-
-/// `--net`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum NetArg {
-    None,
-    Loopback,
 }
 
 const REPLAY_EXAMPLES: &str = "\
@@ -200,9 +78,60 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub formats: FormatArgs,
+
     /// Let the verdict decide the exit code: 10 suspicious, 20 malicious, 30 inconclusive.
     #[arg(long, value_enum, value_name = "VERDICT")]
     pub fail_on: Option<FailOn>,
+
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+}
+
+/// Formats of others.
+#[derive(Debug, clap::Args)]
+pub struct FormatArgs {
+    /// Write the techniques as a layer of the ATT&CK Navigator.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub navigator: Option<PathBuf>,
+
+    /// Write the detections as SARIF 2.1.0.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub sarif: Option<PathBuf>,
+
+    /// Write the run as a bundle of STIX 2.1.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub stix: Option<PathBuf>,
+}
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  shieldx run --report old.json -- npm ci          then the same with the new version
+  shieldx diff old.json new.json
+  shieldx diff --json old.json new.json | jq '.added[]'";
+
+/// Show what one recorded run did that another did not.
+///
+/// Reads reports and event files. Process ids, times, made-up names and ports that the kernel chose
+/// are no behaviour. Exit code 0 when nothing differs, 1 when something does.
+#[derive(Debug, clap::Args)]
+#[command(after_help = DIFF_EXAMPLES)]
+pub struct DiffArgs {
+    /// The report to compare with.
+    #[arg(value_name = "OLD-REPORT")]
+    pub old: PathBuf,
+
+    #[arg(value_name = "NEW-REPORT")]
+    pub new: PathBuf,
+
+    /// Show every difference.
+    #[arg(long)]
+    pub all: bool,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,

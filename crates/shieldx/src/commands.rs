@@ -1,5 +1,6 @@
 //! What each subcommand does, from a validated request to an exit code.
 
+pub mod diff;
 pub mod get;
 pub mod health;
 pub mod inventory;

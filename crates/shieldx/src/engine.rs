@@ -4,23 +4,24 @@
 
 use std::collections::BTreeMap;
 
-use sandbox::runner::process::Process;
-use sandbox::{RunError, Runner, Spec};
+use sandbox::{RunError, Spec, Unsupported};
 use serde::Serialize;
 use types::{Assessment, Recording};
 use verdict::TierC;
 
 use crate::report::document::AssessOptions;
-use crate::request::RunnerName;
+use crate::runners::{self, RunnerName, Surroundings};
 
 /// Runs one command to its end.
 ///
 /// # Errors
 /// When the sandbox could not be built.
-pub fn execute(runner: RunnerName, spec: &Spec) -> Result<Recording, RunError> {
-    match runner {
-        RunnerName::Process => Process::new().run(spec),
-    }
+pub fn execute(
+    runner: RunnerName,
+    around: &Surroundings,
+    spec: &Spec,
+) -> Result<Recording, RunError> {
+    runners::open(runner, around)?.run(spec)
 }
 
 /// The verdict on a recording. A pure function: the same recording gives the same bytes.
@@ -55,18 +56,38 @@ pub struct Capability {
     pub costs: String,
 }
 
-/// Everything `doctor` shows.
+/// Everything `doctor` shows: the host, then each runner, which may take seconds to try.
 #[must_use]
-pub fn capabilities() -> Vec<Capability> {
-    sandbox::probe::all()
-        .into_iter()
-        .map(|found| Capability {
-            name: found.name,
-            state: found.state,
-            available: found.available,
-            costs: found.costs,
-        })
-        .collect()
+pub fn capabilities(around: &Surroundings) -> Vec<Capability> {
+    let mut all = host_capabilities();
+    all.extend(runners::all(around).into_iter().map(|(name, found)| runner(name, found)));
+    all
+}
+
+fn runner(name: RunnerName, found: Result<BTreeMap<String, String>, Unsupported>) -> Capability {
+    let available = found.is_ok();
+    let state = match found {
+        Ok(facts) if facts.is_empty() => "works here".to_owned(),
+        Ok(facts) => {
+            let facts = facts.iter().map(|(key, value)| format!("{key} {value}"));
+            facts.collect::<Vec<_>>().join(", ")
+        }
+        Err(unsupported) => unsupported.reason,
+    };
+    let costs = format!("--runner {} is refused", name.as_str());
+    Capability { name: format!("runner {}", name.as_str()), state, available, costs }
+}
+
+/// What this host can do, without the runners.
+#[must_use]
+pub fn host_capabilities() -> Vec<Capability> {
+    let capability = |found: sandbox::probe::Capability| Capability {
+        name: found.name,
+        state: found.state,
+        available: found.available,
+        costs: found.costs,
+    };
+    sandbox::probe::all().into_iter().map(capability).collect()
 }
 
 /// One detector.

@@ -7,6 +7,7 @@ mod conversation;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,13 +16,18 @@ use tokio::process::{Child, ChildStdin, Command};
 use types::ports::{ExecuteError, Execution, Executor, Listener};
 use types::{Ending, Limits, Recording, Text};
 
+use crate::runners::{self, RunnerName, Surroundings};
 use crate::worker::job::{ErrorKind, Job, Message, Refusal};
 use conversation::{Broken, Conversation};
 
-/// The one runner there is.
-const RUNNER: &str = "process";
 /// A worker that has said all it had to say is waited for this long before it is killed.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Why a runner is not available as long as nobody knows.
+pub const BEING_TRIED: &str = "it is still being tried whether this host can do it";
+
+/// Each runner, and why it is not available here.
+type Offer = Vec<(RunnerName, Option<String>)>;
 
 /// How workers are started and bounded.
 #[derive(Debug, Clone)]
@@ -30,6 +36,8 @@ pub struct Settings {
     pub program: PathBuf,
     /// Folders of the host that no artifact may see: the state folder first of all.
     pub hidden: Vec<PathBuf>,
+    /// Where the things are that runners need.
+    pub around: Surroundings,
     /// PATH inside.
     pub path: String,
     /// Processes and threads of one run at one time.
@@ -49,9 +57,10 @@ pub struct Settings {
 impl Settings {
     /// The defaults, for this program and these hidden folders.
     #[must_use]
-    pub fn new(program: PathBuf, hidden: Vec<PathBuf>) -> Self {
+    pub fn new(around: Surroundings, hidden: Vec<PathBuf>) -> Self {
         Self {
-            program,
+            program: around.program.clone(),
+            around,
             hidden,
             path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
             pids: 512,
@@ -65,29 +74,65 @@ impl Settings {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct WorkerExecutor {
     settings: Settings,
-    /// Why the runner is not available here.
-    unavailable: Option<String>,
+    runners: Arc<Mutex<Offer>>,
 }
 
 impl WorkerExecutor {
-    /// Tries once what this host can do: creates namespaces, loads a filter.
+    /// Tries what this host can do: the process runner at once, the others beside, since a guest
+    /// boots for seconds; until then they say so.
     #[must_use]
     pub fn new(mut settings: Settings) -> Self {
         // A mount goes to where a folder really is.
         for folder in &mut settings.hidden {
             *folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
         }
-        Self { settings, unavailable: sandbox::probe::process_runner().err() }
+        let offer = RunnerName::ALL.map(|name| (name, Some(BEING_TRIED.to_owned())));
+        let executor = Self { runners: Arc::new(Mutex::new(offer.into())), settings };
+        executor.try_runner(RunnerName::Process);
+        let others = RunnerName::ALL.into_iter().filter(|name| *name != RunnerName::Process);
+        for name in others {
+            let trier = executor.clone();
+            // Where no thread can be had, it stays untried and says so.
+            let _ = std::thread::Builder::new()
+                .name(format!("try-{}", name.as_str()))
+                .spawn(move || trier.try_runner(name));
+        }
+        executor
     }
 
-    fn job(&self, execution: Execution) -> Job {
+    fn try_runner(&self, name: RunnerName) {
+        let found = runners::open(name, &self.settings.around);
+        let reason = found.and_then(|runner| runner.capability()).err().map(|error| error.reason);
+        if let Some(place) = self.offer().iter_mut().find(|(offered, _)| *offered == name) {
+            place.1 = reason;
+        }
+    }
+
+    fn offer(&self) -> MutexGuard<'_, Offer> {
+        self.runners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The runner by this name, if it is available.
+    fn runner(&self, name: &str) -> Result<RunnerName, ExecuteError> {
+        let unavailable = |reason: String| ExecuteError::Runner { runner: name.to_owned(), reason };
+        let offer = self.offer();
+        match offer.iter().find(|(runner, _)| runner.as_str() == name) {
+            Some((runner, None)) => Ok(*runner),
+            Some((_, Some(reason))) => Err(unavailable(reason.clone())),
+            None => Err(unavailable("there is none of this name".to_owned())),
+        }
+    }
+
+    fn job(&self, runner: RunnerName, execution: Execution) -> Job {
         let settings = &self.settings;
         let text = |path: &Path| Text::from(path.as_os_str().as_bytes());
         Job {
             id: execution.id,
+            runner,
+            around: settings.around.clone(),
             artifact: text(&execution.artifact),
             file_name: execution.file_name,
             interpreter: execution.interpreter,
@@ -126,6 +171,7 @@ impl WorkerExecutor {
     async fn talk(
         &self,
         child: &mut Child,
+        runner: RunnerName,
         job: &[u8],
         listener: &Listener,
     ) -> Result<Recording, ExecuteError> {
@@ -140,7 +186,7 @@ impl WorkerExecutor {
         let last = conversation.last_message(listener).await;
         let answer = match last {
             Ok(Message::Recording(recording)) => whole(*recording),
-            Ok(Message::Error(refusal)) => Err(refused(refusal)),
+            Ok(Message::Error(refusal)) => Err(refused(runner, refusal)),
             Ok(Message::Phase(_) | Message::Event(_)) => Err(failed("the worker went on talking")),
             Err(Broken::Ended) => {
                 let status = tokio::time::timeout(FAREWELL, child.wait()).await;
@@ -163,7 +209,10 @@ impl WorkerExecutor {
 #[async_trait]
 impl Executor for WorkerExecutor {
     fn runners(&self) -> Vec<(String, Option<String>)> {
-        vec![(RUNNER.to_owned(), self.unavailable.clone())]
+        let told = |(name, reason): &(RunnerName, Option<String>)| {
+            (name.as_str().to_owned(), reason.clone())
+        };
+        self.offer().iter().map(told).collect()
     }
 
     async fn execute(
@@ -171,19 +220,14 @@ impl Executor for WorkerExecutor {
         execution: Execution,
         listener: Listener,
     ) -> Result<Recording, ExecuteError> {
-        let reason = match &self.unavailable {
-            _ if execution.runner != RUNNER => Some(format!("there is only {RUNNER}")),
-            reason => reason.clone(),
-        };
-        if let Some(reason) = reason {
-            return Err(ExecuteError::Runner { runner: execution.runner, reason });
-        }
+        let runner = self.runner(&execution.runner)?;
         let limit = Duration::from_millis(execution.timeout_ms).saturating_add(self.settings.grace);
-        let job = self.job(execution).line();
+        let job = self.job(runner, execution).line();
         let job = job.map_err(|error| failed(format!("the job cannot be written: {error}")))?;
         let mut child =
             self.start().map_err(|error| failed(format!("no worker could be started: {error}")))?;
-        let answer = tokio::time::timeout(limit, self.talk(&mut child, &job, &listener)).await;
+        let answer =
+            tokio::time::timeout(limit, self.talk(&mut child, runner, &job, &listener)).await;
         // Whatever it still does, it is over: the keeper of its run sees it end.
         let ended = tokio::time::timeout(FAREWELL, child.wait()).await;
         if ended.is_err() {
@@ -210,11 +254,11 @@ fn whole(recording: Recording) -> Result<Recording, ExecuteError> {
     }
 }
 
-fn refused(refusal: Refusal) -> ExecuteError {
+fn refused(runner: RunnerName, refusal: Refusal) -> ExecuteError {
     let reason = refusal.reason;
     match refusal.kind {
         ErrorKind::Unrunnable => ExecuteError::Unrunnable { reason },
-        ErrorKind::Runner => ExecuteError::Runner { runner: RUNNER.to_owned(), reason },
+        ErrorKind::Runner => ExecuteError::Runner { runner: runner.as_str().to_owned(), reason },
         ErrorKind::Failed => ExecuteError::Failed { reason },
     }
 }

@@ -22,6 +22,7 @@ pub mod progress;
 pub mod quantity;
 pub mod report;
 pub mod request;
+pub mod runners;
 pub mod up;
 pub mod view;
 pub mod worker;

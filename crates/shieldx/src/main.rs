@@ -21,7 +21,8 @@ fn main() -> ExitCode {
     let result = Request::validate(args, &environment).and_then(|request| match request {
         Request::Run(request) => commands::run::run(&request, &environment),
         Request::Replay(request) => commands::replay::replay(&request, &environment),
-        Request::Doctor(request) => commands::inventory::doctor(&request),
+        Request::Diff(request) => commands::diff::diff(&request, &environment),
+        Request::Doctor(request) => commands::inventory::doctor(&request, &environment),
         Request::Detectors(request) => commands::inventory::detectors(&request),
         Request::Completions(request) => commands::inventory::completions(request),
         Request::Submit(request) => commands::submit::submit(&request, &environment),

@@ -4,13 +4,17 @@
 //! `Text`'s escape and, in the page, through the template's.
 
 pub mod anomaly;
+pub mod behaviour;
 pub mod digest;
 pub mod document;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod folders;
 pub mod html;
+pub mod navigator;
 pub mod reading;
+pub mod sarif;
+pub mod stix;
 pub mod terminal;
 pub mod tree;
 pub mod words;

@@ -20,7 +20,6 @@ use crate::engine;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::request::RunnerName;
 pub(crate) use voice::LINE_MAX_BYTES;
 
 use job::{ErrorKind, Job, Message, Refusal};
@@ -36,7 +35,7 @@ pub fn work(environment: &Environment) -> Result<Exit, Failure> {
             .hint("`shieldx up` starts this command itself; people use `shieldx run`")
     })?;
     let (voice, ear) = Voice::start().map_err(unheard)?;
-    let result = prepare::spec(&job, environment, ear).and_then(|spec| run(&spec));
+    let result = prepare::spec(&job, environment, ear).and_then(|spec| run(&job, &spec));
     voice.end();
     let line = match result {
         Ok(recording) => recorded(&job, recording),
@@ -48,14 +47,15 @@ pub fn work(environment: &Environment) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-fn run(spec: &Spec) -> Result<Recording, Refusal> {
-    engine::execute(RunnerName::Process, spec).map_err(|error| {
+fn run(job: &Job, spec: &Spec) -> Result<Recording, Refusal> {
+    engine::execute(job.runner, &job.around, spec).map_err(|error| {
         let kind = match &error {
             RunError::Setup { step, source } if is_the_artifacts(step, source) => {
                 ErrorKind::Unrunnable
             }
             RunError::Setup { .. } => ErrorKind::Failed,
-            RunError::Monitor { .. } => ErrorKind::Runner,
+            RunError::Refused { .. } => ErrorKind::Unrunnable,
+            RunError::Monitor { .. } | RunError::Unsupported(_) => ErrorKind::Runner,
         };
         Refusal { kind, reason: Failure::of(Exit::Failed, &error).message }
     })

@@ -13,6 +13,9 @@ mod text;
 /// lie well within it.
 pub const HEAD_BYTES: usize = 64 * 1024;
 
+/// How a module and a component begin (WebAssembly Core Specification, binary format).
+const WASM: &[u8] = b"\0asm";
+
 /// What can be executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -23,6 +26,8 @@ pub enum Kind {
     Python,
     Node,
     Shell,
+    /// A WebAssembly module or component: for the runner `wasm`, and only for it.
+    Wasm,
 }
 
 impl Kind {
@@ -34,6 +39,7 @@ impl Kind {
             Kind::Python => "python",
             Kind::Node => "node",
             Kind::Shell => "shell",
+            Kind::Wasm => "wasm",
         }
     }
 }
@@ -89,7 +95,9 @@ pub struct Identified {
 pub enum Refused {
     #[error("the artifact is empty")]
     Empty,
-    #[error("it is {what}, and only programs of this host and scripts can be run{hint}")]
+    #[error(
+        "it is {what}, and only programs of this host, scripts and WebAssembly can be run{hint}"
+    )]
     Foreign { what: &'static str, hint: &'static str },
     #[error("it is a program for {built_for}, and this host runs {host}")]
     Machine { built_for: String, host: String },
@@ -128,6 +136,12 @@ pub fn identify(
         }
         elf::check(head, size_bytes)?;
         return Ok(Identified { kind: Kind::Elf, interpreter: None });
+    }
+    if head.starts_with(WASM) {
+        if wanted.is_some() {
+            return Err(Refused::InterpreterForBinary { what: "a WebAssembly module" });
+        }
+        return Ok(Identified { kind: Kind::Wasm, interpreter: None });
     }
     if head.starts_with(b"#!") && wanted.is_none() {
         script::check(head)?;

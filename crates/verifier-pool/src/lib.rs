@@ -21,7 +21,7 @@ pub use api::router;
 pub use config::Config;
 pub use error::PoolError;
 pub use pool::{Parts, Pool};
-pub use readiness::dependencies;
+pub use readiness::{dependencies, extras};
 
 /// The spans that are made here, by name: all of them, which a test compares with the sources, and each
 /// is made by a server that works, which another compares with one.

@@ -5,13 +5,16 @@ use store::domain::Order;
 
 use crate::config::Config;
 use crate::error::PoolError;
-use crate::identify::{Identified, Interpreter};
+use crate::identify::{Identified, Interpreter, Kind};
 
 pub(crate) const FILE_NAME_MAX_BYTES: usize = 255;
 pub(crate) const ARGUMENTS_MAX: usize = 64;
 pub(crate) const ARGUMENT_MAX_BYTES: usize = 4096;
 pub(crate) const RUNNER_MAX_BYTES: usize = 32;
 pub(crate) const IDEMPOTENCY_KEY_MAX_BYTES: usize = 255;
+
+/// The runner of WebAssembly.
+const WASM: &str = "wasm";
 
 /// What an artifact is called when nobody says.
 const FILE_NAME_DEFAULT: &str = "artifact";
@@ -116,6 +119,23 @@ impl Parameters {
 
     pub(crate) fn runner<'a>(&'a self, config: &'a Config) -> &'a str {
         self.runner.as_deref().unwrap_or(&config.runner)
+    }
+
+    /// Settles the runner now that it is known what the artifact is: WebAssembly runs in `wasm`,
+    /// and nothing else does.
+    pub(crate) fn settle(&mut self, kind: Kind, config: &Config) -> Result<(), PoolError> {
+        let wasm = kind == Kind::Wasm;
+        if wasm && self.runner.is_none() {
+            self.runner = Some(WASM.to_owned());
+        }
+        match self.runner(config) {
+            WASM if !wasm => Err(bad("runner", "wasm is for WebAssembly, which this is not")),
+            WASM => Ok(()),
+            other if wasm => {
+                Err(bad("runner", format!("WebAssembly runs in wasm, and not in {other}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How long the artifact may run.

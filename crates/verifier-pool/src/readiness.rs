@@ -18,6 +18,44 @@ pub fn dependencies(
     vec![Arc::new(Store(store)), Arc::new(Folder(artifacts)), Arc::new(Runner(executor))]
 }
 
+/// What else there may be: each runner by its name. One that this host lacks is told of and makes
+/// nobody unready.
+#[must_use]
+pub fn extras(executor: &Arc<dyn Executor>) -> Vec<Arc<dyn Dependency>> {
+    let one = |(name, _): (String, _)| -> Arc<dyn Dependency> {
+        Arc::new(OneRunner {
+            label: format!("runner {name}"),
+            name,
+            executor: Arc::clone(executor),
+        })
+    };
+    executor.runners().into_iter().map(one).collect()
+}
+
+#[derive(Debug)]
+struct OneRunner {
+    label: String,
+    name: String,
+    executor: Arc<dyn Executor>,
+}
+
+#[async_trait]
+impl Dependency for OneRunner {
+    fn name(&self) -> &str {
+        &self.label
+    }
+
+    fn required(&self) -> bool {
+        false
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let runners = self.executor.runners();
+        let found = runners.into_iter().find(|(name, _)| *name == self.name);
+        found.and_then(|(_, reason)| reason).map_or(Ok(()), Err)
+    }
+}
+
 #[derive(Debug)]
 struct Store(Arc<dyn Health>);
 

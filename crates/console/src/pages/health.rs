@@ -42,7 +42,7 @@ fn card(service: &Service) -> Markup {
             } @else {
                 ul.dependencies { @for dependency in &service.readiness.dependencies {
                     li {
-                        @if dependency.ready { span.good aria-hidden="true" { "✓" } } @else { span.bad aria-hidden="true" { "✕" } }
+                        @if dependency.ready { span.good aria-hidden="true" { "✓" } } @else if !dependency.required { span.muted aria-hidden="true" { "–" } } @else { span.bad aria-hidden="true" { "✕" } }
                         " " (show::clip(&dependency.name, 60))
                         @if let Some(reason) = &dependency.reason { span.reason { (show::clip(reason, 300)) } }
                         @else { span.sr { " is ready" } }

@@ -229,7 +229,12 @@ impl ServicesView for MadeServices {
             let dependencies = needs.iter().map(|need| {
                 let reason = (*need == "sandbox")
                     .then(|| "eBPF is not permitted here; runs use tier C".to_owned());
-                DependencyState { name: (*need).to_owned(), ready: reason.is_none(), reason }
+                DependencyState {
+                    name: (*need).to_owned(),
+                    ready: reason.is_none(),
+                    required: true,
+                    reason,
+                }
             });
             let dependencies: Vec<_> = dependencies.collect();
             let ready = dependencies.iter().all(|state| state.ready);

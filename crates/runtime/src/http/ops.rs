@@ -24,7 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Something a service needs.
 #[async_trait]
 pub trait Dependency: Send + Sync + Debug {
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
+    /// Whether the service is not ready without it; otherwise its state is only told.
+    fn required(&self) -> bool {
+        true
+    }
     /// # Errors
     /// Why it cannot be used now, in one sentence.
     async fn check(&self) -> Result<(), String>;
@@ -81,6 +85,8 @@ pub struct Readiness {
 pub struct DependencyState {
     pub name: String,
     pub ready: bool,
+    /// Whether the service is not ready without it.
+    pub required: bool,
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -108,9 +114,10 @@ pub async fn readiness(ops: &Ops) -> Readiness {
     for dependency in ops.dependencies.iter() {
         let reason = dependency.check().await.err();
         let name = dependency.name().to_owned();
-        dependencies.push(DependencyState { name, ready: reason.is_none(), reason });
+        let required = dependency.required();
+        dependencies.push(DependencyState { name, ready: reason.is_none(), required, reason });
     }
-    let ready = dependencies.iter().all(|state| state.ready);
+    let ready = dependencies.iter().all(|state| state.ready || !state.required);
     Readiness { service: ops.metrics.service().to_owned(), ready, dependencies }
 }
 

@@ -126,13 +126,14 @@ fn ready(agent: &Agent, service: &str, url: &str) -> Row {
     let dependencies = answer["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
     let text = |state: &Value, key: &str| state[key].as_str().map(safe).unwrap_or_default();
     if ready {
-        let names: Vec<String> = dependencies.iter().map(|state| text(state, "name")).collect();
+        let there = dependencies.iter().filter(|state| state["ready"] == true);
+        let names: Vec<String> = there.map(|state| text(state, "name")).collect();
         let detail = if names.is_empty() { "needs nothing".to_owned() } else { names.join(", ") };
         return Row::good(service, "readyz", url, detail);
     }
     let reasons: Vec<String> = dependencies
         .iter()
-        .filter(|state| state["ready"] != true)
+        .filter(|state| state["ready"] != true && state["required"] != false)
         .map(|state| format!("{}: {}", text(state, "name"), text(state, "reason")))
         .collect();
     let hint = "it works again by itself once what it needs does; its log has the whole story";

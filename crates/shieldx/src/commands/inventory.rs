@@ -6,18 +6,20 @@ use serde::Serialize;
 
 use crate::config;
 use crate::engine;
+use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, OutputError};
 use crate::request::InventoryRequest;
 use crate::request::service::ConfigRequest;
+use crate::runners::Surroundings;
 
 /// Prints what this host can do.
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub fn doctor(request: &InventoryRequest) -> Result<Exit, Failure> {
-    let capabilities = engine::capabilities();
+pub fn doctor(request: &InventoryRequest, environment: &Environment) -> Result<Exit, Failure> {
+    let capabilities = engine::capabilities(&Surroundings::of(environment));
     let printed = if request.json {
         json(&capabilities)
     } else {

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read};
 
+use serde_json::Value;
+
 use crate::engine;
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -11,7 +13,7 @@ use crate::output;
 use crate::report::document;
 use crate::report::reading::{self, FILE_MAX_BYTES, Recorded, Unreadable};
 use crate::report::terminal::{self, Style};
-use crate::report::{Judged, html};
+use crate::report::{Judged, html, navigator, sarif, stix};
 use crate::request::{ReplayRequest, Source, show};
 
 /// Replays a recording.
@@ -29,6 +31,18 @@ pub fn replay(request: &ReplayRequest, environment: &Environment) -> Result<Exit
     let failed = |error| Failure::of(Exit::Failed, &error);
     if let Some(destination) = &request.html {
         destination.write(|out| out.write_all(html::render(&judged).as_bytes())).map_err(failed)?;
+    }
+    let formats = [
+        (&request.formats.navigator, navigator::layer as fn(&Judged<'_>) -> Value),
+        (&request.formats.sarif, sarif::log),
+        (&request.formats.stix, stix::bundle),
+    ];
+    for (destination, format) in formats {
+        if let Some(destination) = destination {
+            destination
+                .write(|out| document::write_value(&format(&judged), out))
+                .map_err(failed)?;
+        }
     }
     // The same bytes as `run --verdict` wrote: compared as bytes, so that nothing hides behind a
     // lenient comparison.
@@ -60,7 +74,7 @@ pub fn replay(request: &ReplayRequest, environment: &Environment) -> Result<Exit
     Ok(by_verdict.unwrap_or(Exit::Success))
 }
 
-fn load(source: &Source) -> Result<Recorded, Failure> {
+pub(super) fn load(source: &Source) -> Result<Recorded, Failure> {
     let (name, result) = match source {
         Source::Stdin => ("standard input".into(), reading::read(io::stdin().lock())),
         Source::File(path) => (show(path).to_string(), open(path).and_then(reading::read)),

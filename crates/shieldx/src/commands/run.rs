@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use runtime::clock::{Clock as _, System, rfc3339};
-use sandbox::{Artifacts, EVENTS_MAX, Memory, Root, RunError, Spec, Wasm};
+use sandbox::{EVENTS_MAX, RunError, Spec};
 use types::{Assessment, Recording};
 
 use crate::engine;
@@ -15,7 +15,7 @@ use crate::preflight::{self, Program};
 use crate::progress::Progress;
 use crate::report::document::{self, AssessOptions};
 use crate::report::terminal::{self, Style};
-use crate::report::{Judged, html};
+use crate::report::{Judged, html, navigator, sarif, stix};
 use crate::request::RunRequest;
 
 /// Runs the command of a request.
@@ -35,7 +35,7 @@ pub fn run(request: &RunRequest, environment: &Environment) -> Result<Exit, Fail
     let spec = spec(request, program);
     let made_keep = make_keep(request)?;
     let progress = Progress::start(request, environment);
-    let result = engine::execute(request.runner, &spec);
+    let result = engine::execute(request.runner, &request.around, &spec);
     progress.stop();
     let recording = result.map_err(|error| {
         if let (true, Some(folder)) = (made_keep, &request.keep) {
@@ -85,13 +85,16 @@ fn spec(request: &RunRequest, program: Program) -> Spec {
         tools: view.tools.clone(),
         mounts,
         net: request.net,
-        allow: Vec::new(),
-        root: Root::Host,
+        allow: request.allow.clone(),
+        root: request.root.clone(),
+        layers: Vec::new(),
+        pause: None,
         decoys: Vec::new(),
         scanner: None,
-        memory: Memory::default(),
-        artifacts: Artifacts::default(),
-        wasm: Wasm::default(),
+        memory: request.memory,
+        demand: None,
+        artifacts: request.artifacts.clone(),
+        wasm: request.wasm.clone(),
         limits: request.limits.clone(),
         stdin: request.stdin,
         keep: request.keep.clone(),
@@ -128,8 +131,9 @@ fn refused(error: &RunError) -> Failure {
             Failure::of(Exit::Failed, error).hint("`shieldx doctor` shows what this host lacks")
         }
         RunError::Refused { .. } => Failure::of(Exit::NotExecutable, error),
-        RunError::Unsupported(_) => Failure::of(Exit::Failed, error)
-            .hint("`shieldx doctor` shows what this host lacks"),
+        RunError::Unsupported(_) => {
+            Failure::of(Exit::Failed, error).hint("`shieldx doctor` shows what this host lacks")
+        }
         RunError::Monitor { .. } => Failure::of(Exit::Failed, error).hint(
             "--monitor auto takes the best there is; `shieldx doctor` shows what that is here",
         ),
@@ -171,10 +175,15 @@ fn printed_something(recording: &Recording) -> bool {
 /// Writes every file that was asked for; tells the first that failed after trying all.
 fn write_files(request: &RunRequest, judged: &Judged<'_>) -> Result<(), Failure> {
     type Content<'a> = &'a dyn Fn(&mut dyn io::Write) -> io::Result<()>;
-    let files: [(_, Content<'_>); 4] = [
+    let value =
+        |value: serde_json::Value, out: &mut dyn io::Write| document::write_value(&value, out);
+    let files: [(_, Content<'_>); 7] = [
         (&request.report, &|out| document::write_report(judged, out)),
         (&request.events, &|out| document::write_events(judged, out)),
         (&request.html, &|out| out.write_all(html::render(judged).as_bytes())),
+        (&request.formats.navigator, &|out| value(navigator::layer(judged), out)),
+        (&request.formats.sarif, &|out| value(sarif::log(judged), out)),
+        (&request.formats.stix, &|out| value(stix::bundle(judged), out)),
         (&request.verdict, &|out| {
             out.write_all(&document::verdict_line(judged.assessment)?)?;
             out.write_all(b"\n")

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::run::Output;
-use types::{Anomaly, Assessment, Counters, Event, Run};
+use types::{Anomaly, Assessment, Counters, Event, RuleMatch, RuleSet, Run};
 
 use super::Judged;
 
@@ -42,6 +42,11 @@ pub struct Document {
     /// How unusual the run is against its tenant's own history, where somebody was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anomaly: Option<Anomaly>,
+    /// The rules that were applied, and which of them match; empty where none were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rule_sets: Vec<RuleSet>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<RuleMatch>,
     /// Ordered by time; ids count from 1.
     pub events: Vec<Event>,
 }
@@ -75,6 +80,10 @@ pub struct Trailer {
     pub ending: types::Ending,
     pub counters: Counters,
     pub faults: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rule_sets: Vec<RuleSet>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<RuleMatch>,
     pub verdict: Assessment,
 }
 
@@ -102,6 +111,12 @@ pub fn write_report(judged: &Judged<'_>, out: &mut dyn Write) -> io::Result<()> 
     member(out, "output", &recording.output)?;
     if let Some(anomaly) = &recording.anomaly {
         member(out, "anomaly", anomaly)?;
+    }
+    if !recording.rule_sets.is_empty() {
+        member(out, "rule_sets", &recording.rule_sets)?;
+    }
+    if !recording.matches.is_empty() {
+        member(out, "matches", &recording.matches)?;
     }
     out.write_all(b",\n\"events\":[")?;
     for (index, event) in recording.events.iter().enumerate() {
@@ -133,9 +148,20 @@ pub fn write_events(judged: &Judged<'_>, out: &mut dyn Write) -> io::Result<()> 
         ending: recording.run.ending.clone(),
         counters: recording.counters.clone(),
         faults: recording.faults.clone(),
+        rule_sets: recording.rule_sets.clone(),
+        matches: recording.matches.clone(),
         verdict: judged.assessment.clone(),
     };
     line(out, &Line::Trailer { trailer })
+}
+
+/// Writes a value of another format, indented.
+///
+/// # Errors
+/// When the destination fails.
+pub fn write_value(value: &serde_json::Value, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    out.write_all(b"\n")
 }
 
 /// The JSON schemas by file name.

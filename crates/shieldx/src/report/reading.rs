@@ -193,6 +193,8 @@ fn report(bytes: &[u8]) -> Result<Recorded, Unreadable> {
             faults: document.faults,
             output: document.output,
             anomaly: document.anomaly,
+            rule_sets: document.rule_sets,
+            matches: document.matches,
             activity: Activity::default(),
         },
         options: document.options,
@@ -244,6 +246,8 @@ fn events(bytes: &[u8]) -> Result<Recorded, Unreadable> {
         faults: trailer.faults,
         output: None,
         anomaly: header.anomaly,
+        rule_sets: trailer.rule_sets,
+        matches: trailer.matches,
         activity: Activity::default(),
     };
     ordered(&recording)?;

@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::output::Destination;
 use crate::place::{Outside, Place};
 use crate::quantity;
+use crate::runners::Surroundings;
 
 /// A server and the key to it.
 #[derive(Debug, Clone)]
@@ -93,8 +94,9 @@ pub struct TraceRequest {
 pub struct UpRequest {
     pub place: Place,
     pub config: Config,
-    /// This program, which the verifier pool starts again for each run.
-    pub program: PathBuf,
+    /// Where this program is, which the verifier pool starts again for each run, and what else
+    /// runners need.
+    pub around: Surroundings,
 }
 
 /// What settings to print.
@@ -158,10 +160,10 @@ pub(super) fn up(args: UpArgs, environment: &Environment) -> Result<UpRequest, F
         route.decoy = decoy.map_err(|error: BadUpstream| usage(format!("--decoy: {error}")))?;
         config.gateway.routes.push(route);
     }
-    let program = environment.program.clone().ok_or_else(|| {
+    environment.program.as_ref().ok_or_else(|| {
         Failure::new(Exit::Failed, "this program's own file cannot be found (/proc/self/exe)")
     })?;
-    Ok(UpRequest { place, config, program })
+    Ok(UpRequest { place, config, around: Surroundings::of(environment) })
 }
 
 pub(super) fn config(

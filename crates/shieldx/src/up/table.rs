@@ -25,7 +25,7 @@ pub(super) fn draw(
         let waiting: Vec<String> = state
             .dependencies
             .iter()
-            .filter(|dependency| !dependency.ready)
+            .filter(|dependency| !dependency.ready && dependency.required)
             .map(|d| format!("{}: {}", d.name, safe(d.reason.as_deref().unwrap_or("no reason"))))
             .collect();
         let mark =
@@ -33,7 +33,7 @@ pub(super) fn draw(
         let _ = writeln!(text, "  {:<14} {url:<28} {mark}", state.service);
     }
     let _ = writeln!(text);
-    for item in engine::capabilities().iter().filter(|item| !item.available) {
+    for item in engine::host_capabilities().iter().filter(|item| !item.available) {
         let _ =
             writeln!(text, "  lacks          {}: {}; costs {}", item.name, item.state, item.costs);
     }

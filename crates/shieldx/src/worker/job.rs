@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::runners::{RunnerName, Surroundings};
 use serde::{Deserialize, Serialize};
 use types::{Event, Limits, Recording, Text};
 
@@ -14,6 +15,10 @@ pub const JOB_MAX_BYTES: u64 = 4 << 20;
 pub struct Job {
     /// The run's id.
     pub id: String,
+    /// In what it runs.
+    pub runner: RunnerName,
+    /// Where the things are that runners need.
+    pub around: Surroundings,
     /// Absolute path of the artifact on this host.
     pub artifact: Text,
     /// What it is called inside; one path component.

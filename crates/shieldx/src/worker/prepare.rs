@@ -67,6 +67,7 @@ pub(super) fn spec(
         decoys: Vec::new(),
         scanner: None,
         memory: Memory::default(),
+        demand: None,
         artifacts: Artifacts::default(),
         wasm: Wasm::default(),
         limits: job.limits.clone(),

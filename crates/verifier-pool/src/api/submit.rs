@@ -124,9 +124,10 @@ async fn accept(
     // What the query says wrong is told before the body is waited for.
     check(pool, &parameters)?;
     let _place = pool.uploads.take(&tenant)?;
-    let received = receive::receive(pool, &tenant, parameters, request).await?;
-    check(pool, &received.parameters)?;
+    let mut received = receive::receive(pool, &tenant, parameters, request).await?;
     let identified = received.identify()?;
+    received.parameters.settle(identified.kind, &pool.config)?;
+    check(pool, &received.parameters)?;
     let traceparent = telemetry::current_traceparent();
     let order = received.parameters.order(&pool.config, identified, traceparent)?;
     pool.accept(tenant, received.upload, order, key).await

@@ -10,13 +10,12 @@ const UNPACK: &str = "; unpack it and submit what is to be run";
 const NO_HINT: &str = "";
 
 /// Formats with a fixed first few bytes.
-const MAGICS: [(&[u8], &str, &str); 30] = [
+const MAGICS: [(&[u8], &str, &str); 29] = [
     (b"MZ", "a Windows program", NO_HINT),
     (b"\xfe\xed\xfa\xce", "a macOS program", NO_HINT),
     (b"\xfe\xed\xfa\xcf", "a macOS program", NO_HINT),
     (b"\xce\xfa\xed\xfe", "a macOS program", NO_HINT),
     (b"\xcf\xfa\xed\xfe", "a macOS program", NO_HINT),
-    (b"\0asm", "a WebAssembly module", "; there is no runner for WebAssembly yet"),
     (b"\x1f\x8b", "a gzip archive", UNPACK),
     (b"\xfd7zXZ\0", "an xz archive", UNPACK),
     (b"BZh", "a bzip2 archive", UNPACK),

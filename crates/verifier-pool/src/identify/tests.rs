@@ -156,7 +156,6 @@ fn the_rest_is_refused_as_what_it_is() {
         (b"\xcf\xfa\xed\xfe\x07\0\0\x01", "a", "macOS program"),
         (b"\xca\xfe\xba\xbe\0\0\0\x02", "a", "macOS program"),
         (b"\xca\xfe\xba\xbe\0\0\0\x41", "A.class", "Java class"),
-        (b"\0asm\x01\0\0\0", "a.wasm", "WebAssembly"),
         (wheel, "a.zip", "Python wheel"),
         (jar, "a.zip", "JAR"),
         (b"PK\x03\x04\x14\0\0\0\0\0x", "a.py", "ZIP archive"),

@@ -68,7 +68,6 @@ async fn what_cannot_be_executed_is_refused_as_what_it_is() {
         (Vec::new(), "empty"),
         (arm, "arm (32-bit)"),
         (b"MZ\x90\0".to_vec(), "Windows program"),
-        (b"\0asm\x01\0\0\0".to_vec(), "WebAssembly"),
         (b"PK\x03\x04".to_vec(), "ZIP"),
         (b"#!/bin/sh\r\necho\r\n".to_vec(), "CR LF"),
         (b"Dear Sir or Madam".to_vec(), "text"),

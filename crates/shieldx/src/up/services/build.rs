@@ -87,9 +87,9 @@ impl Ground<'_> {
         self.store.register(&metrics);
         let folder = &self.request.place.folder;
         let artifacts = Artifacts::open(&folder.join("artifacts")).map_err(failed)?;
-        let program = self.request.program.clone();
+        let around = self.request.around.clone();
         let executor: Arc<dyn Executor> =
-            Arc::new(WorkerExecutor::new(Settings::new(program, vec![folder.clone()])));
+            Arc::new(WorkerExecutor::new(Settings::new(around, vec![folder.clone()])));
         let parts = verifier_pool::Parts {
             verifications: Arc::clone(&self.store) as _,
             artifacts: Arc::clone(&artifacts),
@@ -102,7 +102,10 @@ impl Ground<'_> {
         };
         let pool = Pool::new(self.request.config.verifier_pool.clone(), parts);
         let (router, document) = verifier_pool::router(Arc::clone(&pool), Arc::clone(keys));
-        let needs = verifier_pool::dependencies(Arc::clone(&self.store) as _, artifacts, executor);
+        let runners = verifier_pool::extras(&executor);
+        let store = Arc::clone(&self.store) as _;
+        let mut needs = verifier_pool::dependencies(store, artifacts, executor);
+        needs.extend(runners);
         let ops = self.ops(counted, needs);
         Ok((Api { router, document, ops, sli: counted.sli.clone() }, pool))
     }

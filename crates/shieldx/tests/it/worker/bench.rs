@@ -54,7 +54,7 @@ impl Bench {
     }
 
     pub(super) fn settings(&self) -> Settings {
-        Settings::new(env!("CARGO_BIN_EXE_shieldx").into(), vec![self.store()])
+        Settings::new(around(), vec![self.store()])
     }
 
     /// What the worker of this user says about a job.
@@ -174,11 +174,22 @@ pub(super) fn reason(error: &ExecuteError) -> &str {
     }
 }
 
+/// Nothing but this program.
+fn around() -> Surroundings {
+    Surroundings {
+        docker_socket: "/nonexistent/docker.sock".into(),
+        guest: "/nonexistent/guest".into(),
+        program: env!("CARGO_BIN_EXE_shieldx").into(),
+    }
+}
+
 /// The job that an executor would make of it.
 pub(super) fn job(execution: Execution, hidden: Vec<PathBuf>) -> Job {
     let text = |path: &Path| Text::from(path.to_str().expect("an ASCII path"));
     Job {
         id: execution.id,
+        runner: RunnerName::Process,
+        around: around(),
         artifact: text(&execution.artifact),
         file_name: execution.file_name,
         interpreter: execution.interpreter,

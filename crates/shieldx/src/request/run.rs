@@ -1,0 +1,238 @@
+//! `shieldx run`, checked.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use sandbox::{Allowed, Artifacts, Memory, MonitorChoice, Mount, Net, Root, Stdin, Wasm};
+use types::Limits;
+
+use super::limits::limits;
+use super::places::{absolute, destinations, keep, mount, shown_by_mount, working_folder};
+use super::variables::command_env;
+use super::{ColorChoice, Formats, Need, Watch, formats, network, show, usage};
+use crate::args::RunArgs;
+use crate::environment::Environment;
+use crate::exit::FailOn;
+use crate::failure::Failure;
+use crate::output::Destination;
+use crate::runners::{RunnerName, Surroundings};
+use crate::view::View;
+
+const MOUNTS_MAX: usize = 64;
+
+/// One command to run.
+#[derive(Debug)]
+pub struct RunRequest {
+    pub command: Vec<OsString>,
+    /// What a relative path of the command is relative to.
+    pub base: PathBuf,
+    pub runner: RunnerName,
+    /// Where the things are that runners need.
+    pub around: Surroundings,
+    pub net: Net,
+    pub allow: Vec<Allowed>,
+    pub root: Root,
+    pub layers: Vec<PathBuf>,
+    pub decoys: bool,
+    pub wasm: Wasm,
+    pub memory: Memory,
+    /// Folders with rules of the user's own.
+    pub rules: Vec<PathBuf>,
+    pub artifacts: Artifacts,
+    pub view: View,
+    /// The complete environment of the command.
+    pub env: Vec<(OsString, OsString)>,
+    pub stdin: Stdin,
+    pub limits: Limits,
+    pub monitor: MonitorChoice,
+    pub require_full: bool,
+    pub fail_on: Option<FailOn>,
+    pub keep: Option<PathBuf>,
+    pub json: bool,
+    pub report: Option<Destination>,
+    pub html: Option<Destination>,
+    pub events: Option<Destination>,
+    pub formats: Formats,
+    pub verdict: Option<Destination>,
+    pub quiet: bool,
+    pub color: ColorChoice,
+    /// What the person should know before the run.
+    pub notes: Vec<String>,
+}
+
+pub(super) fn run(args: RunArgs, environment: &Environment) -> Result<RunRequest, Failure> {
+    let limits = limits(&args)?;
+    let (net, allow) = network::net(&args.net)?;
+    fits_runner(&args)?;
+    let mut notes = Vec::new();
+    let mounts = args
+        .mounts
+        .iter()
+        .map(|text| mount(text, environment))
+        .collect::<Result<Vec<Mount>, Failure>>()?;
+    if mounts.len() > MOUNTS_MAX {
+        return Err(usage(format!("{} mounts; at most {MOUNTS_MAX} are allowed", mounts.len())));
+    }
+    let cwd = working_folder(args.cwd.as_deref(), &mounts, environment)?;
+    let mut view = View::new(environment, cwd, mounts);
+    let base = view.cwd.clone();
+    if !shown_by_mount(&view.cwd, &view.mounts)
+        && let Some(hidden) = view.uncovered_by_cwd()
+    {
+        let (cwd, hidden) = (show(&view.cwd), show(hidden));
+        let why = if cwd == hidden { "is hidden" } else { &format!("holds {hidden}, hidden") };
+        notes.push(format!(
+            "{cwd} {why} from the command, which starts in an empty /tmp instead; start from a \
+             folder below it, or name one with --cwd"
+        ));
+        view.cwd = PathBuf::from("/tmp");
+    } else if view.cwd == Path::new("/tmp") {
+        notes.push("/tmp is private to the command and empty; --mount /tmp/X shows X".into());
+    }
+    let env = command_env(&args.env, &view, environment)?;
+    let outputs = [&args.report, &args.html, &args.events, &args.verdict];
+    let [report, html, events, verdict] = destinations(outputs)?;
+    let (root, layers) = (root(&args, environment)?, layers(&args, environment)?);
+    let (wasm, rules) = (wasm(&args, environment)?, rules(&args, environment)?);
+    let artifacts = artifacts(&args, environment)?;
+    Ok(RunRequest {
+        command: args.command,
+        base,
+        runner: args.runner,
+        around: Surroundings::of(environment),
+        net,
+        allow,
+        root,
+        layers,
+        decoys: !args.no_decoys,
+        wasm,
+        memory: Memory { scan: !args.no_memory_scan, ..Memory::default() },
+        rules,
+        artifacts,
+        view,
+        env,
+        stdin: if args.stdin { Stdin::Inherit } else { Stdin::Null },
+        limits,
+        monitor: match args.monitor {
+            Watch::Auto => MonitorChoice::Auto,
+            Watch::Ebpf => MonitorChoice::Ebpf,
+            Watch::Notify => MonitorChoice::Notify,
+            Watch::Off => MonitorChoice::Off,
+        },
+        require_full: args.require_evidence == Need::Full,
+        fail_on: args.fail_on,
+        keep: args.keep.as_deref().map(|dir| keep(dir, environment)).transpose()?,
+        json: args.json,
+        report,
+        html,
+        events,
+        formats: formats(&args.formats)?,
+        verdict,
+        quiet: args.quiet,
+        color: args.color,
+        notes,
+    })
+}
+
+/// Options that only some runners know: what would be ignored is refused.
+fn fits_runner(args: &RunArgs) -> Result<(), Failure> {
+    let only = |option: &str, runner: RunnerName| {
+        let (known, given) = (runner.as_str(), args.runner.as_str());
+        Err(usage(format!("{option} is for --runner {known}, and this is {given}")))
+    };
+    let runner = args.runner;
+    if args.image.is_some() && runner != RunnerName::Docker {
+        return only("--image", RunnerName::Docker);
+    }
+    let wasm = [
+        ("--grant", !args.grants.is_empty()),
+        ("--manifest", args.manifest.is_some()),
+        ("--fuel", args.fuel.is_some()),
+        ("--deterministic", args.deterministic),
+    ];
+    if let Some((option, _)) = wasm.iter().find(|(_, given)| *given)
+        && runner != RunnerName::Wasm
+    {
+        return only(option, RunnerName::Wasm);
+    }
+    let process = [
+        ("--snapshot", args.snapshot.is_some()),
+        ("--layer", !args.layers.is_empty()),
+        ("--pcap", args.pcap.is_some()),
+        ("--cores", args.cores.is_some()),
+    ];
+    match process.iter().find(|(_, given)| *given) {
+        Some((option, _)) if runner != RunnerName::Process => only(option, RunnerName::Process),
+        _ if args.pcap.is_some() && args.net != "sink" => {
+            Err(usage("--pcap has nothing to write without --net sink"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file or folder that has to be there.
+fn existing(option: &str, path: &Path, environment: &Environment) -> Result<PathBuf, Failure> {
+    let path = absolute(path, environment)?;
+    path.canonicalize().map_err(|error| usage(format!("{option} {}: {error}", show(&path))))
+}
+
+/// `DIR`, `FILE`, or an OCI layout `DIR[:NAME]`.
+fn root(args: &RunArgs, environment: &Environment) -> Result<Root, Failure> {
+    if let Some(image) = &args.image {
+        return Ok(Root::Image(image.clone()));
+    }
+    let Some(given) = &args.rootfs else { return Ok(Root::Host) };
+    let is_layout = |path: &Path| path.join("oci-layout").is_file();
+    let whole = existing("--rootfs", given, environment);
+    if let Ok(path) = &whole {
+        return Ok(match path {
+            path if is_layout(path) => Root::Oci(path.clone(), None),
+            path if path.is_dir() => Root::Folder(path.clone()),
+            path => Root::Tar(path.clone()),
+        });
+    }
+    let bytes = given.as_os_str().as_bytes();
+    if let Some(colon) = bytes.iter().rposition(|&byte| byte == b':') {
+        let (folder, name) = (OsStr::from_bytes(&bytes[..colon]), &bytes[colon + 1..]);
+        let folder = existing("--rootfs", Path::new(folder), environment)?;
+        if is_layout(&folder) {
+            let name = String::from_utf8(name.to_vec())
+                .map_err(|_| usage("--rootfs: the image's name is not UTF-8"))?;
+            return Ok(Root::Oci(folder, Some(name)));
+        }
+    }
+    whole.map(Root::Folder)
+}
+
+fn layers(args: &RunArgs, environment: &Environment) -> Result<Vec<PathBuf>, Failure> {
+    args.layers.iter().map(|path| existing("--layer", path, environment)).collect()
+}
+
+fn rules(args: &RunArgs, environment: &Environment) -> Result<Vec<PathBuf>, Failure> {
+    args.rules.iter().map(|path| existing("--rules", path, environment)).collect()
+}
+
+fn wasm(args: &RunArgs, environment: &Environment) -> Result<Wasm, Failure> {
+    let file = |option: &str, path: &Option<PathBuf>| {
+        path.as_deref().map(|path| existing(option, path, environment)).transpose()
+    };
+    Ok(Wasm {
+        grants: args.grants.clone(),
+        manifest: file("--manifest", &args.manifest)?,
+        trusted_key: file("--trusted-key", &args.trusted_key)?,
+        fuel: args.fuel,
+        deterministic: args.deterministic,
+    })
+}
+
+fn artifacts(args: &RunArgs, environment: &Environment) -> Result<Artifacts, Failure> {
+    let file = |path: &Option<PathBuf>| {
+        path.as_deref().map(|path| absolute(path, environment)).transpose()
+    };
+    Ok(Artifacts {
+        snapshot: file(&args.snapshot)?,
+        packets: file(&args.pcap)?,
+        cores: args.cores.as_deref().map(|dir| keep(dir, environment)).transpose()?,
+    })
+}
