@@ -99,6 +99,23 @@ impl Cgroups {
         found
     }
 
+    /// Moves a process into a v2 group of its own, for a monitor alone: for processes whose runtime
+    /// puts them into none. To be removed by the caller.
+    ///
+    /// # Errors
+    /// When there is no v2 hierarchy, or the group cannot be made or entered.
+    pub fn adopt(pid: u32, run_id: &str) -> io::Result<Self> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "no cgroup v2 hierarchy");
+        let group = Self::plan(run_id).v2.ok_or_else(missing)?;
+        fs::create_dir(&group)?;
+        let made = Self { v2: Some(group.clone()), ..Self::default() };
+        if let Err(error) = fs::write(group.join("cgroup.procs"), pid.to_string()) {
+            made.remove();
+            return Err(error);
+        }
+        Ok(made)
+    }
+
     /// The folder of the v2 group.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
@@ -254,7 +271,7 @@ impl Cgroups {
     }
 
     /// Kills what is left inside and removes the groups. Idempotent; never waits for long.
-    pub(crate) fn remove(&self) {
+    pub fn remove(&self) {
         if let Some(group) = &self.v2 {
             let _ = fs::write(group.join("cgroup.freeze"), "0");
             let _ = fs::write(group.join("cgroup.kill"), "1");
