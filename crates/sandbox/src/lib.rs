@@ -5,9 +5,12 @@
 //! arguments, environment or configuration (invariant 1).
 
 pub mod landlock;
+pub mod memory;
 pub mod monitor;
+pub mod net;
 pub mod pause;
 pub mod probe;
+pub mod root;
 pub mod runner;
 pub mod seccomp;
 pub mod spec;

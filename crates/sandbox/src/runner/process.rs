@@ -4,6 +4,7 @@
 //! seccomp notification). Each wall that could not be built as designed is named in the recording.
 
 pub mod areas;
+mod below;
 pub mod cgroup;
 pub mod changes;
 pub mod describe;
@@ -26,12 +27,15 @@ use types::{Activity, Counters, Event, Recording, Tier, run::Wall};
 
 use self::cgroup::Cgroups;
 use self::describe::{append, run_record, walls};
-pub use self::inside::LINGER;
 use self::inside::Inside;
+pub use self::inside::LINGER;
 use self::recorder::Recorder;
-use self::rootfs::{INSIDE_IDS, INSIDE_UID, Plan};
+use self::rootfs::{INSIDE_IDS, INSIDE_UID, Plan, Stood};
 use self::supervise::{Capture, Loop, Signals};
 use self::wire::{Go, Inner, Message, Outer};
+use crate::memory;
+use crate::memory::gate::Gate;
+use crate::memory::watch::{Handle, Watch};
 use crate::monitor::{self, Summary, ebpf, notify};
 use crate::runner::{RunError, Runner, Unsupported};
 use crate::seccomp::{Decision, Mode, Policy};
@@ -58,7 +62,7 @@ pub fn cgroup_mode() -> (&'static str, bool) {
 
 /// The monitor of one run.
 enum Watcher {
-    Ebpf(Box<ebpf::Running<Recorder>>),
+    Ebpf(Box<ebpf::Running<Recorder>>, Option<Gate>),
     Notify(notify::Running<Recorder>),
     Off,
 }
@@ -67,7 +71,7 @@ enum Watcher {
 struct Built {
     init: libc::pid_t,
     command: libc::pid_t,
-    staging: OwnedFd,
+    stood: Stood,
     notes: String,
 }
 
@@ -103,8 +107,12 @@ impl Runner for Process {
         let base = plan.base.unwrap_or_else(sys::effective_uid);
         let uid_map =
             vec![if plan.base.is_some() { (0, base, INSIDE_IDS) } else { (INSIDE_UID, base, 1) }];
-        let watcher = Attach { spec, policy: &policy, cgroups: &cgroups, uid_map, start_ns }
-            .attach(loaded, &outer, &built, &mut missing)?;
+        let looks = Watch::of_run(spec, cgroups.group(), built.init, start_ns, &uid_map);
+        let looks = looks.map_err(setup("watch over memory"))?;
+        let watch = looks.as_ref().map(Watch::handle);
+        let attach =
+            Attach { spec, policy: &policy, cgroups: &cgroups, uid_map, start_ns, watch: &watch };
+        let watcher = attach.attach(loaded, &outer, &built, &mut missing)?;
         phases.begin("run");
         let pass = |stream| spec.pass_output.then_some(stream);
         let watched = Loop {
@@ -115,20 +123,25 @@ impl Runner for Process {
             init: built.init,
             command: built.command,
             deadline: Instant::now() + Duration::from_millis(spec.limits.timeout_ms),
+            watch,
         }
         .run();
         let duration_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let (tier, events, summary) = watcher.finish();
+        let (tier, mut events, mut summary) = watcher.finish();
+        let looks = looks.map(Watch::finish).unwrap_or_default();
+        memory::watch::merge(&mut events, looks.events);
+        summary.faults.extend(looks.fault);
         phases.begin("collect");
         let watched = watched.map_err(|(step, source)| RunError::Setup { step, source })?;
-        let listing =
-            changes::list(built.staging.as_fd(), &plan.areas, &plan.made, spec.keep.as_deref())
-                .map_err(setup("write the kept files"))?;
+        let Stood { staging, below } = &built.stood;
+        let (areas, made, keep) = (&plan.areas, &plan.made, spec.keep.as_deref());
+        let listing = changes::list_over(staging.as_fd(), areas, made, below, keep)
+            .map_err(setup("write the kept files"))?;
         let usage = cgroups.usage();
         let walls = walls(spec, &plan, &cgroups, &built.notes, &missing);
         drop(keeper);
         let mut recording = Recording {
-            run: run_record(spec, tier, walls, &watched, duration_ns, &usage),
+            run: run_record(spec, &built.notes, tier, walls, &watched, duration_ns, &usage),
             events,
             counters: summary.counters,
             faults: summary.faults,
@@ -146,10 +159,15 @@ impl Runner for Process {
         if watched.lost {
             recording.faults.push("the sandbox's init ended without a report".to_owned());
         }
-        let full = sys::is_full(built.staging.as_fd());
+        let full = sys::is_full(staging.as_fd());
         append(&mut recording, listing.changes, &usage, spec, watched.survivors, full);
         recording.run.isolation.walls.extend(listing.notes.into_iter().map(|detail| Wall {
             name: "files".to_owned(),
+            on: true,
+            detail,
+        }));
+        recording.run.isolation.walls.extend(looks.note.map(|detail| Wall {
+            name: "memory".to_owned(),
             on: true,
             detail,
         }));
@@ -256,6 +274,7 @@ impl Start {
             stdout: stdout_write,
             stderr: stderr_write,
             enforce: policy.compile(Mode::Enforce),
+            hold: policy.compile(Mode::Hold),
             notify: policy.compile(Mode::Notify),
             exec: sys::ExecArgs::new(&spec.program, &spec.command, &spec.env)
                 .map_err(setup("pass the command's arguments (a NUL byte inside?)"))?,
@@ -327,12 +346,13 @@ fn wait_built(outer: &Outer, cgroups: &Cgroups) -> Result<Built, RunError> {
                 outer.go(Go::Enforce).map_err(setup("let the sandbox go on"))?;
                 init = Some(pid);
             }
-            Some(Message::Built { staging, notes }) => root = Some((staging, notes)),
+            Some(Message::Built { stood, notes }) => root = Some((stood, notes)),
+            Some(Message::Refused(reason)) => return Err(RunError::Refused { reason }),
             Some(Message::Ready { pid }) => {
-                let (Some(init), Some((staging, notes))) = (init, root) else {
+                let (Some(init), Some((stood, notes))) = (init, root) else {
                     return Err(setup("hear from the sandbox in order")(gone()));
                 };
-                return Ok(Built { init, command: pid, staging, notes });
+                return Ok(Built { init, command: pid, stood, notes });
             }
             Some(Message::Failed { step, errno }) => {
                 return Err(setup(step)(io::Error::from_raw_os_error(errno)));
@@ -349,6 +369,7 @@ struct Attach<'a> {
     cgroups: &'a Cgroups,
     uid_map: Vec<(u32, u32, u32)>,
     start_ns: u64,
+    watch: &'a Option<Handle>,
 }
 
 impl Attach<'_> {
@@ -363,8 +384,8 @@ impl Attach<'_> {
         if let Some(loaded) = loaded {
             match self.ebpf(loaded) {
                 Ok(running) => {
-                    outer.go(Go::Enforce).map_err(setup("start the command"))?;
-                    return Ok(Watcher::Ebpf(Box::new(running)));
+                    let gate = self.gate(outer, built, missing)?;
+                    return Ok(Watcher::Ebpf(Box::new(running), gate));
                 }
                 Err(error) if self.spec.monitor == MonitorChoice::Ebpf => {
                     return Err(RunError::Monitor { reason: error.reason });
@@ -403,27 +424,33 @@ impl Attach<'_> {
     fn recorder(&self) -> Recorder {
         let observer = self.spec.observer.clone();
         Recorder::new(Some(COMMAND_PID), self.spec.events_max, observer)
+            .watched_by(self.watch.clone())
+    }
+
+    /// Tier B: lets the command go, behind a gate where its memory is looked at.
+    fn gate(
+        &self,
+        outer: &Outer,
+        built: &Built,
+        missing: &mut Vec<String>,
+    ) -> Result<Option<Gate>, RunError> {
+        let start = setup("start the command");
+        let (Some(watch), able) = (self.watch.clone(), notify::listener::missing()) else {
+            return outer.go(Go::Enforce).map_err(start).map(|()| None);
+        };
+        if let Some(reason) = able {
+            missing.push(format!("processes are not looked at before they end: {reason}"));
+            return outer.go(Go::Enforce).map_err(start).map(|()| None);
+        }
+        let listener = listener(Go::Hold, outer, built)?;
+        let gate = Gate::open(listener, watch).map_err(setup("open the gate of memory"))?;
+        outer.go(Go::Hold).map_err(start)?;
+        Ok(Some(gate))
     }
 
     /// Tier C: the command installs its filter first and hands the listener over.
     fn notify(self, outer: &Outer, built: &Built) -> Result<notify::Running<Recorder>, RunError> {
-        outer.go(Go::Notify).map_err(setup("start the command"))?;
-        let number = loop {
-            match outer.next().map_err(setup("hear from the command"))? {
-                Some(Message::Listener(number)) => break number,
-                Some(Message::Failed { step, errno }) => {
-                    return Err(setup(step)(io::Error::from_raw_os_error(errno)));
-                }
-                Some(Message::InitGone) | None => {
-                    let gone = io::Error::from_raw_os_error(libc::ECHILD);
-                    return Err(setup("hear from the command")(gone));
-                }
-                Some(_) => {}
-            }
-        };
-        let listener = sys::pidfd_open(built.command)
-            .and_then(|pidfd| sys::pidfd_getfd(pidfd.as_fd(), number))
-            .map_err(setup("take the seccomp listener over"))?;
+        let listener = listener(Go::Notify, outer, built)?;
         let recorder = self.recorder();
         let target = notify::Target {
             listener,
@@ -432,10 +459,32 @@ impl Attach<'_> {
             uid_map: self.uid_map,
             root_pid: built.command,
         };
-        let running = notify::start(target, recorder).map_err(setup("start the monitor"))?;
+        let watch = self.watch.clone();
+        let running = notify::start_watched(target, recorder, watch).map_err(setup("start the monitor"))?;
         outer.go(Go::Notify).map_err(setup("start the command"))?;
         Ok(running)
     }
+}
+
+/// Lets the command install a filter with a listener, and takes the listener over.
+fn listener(go: Go, outer: &Outer, built: &Built) -> Result<OwnedFd, RunError> {
+    outer.go(go).map_err(setup("start the command"))?;
+    let number = loop {
+        match outer.next().map_err(setup("hear from the command"))? {
+            Some(Message::Listener(number)) => break number,
+            Some(Message::Failed { step, errno }) => {
+                return Err(setup(step)(io::Error::from_raw_os_error(errno)));
+            }
+            Some(Message::InitGone) | None => {
+                let gone = io::Error::from_raw_os_error(libc::ECHILD);
+                return Err(setup("hear from the command")(gone));
+            }
+            Some(_) => {}
+        }
+    };
+    sys::pidfd_open(built.command)
+        .and_then(|pidfd| sys::pidfd_getfd(pidfd.as_fd(), number))
+        .map_err(setup("take the seccomp listener over"))
 }
 
 /// Init is 1 in the pid namespace, and the command its first child.
@@ -444,7 +493,10 @@ const COMMAND_PID: u32 = 2;
 impl Watcher {
     fn finish(self) -> (Tier, Vec<Event>, Summary) {
         let (tier, recorder, mut summary) = match self {
-            Watcher::Ebpf(running) => {
+            Watcher::Ebpf(running, gate) => {
+                if let Some(gate) = gate {
+                    gate.close();
+                }
                 let (recorder, summary) = running.finish();
                 (Tier::B, recorder, summary)
             }

@@ -224,6 +224,12 @@ impl ExecArgs {
         })
     }
 
+    /// Whether the program's file exists for this process. Does not allocate.
+    pub(crate) fn is_there(&self) -> bool {
+        // SAFETY: the path is NUL-terminated and owned by `self`.
+        unsafe { libc::access(self.program.as_ptr(), libc::F_OK) == 0 }
+    }
+
     /// Replaces this process; returns only on failure. Does not allocate.
     pub(crate) fn exec(&self) -> io::Error {
         // SAFETY: program and the two null-terminated lists point to strings owned by `self`.
@@ -232,27 +238,6 @@ impl ExecArgs {
         }
         io::Error::last_os_error()
     }
-}
-
-/// Brings the loopback interface of the current network namespace up.
-pub(crate) fn loopback_up() -> io::Result<()> {
-    // SAFETY: no pointers are passed.
-    let socket = owned(c_long::from(unsafe {
-        libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0)
-    }))?;
-    // SAFETY: ifreq is a plain C struct for which all-zero is valid.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (slot, byte) in request.ifr_name.iter_mut().zip(b"lo") {
-        *slot = byte.cast_signed();
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "IFF_UP | IFF_RUNNING is 0x41")]
-    let flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
-    request.ifr_ifru.ifru_flags = flags;
-    // SAFETY: the request is a live ifreq with a NUL-terminated name.
-    check(c_long::from(unsafe {
-        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request)
-    }))
-    .map(drop)
 }
 
 pub(crate) fn effective_uid() -> u32 {

@@ -9,4 +9,5 @@ mod child;
 mod ebpf;
 mod landlock;
 mod notify;
+mod process;
 mod seccomp;

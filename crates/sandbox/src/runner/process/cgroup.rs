@@ -215,6 +215,11 @@ impl Cgroups {
         fs::metadata(self.v2.as_ref()?).ok().map(|meta| meta.ino())
     }
 
+    /// The folder of the v2 group.
+    pub(crate) fn group(&self) -> Option<&Path> {
+        self.v2.as_deref()
+    }
+
     /// The open folder of the v2 group.
     #[must_use]
     pub fn folder(&self) -> Option<fs::File> {

@@ -17,6 +17,7 @@ use types::text::hex;
 use types::{FileChange, Text};
 
 use super::areas::{Area, COPY_MODE, Made};
+use super::below::{Below, Origin};
 use crate::sys;
 
 /// Entries listed, at most; a sample can create more names than anybody reads.
@@ -45,23 +46,27 @@ pub fn list(
     made: &Made,
     keep: Option<&Path>,
 ) -> io::Result<Listing> {
+    list_over(staging, areas, made, &Below::default(), keep)
+}
+
+/// As [`list`], against what lies below the areas.
+pub(crate) fn list_over(
+    staging: BorrowedFd<'_>,
+    areas: &[Area],
+    made: &Made,
+    below: &Below,
+    keep: Option<&Path>,
+) -> io::Result<Listing> {
     let mut walk = Walk {
         made,
+        under: below,
         listing: Listing::default(),
         keep: keep.map(Path::to_owned),
         budget: HASH_BYTES_MAX,
         full: false,
     };
     for area in areas {
-        let mut dir = None;
-        for part in &area.folder {
-            let parent = dir.as_ref().map_or(staging, OwnedFd::as_fd);
-            dir = sys::open_beneath(parent, part, libc::O_RDONLY | libc::O_DIRECTORY).ok();
-            if dir.is_none() {
-                break;
-            }
-        }
-        if let Some(dir) = dir {
+        if let Some(dir) = open_area(staging, area) {
             walk.folder(dir.as_fd(), &area.path, area.overlay, 0)?;
         } else {
             walk.listing.notes.push(format!("could not list {}", area.path.display()));
@@ -73,8 +78,19 @@ pub fn list(
     Ok(walk.listing)
 }
 
+/// The folder of an area on the staging memory.
+pub(super) fn open_area(staging: BorrowedFd<'_>, area: &Area) -> Option<OwnedFd> {
+    let mut dir = None;
+    for part in &area.folder {
+        let parent = dir.as_ref().map_or(staging, OwnedFd::as_fd);
+        dir = Some(sys::open_beneath(parent, part, libc::O_RDONLY | libc::O_DIRECTORY).ok()?);
+    }
+    dir
+}
+
 struct Walk<'a> {
     made: &'a Made,
+    under: &'a Below,
     listing: Listing,
     keep: Option<PathBuf>,
     budget: u64,
@@ -131,12 +147,14 @@ impl Walk<'_> {
         let meta = fs::File::from(handle.try_clone()?).metadata()?;
         // What the file was a copy of, or what it covers.
         let copy = self.made.copies.iter().find(|copy| copy.target == path);
-        let origin = copy.map_or(path, |copy| copy.source.as_path());
-        let shown = overlay || copy.is_some();
-        let below = if shown { fs::symlink_metadata(origin).ok() } else { None };
+        let origin = match copy {
+            Some(copy) => Origin::host(&copy.source),
+            None => self.under.find(path, overlay),
+        };
+        let below = origin.as_ref().map(|origin| &origin.meta);
         let kind = file_type(meta.mode());
         if kind == "directory" {
-            let new = below.as_ref().is_none_or(|host| !host.is_dir());
+            let new = below.is_none_or(|host| !host.is_dir());
             let ours = self.made.places.iter().any(|place| place.starts_with(path));
             if new && !ours {
                 self.push(path, "created", kind, &meta);
@@ -150,12 +168,7 @@ impl Walk<'_> {
         }
         // overlayfs documentation: a character device 0/0 in the upper layer is a deletion.
         if kind == "device" && meta.rdev() == 0 {
-            self.push(
-                path,
-                "deleted",
-                below.as_ref().map_or("file", |m| file_type(m.mode())),
-                &meta,
-            );
+            self.push(path, "deleted", below.map_or("file", |m| file_type(m.mode())), &meta);
             return Ok(());
         }
         if kind == "symlink" && self.made.links.iter().any(|link| link == path) {
@@ -164,7 +177,7 @@ impl Walk<'_> {
         let change = if below.is_some() { "modified" } else { "created" };
         let index = self.push(path, change, kind, &meta);
         match kind {
-            "file" if same_content(dir, name, origin, &meta, below.as_ref()) => {
+            "file" if same_content(dir, name, &meta, origin.as_ref()) => {
                 // Copied up for a link, a mode or a time: the host's bytes are unchanged.
                 let mode = below.map(|host| if copy.is_some() { COPY_MODE } else { host.mode() });
                 if mode.is_some_and(|mode| mode & 0o7777 == meta.mode() & 0o7777) {
@@ -263,21 +276,19 @@ impl Walk<'_> {
     }
 }
 
-/// Whether the file in the upper layer still has the bytes of the host's file below it.
-fn same_content(
+/// Whether the file in the upper layer still has the bytes of the file below it.
+pub(super) fn same_content(
     dir: BorrowedFd<'_>,
     name: &OsStr,
-    path: &Path,
     meta: &fs::Metadata,
-    below: Option<&fs::Metadata>,
+    origin: Option<&Origin>,
 ) -> bool {
-    if !below.is_some_and(|host| host.is_file() && host.len() == meta.len()) {
-        return false;
-    }
+    let same_size = |origin: &&Origin| origin.meta.is_file() && origin.meta.len() == meta.len();
+    let Some(origin) = origin.filter(same_size) else { return false };
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let compare = || -> io::Result<bool> {
         let mut ours = fs::File::from(sys::open_beneath(dir, name, libc::O_RDONLY | flags)?);
-        let mut host = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let mut host = origin.open()?;
         let (mut a, mut b) = (vec![0; 64 << 10], vec![0; 64 << 10]);
         let mut left = meta.len();
         while left > 0 {

@@ -1,8 +1,8 @@
 //! The words of a recording: what was applied, how it ended, what was found afterwards.
 
-use std::os::unix::ffi::OsStrExt as _;
-
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 
 use types::{
     Ending, Event, FileChange, Isolation, Kind, Recording, Run, Task, Text, Tier, run::Wall,
@@ -13,10 +13,11 @@ use super::cgroup::{Cgroups, Usage};
 use super::inside::LINGER;
 use super::rootfs::INSIDE_UID;
 use super::supervise::Watched;
-use crate::spec::{Net, Spec};
+use crate::spec::{Net, Root, Spec};
 
 pub(super) fn run_record(
     spec: &Spec,
+    notes: &str,
     tier: Tier,
     walls: Vec<Wall>,
     watched: &Watched,
@@ -27,7 +28,7 @@ pub(super) fn run_record(
         id: spec.id.clone(),
         started_at: spec.started_at.clone(),
         command: spec.command.iter().map(|arg| Text::new(arg.as_bytes())).collect(),
-        program: Text::new(spec.program.as_os_str().as_bytes()),
+        program: Text::new(program(spec, notes).as_bytes()),
         cwd: Text::new(spec.cwd.as_os_str().as_bytes()),
         runner: "process".to_owned(),
         tier,
@@ -106,6 +107,31 @@ pub fn append(
     }
 }
 
+/// The program's path inside, as it was found there.
+fn program<'a>(spec: &'a Spec, notes: &'a str) -> &'a OsStr {
+    let found = notes.lines().find_map(|line| line.strip_prefix("program="));
+    found.map_or(spec.program.as_os_str(), OsStr::new)
+}
+
+fn root(spec: &Spec) -> String {
+    let root = match &spec.root {
+        Root::Host => "the host's root".to_owned(),
+        Root::Folder(path) => format!("the folder {}", path.display()),
+        Root::Tar(path) => format!("the tar file {}, unpacked in memory,", path.display()),
+        Root::Oci(path, name) => format!(
+            "the OCI image {}{}, unpacked in memory,",
+            path.display(),
+            name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default()
+        ),
+        Root::Image(name) => format!("the image {name}"),
+    };
+    let layers = match spec.layers.len() {
+        0 => String::new(),
+        count => format!(" below {count} layers"),
+    };
+    format!("{root}{layers} read-only, writes in memory")
+}
+
 /// The walls of this run, in words.
 pub(super) fn walls(
     spec: &Spec,
@@ -123,7 +149,7 @@ pub(super) fn walls(
     let mut walls = vec![
         wall("namespaces", true, "user, mount, pid, ipc, uts, net, cgroup".to_owned()),
         wall("user", true, format!("{ids}; no capabilities, no new privileges")),
-        wall("root", true, "the host's root read-only, writes in memory".to_owned()),
+        wall("root", true, root(spec)),
         wall("seccomp", true, "allow-list; refused calls are recorded".to_owned()),
         wall("landlock", !landlock.starts_with("off"), landlock.to_owned()),
         wall(
@@ -147,7 +173,10 @@ pub(super) fn walls(
         ),
     ];
     walls.extend(missing.iter().map(|line| wall("missing", false, line.clone())));
-    let others = notes.lines().filter(|line| !line.starts_with("landlock=") && !line.is_empty());
+    let facts = ["landlock=", "program="];
+    let others = notes
+        .lines()
+        .filter(|line| !line.is_empty() && !facts.iter().any(|fact| line.starts_with(fact)));
     walls.extend(others.map(|line| wall("root", true, line.to_owned())));
     walls
 }

@@ -9,15 +9,18 @@
 //! orphans and reports the command's end. The *command* gives up every right and becomes the
 //! program. Each dies with its parent, so a killed keeper leaves no process either.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use libc::c_ulong;
 
 use super::cgroup::Cgroups;
-use super::rootfs::{INSIDE_UID, Plan};
+use super::rootfs::{Failed, INSIDE_UID, Plan, failed, unpacks};
 use super::wire::{Go, Inner};
 use crate::landlock::Ruleset;
 use crate::seccomp::Filter;
@@ -26,6 +29,8 @@ use crate::sys::{self, ExecArgs, Fork};
 
 /// How long what the command left in the background is watched after its end.
 pub const LINGER: Duration = Duration::from_millis(1500);
+/// How long a root may take to be unpacked. It is not the command's time.
+const UNPACK: Duration = Duration::from_secs(120);
 
 /// Everything the inner processes need; made before the first fork.
 pub(crate) struct Inside<'a> {
@@ -39,6 +44,7 @@ pub(crate) struct Inside<'a> {
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
     pub enforce: Filter,
+    pub hold: Filter,
     pub notify: Filter,
     pub exec: ExecArgs,
     /// Whether controllers bound memory and pids; else rlimits must.
@@ -72,14 +78,47 @@ impl Inside<'_> {
             }
         }
         self.enter_namespaces().map_err(|error| ("create the pid namespace", error))?;
+        // The run's memory limit is the command's: init enters the control groups when everything
+        // that somebody else packed is unpacked.
+        let gate = unpacks(self.spec).then(sys::pipe).transpose();
+        let (unpacked, told) = gate.map_err(|error| ("create a pipe", error))?.unzip();
         let init = match sys::fork().map_err(|error| ("start the sandbox's init", error))? {
-            Fork::Child => self.init(),
+            Fork::Child => {
+                drop(unpacked);
+                self.init(told)
+            }
             Fork::Parent(pid) => pid,
         };
+        drop(told);
+        if let Some(unpacked) = unpacked {
+            self.wait_unpacked(&unpacked, init);
+        }
         let _ = self.inner.init_pid(init);
         self.close_streams();
         self.watch(init);
         Ok(())
+    }
+
+    /// Waits until init has unpacked, or will not: its end and the supervisor's are seen later.
+    fn wait_unpacked(&self, unpacked: &OwnedFd, init: libc::pid_t) {
+        let deadline = Instant::now() + UNPACK;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left_ms = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
+            let mut fds = [pollfd(self.life.as_fd()), pollfd(unpacked.as_fd())];
+            match sys::poll(&mut fds, left_ms) {
+                Ok(0) if left.is_zero() => {
+                    self.inner.refused(&format!(
+                        "the root was not unpacked within {} s",
+                        UNPACK.as_secs()
+                    ));
+                    let _ = sys::kill(init, libc::SIGKILL);
+                    return;
+                }
+                Ok(_) if fds.iter().all(|fd| fd.revents == 0) => {}
+                _ => return,
+            }
+        }
     }
 
     /// root: only the pid namespace. An ordinary user: a user namespace first, which gives the
@@ -125,19 +164,17 @@ impl Inside<'_> {
     }
 
     /// Init's life: pid 1 of the namespace. Never returns.
-    fn init(&self) -> ! {
-        if let Err((step, error)) = self.init_steps() {
-            self.inner.failed(&step, &error);
-            sys::exit_now(1);
+    fn init(&self, told: Option<OwnedFd>) -> ! {
+        match self.init_steps(told) {
+            Ok(()) => sys::exit_now(0),
+            Err(Failed::Step { step, source }) => self.inner.failed(&step, &source),
+            Err(Failed::Refused(reason)) => self.inner.refused(&reason),
         }
-        sys::exit_now(0)
+        sys::exit_now(1)
     }
 
-    fn init_steps(&self) -> Result<(), (String, io::Error)> {
-        let named = |step: &str| {
-            let step = step.to_owned();
-            move |error| (step, error)
-        };
+    fn init_steps(&self, told: Option<OwnedFd>) -> Result<(), Failed> {
+        let named = |step: &'static str| failed(step);
         sys::rename_process(c"sx-init");
         sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong).map_err(named("tie init"))?;
         sys::unshare(
@@ -149,10 +186,7 @@ impl Inside<'_> {
             sys::loopback_up().map_err(named("bring loopback up"))?;
         }
         let mut notes = Vec::new();
-        let staging = self
-            .plan
-            .build(self.spec, &mut notes)
-            .map_err(|failed| (failed.step, failed.source))?;
+        let stood = self.plan.build(self.spec, &mut notes, || drop(told))?;
         if let Some(ids) = &self.plan.ids {
             sys::setns(ids.shifted.as_fd(), libc::CLONE_NEWUSER)
                 .and_then(|()| sys::become_user(0, 0, true))
@@ -162,21 +196,48 @@ impl Inside<'_> {
         sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong).map_err(named("tie init"))?;
         sys::prctl(libc::PR_SET_DUMPABLE, 0).map_err(named("protect init's memory"))?;
         std::env::set_current_dir(&self.spec.cwd)
-            .map_err(|error| (format!("enter {}", self.spec.cwd.display()), error))?;
+            .map_err(failed(format!("enter {}", self.spec.cwd.display())))?;
         let ruleset = Ruleset::new(self.spec.net).map_err(named("build the Landlock rules"))?;
         notes.push(format!("landlock={}", ruleset.describe()));
-        self.inner.built(staging.as_raw_fd(), &notes).map_err(named("report the root"))?;
-        drop(staging);
+        let exec = self.look_up(&mut notes)?;
+        self.inner.built(&stood, &notes).map_err(named("report the root"))?;
+        drop(stood);
         // The control groups are entered here, not in the command: moving a task waits for every
         // CPU, and here that wait runs beside the building of the root.
         self.inner.wait_go().map_err(named("wait to enter the control groups"))?;
         let command = match sys::fork().map_err(named("start the command's process"))? {
-            Fork::Child => self.command(&ruleset),
+            Fork::Child => self.command(&ruleset, exec.as_ref().unwrap_or(&self.exec)),
             Fork::Parent(pid) => pid,
         };
         self.close_streams();
         self.reap(command);
         Ok(())
+    }
+
+    /// A program without a folder is looked up along the command's own PATH, which only means
+    /// something inside: execvp(3) without its fallback to the shell.
+    fn look_up(&self, notes: &mut Vec<String>) -> Result<Option<ExecArgs>, Failed> {
+        let Spec { program, command, env, .. } = self.spec;
+        if program.as_os_str().as_bytes().contains(&b'/') {
+            return Ok(None);
+        }
+        let path = env.iter().rev().find(|(key, _)| key == OsStr::new("PATH"));
+        let path = path.map(|(_, value)| value.as_os_str()).unwrap_or_default();
+        let runs = |file: &PathBuf| {
+            let meta = std::fs::metadata(file);
+            meta.is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+        };
+        let mut files = std::env::split_paths(path).map(|folder| folder.join(program));
+        let Some(found) = files.find(runs) else {
+            return Err(Failed::Refused(format!(
+                "the root has no program {} in PATH ({})",
+                program.display(),
+                path.display()
+            )));
+        };
+        notes.push(format!("program={}", found.display()));
+        let exec = ExecArgs::new(&found, command, env);
+        exec.map(Some).map_err(failed("pass the command's arguments (a NUL byte inside?)"))
     }
 
     /// Reaps everything. When the command ends, reports it, watches what it left running for a
@@ -202,9 +263,14 @@ impl Inside<'_> {
     }
 
     /// From init's fork to the program. Never returns.
-    fn command(&self, ruleset: &Ruleset) -> ! {
+    fn command(&self, ruleset: &Ruleset, exec: &ExecArgs) -> ! {
         let (step, error) = match self.command_steps(ruleset) {
-            Ok(()) => ("start the program", self.exec.exec()),
+            Ok(()) => match exec.exec() {
+                error if error.raw_os_error() == Some(libc::ENOENT) && exec.is_there() => {
+                    ("start the program: the root lacks its interpreter or loader", error)
+                }
+                error => ("start the program", error),
+            },
             Err(failure) => failure,
         };
         self.inner.failed(step, &error);
@@ -241,9 +307,9 @@ impl Inside<'_> {
         sys::close_from(3, true).map_err(|error| ("close descriptors", error))?;
         match go {
             Go::Enforce => self.enforce.install().map_err(|error| ("install seccomp", error)),
-            Go::Notify => {
-                let listener = self
-                    .notify
+            Go::Hold | Go::Notify => {
+                let filter = if go == Go::Hold { &self.hold } else { &self.notify };
+                let listener = filter
                     .install_with_listener()
                     .map_err(|error| ("install seccomp with notification", error))?;
                 self.inner.listener(listener).map_err(|error| ("pass the listener", error))?;

@@ -9,6 +9,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use types::{Access, Event, Kind};
 
 use super::watchlist;
+use crate::memory::watch::Handle;
 use crate::monitor::Sink;
 use crate::spec::{Observer, Seen};
 
@@ -19,6 +20,8 @@ pub struct Recorder {
     /// Distinct events that are kept.
     events_max: usize,
     observer: Option<Observer>,
+    /// Looks at processes that make memory executable.
+    watch: Option<Handle>,
     /// Hash of (task, kind, result) to the index of the event that stands for it.
     folded: HashMap<u64, usize>,
     /// The command's process: its steps before the program starts are ours, not the sample's.
@@ -29,12 +32,14 @@ pub struct Recorder {
 
 impl Recorder {
     #[must_use]
-    pub fn new(
-        command_pid: Option<u32>,
-        events_max: usize,
-        observer: Option<Observer>,
-    ) -> Self {
+    pub fn new(command_pid: Option<u32>, events_max: usize, observer: Option<Observer>) -> Self {
         Self { command_pid, events_max, observer, ..Self::default() }
+    }
+
+    /// Tells of memory that becomes executable as soon as it is recorded.
+    #[must_use]
+    pub(crate) fn watched_by(self, watch: Option<Handle>) -> Self {
+        Self { watch, ..self }
     }
 
     /// Everything in order of time, numbered from 1, and what is missing, in words.
@@ -84,6 +89,13 @@ impl Sink for Recorder {
         // Process 1 is the sandbox's own init; no sample can have this id.
         if event.task.pid <= 1 || !worth_keeping(&event) {
             return;
+        }
+        if let Some(watch) = &self.watch
+            && self.started
+            && event.happened()
+            && matches!(event.kind, Kind::Memory { .. } | Kind::MemoryExecuted { .. })
+        {
+            watch.suspect(event.task.pid, event.task.start_ns);
         }
         self.started |= exec_of(&event);
         let key = fingerprint(&event);

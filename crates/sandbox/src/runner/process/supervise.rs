@@ -7,13 +7,17 @@ use std::time::{Duration, Instant};
 
 use types::{Ending, Text, run::Output};
 
+use super::inside::LINGER;
 use super::wire::{Message, Outer};
+use crate::memory::watch::{Handle, Trigger};
 use crate::sys;
 
 /// After a forwarded signal the command has this long to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
 /// What is read from a pipe at once, in bytes.
 const CHUNK: usize = 64 << 10;
+/// Init kills what the command left in the background; this long before, its memory is looked at.
+const BEFORE_LINGER_ENDS: Duration = Duration::from_millis(300);
 
 /// Where the signal handler writes; -1 when no run is supervised.
 static SIGNAL_PIPE: AtomicI32 = AtomicI32::new(-1);
@@ -130,6 +134,8 @@ pub(crate) struct Loop<'a> {
     pub init: libc::pid_t,
     pub command: libc::pid_t,
     pub deadline: Instant,
+    /// Looks at the memory of what is about to be killed.
+    pub watch: Option<Handle>,
 }
 
 #[derive(Default)]
@@ -141,6 +147,8 @@ struct State {
     gone: bool,
     killed: bool,
     survivors: bool,
+    /// When what the command left in the background is looked at.
+    look_at: Option<Instant>,
 }
 
 impl Loop<'_> {
@@ -155,9 +163,15 @@ impl Loop<'_> {
             let now = Instant::now();
             if now >= deadline && !state.killed {
                 state.timed_out = state.interrupted.is_none() && state.status.is_none();
+                self.look(Trigger::Timeout);
                 self.kill(&mut state);
             }
+            if state.look_at.is_some_and(|at| now >= at) && !state.killed && !state.gone {
+                state.look_at = None;
+                self.look(Trigger::Exit);
+            }
             let wait = if state.killed { Duration::from_secs(1) } else { deadline - now };
+            let wait = state.look_at.map_or(wait, |at| wait.min(at.saturating_duration_since(now)));
             let mut fds = [
                 pollfd(if state.gone { None } else { Some(self.outer.fd()) }),
                 pollfd(Some(self.signals.read.as_fd())),
@@ -185,9 +199,18 @@ impl Loop<'_> {
         Ok(self.watched(&state))
     }
 
+    fn look(&self, trigger: Trigger) {
+        if let Some(watch) = &self.watch {
+            watch.all(trigger);
+        }
+    }
+
     fn message(&self, state: &mut State) {
         match self.outer.next() {
-            Ok(Some(Message::Status(status))) => state.status = Some(status),
+            Ok(Some(Message::Status(status))) => {
+                state.status = Some(status);
+                state.look_at = Some(Instant::now() + LINGER - BEFORE_LINGER_ENDS);
+            }
             Ok(Some(Message::Survivors)) => state.survivors = true,
             Ok(Some(Message::Failed { step, errno })) => state.failed = Some((step, errno)),
             Ok(Some(Message::InitGone) | None) | Err(_) => state.gone = true,

@@ -4,8 +4,10 @@
 //! socket: it closes when the command's program starts.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use super::below::Below;
+use super::rootfs::Stood;
 use crate::sys;
 
 /// A message to the supervisor.
@@ -13,12 +15,15 @@ use crate::sys;
 pub(crate) enum Message {
     /// From the keeper: the sandbox's init runs under this host pid.
     InitPid(i32),
-    /// From init: the root stands; a descriptor of the memory behind it, and notes.
-    Built { staging: OwnedFd, notes: String },
+    /// From init: the root stands; descriptors of the memory behind it and of what lies below, and
+    /// notes.
+    Built { stood: Stood, notes: String },
     /// From the command's process, before it gives up its rights; its host pid.
     Ready { pid: i32 },
     /// From the command's process: its seccomp notification descriptor.
     Listener(RawFd),
+    /// What was asked for is not done, and why.
+    Refused(String),
     /// Something failed before the program started.
     Failed { step: String, errno: i32 },
     /// From init: the command's wait status.
@@ -37,6 +42,11 @@ const FAILED: u8 = 5;
 const STATUS: u8 = 6;
 const INIT_GONE: u8 = 7;
 const SURVIVORS: u8 = 8;
+const REFUSED: u8 = 9;
+
+/// Which descriptors follow the staging memory's own.
+const HAS_BASE: i32 = 1;
+const HAS_LAYERS: i32 = 2;
 
 /// A message's size in bytes, at most; longer notes are cut.
 const SIZE_MAX: usize = 8192;
@@ -45,6 +55,7 @@ const SIZE_MAX: usize = 8192;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Go {
     Enforce,
+    Hold,
     Notify,
 }
 
@@ -57,11 +68,17 @@ impl Inner {
         self.number(INIT_PID, pid)
     }
 
-    pub(crate) fn built(&self, staging: RawFd, notes: &[String]) -> io::Result<()> {
-        let mut data = vec![BUILT, 0, 0, 0, 0];
+    pub(crate) fn built(&self, stood: &Stood, notes: &[String]) -> io::Result<()> {
+        let Stood { staging, below } = stood;
+        let (base, layers) = (below.base.as_ref(), below.layers.as_ref());
+        let has = base.map_or(0, |_| HAS_BASE) | layers.map_or(0, |_| HAS_LAYERS);
+        let mut data = vec![BUILT];
+        data.extend_from_slice(&has.to_le_bytes());
         data.extend_from_slice(notes.join("\n").as_bytes());
         data.truncate(SIZE_MAX);
-        sys::send(self.fd(), &data, &[staging])
+        let all = [Some(staging), base, layers];
+        let fds: Vec<RawFd> = all.into_iter().flatten().map(AsRawFd::as_raw_fd).collect();
+        sys::send(self.fd(), &data, &fds)
     }
 
     pub(crate) fn ready(&self) -> io::Result<()> {
@@ -81,6 +98,13 @@ impl Inner {
         data.extend_from_slice(step.as_bytes());
         data.truncate(SIZE_MAX);
         // The supervisor may be gone; there is nobody else to tell.
+        let _ = sys::write_all(self.fd(), &data);
+    }
+
+    pub(crate) fn refused(&self, reason: &str) {
+        let mut data = vec![REFUSED, 0, 0, 0, 0];
+        data.extend_from_slice(reason.as_bytes());
+        data.truncate(SIZE_MAX);
         let _ = sys::write_all(self.fd(), &data);
     }
 
@@ -106,6 +130,7 @@ impl Inner {
         let mut data = [0];
         match (sys::read(self.fd(), &mut data)?, data) {
             (1, [b'e']) => Ok(Go::Enforce),
+            (1, [b'h']) => Ok(Go::Hold),
             (1, [b'n']) => Ok(Go::Notify),
             _ => Err(io::Error::from_raw_os_error(libc::EPIPE)),
         }
@@ -130,6 +155,7 @@ impl Outer {
     pub(crate) fn go(&self, go: Go) -> io::Result<()> {
         let byte = match go {
             Go::Enforce => b'e',
+            Go::Hold => b'h',
             Go::Notify => b'n',
         };
         sys::send(self.fd(), &[byte], &[])
@@ -147,8 +173,13 @@ impl Outer {
         Ok(Some(match *tag {
             INIT_PID => Message::InitPid(number),
             BUILT => {
-                Message::Built { staging: received.fds.pop().ok_or_else(broken)?, notes: text() }
+                let mut fds = received.fds.drain(..);
+                let staging = fds.next().ok_or_else(broken)?;
+                let mut next = |bit: i32| if number & bit == 0 { None } else { fds.next() };
+                let below = Below { base: next(HAS_BASE), layers: next(HAS_LAYERS) };
+                Message::Built { stood: Stood { staging, below }, notes: text() }
             }
+            REFUSED => Message::Refused(text()),
             READY => Message::Ready { pid: received.pid.ok_or_else(broken)? },
             LISTENER => Message::Listener(number),
             FAILED => Message::Failed { step: text(), errno: number },

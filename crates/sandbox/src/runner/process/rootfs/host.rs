@@ -19,12 +19,11 @@ pub(super) fn home(spec: &Spec) -> Option<PathBuf> {
     (path.is_absolute() && path != Path::new("/")).then_some(path)
 }
 
-/// The host's account list without whoever has the command's id, plus the command's user.
-pub(super) fn accounts(path: &str, line: &str, spec: &Spec) -> String {
-    let host = fs::read(path).unwrap_or_default();
+/// An account list without whoever has the command's id, plus the command's user.
+pub(super) fn accounts(name: &str, known: &[u8], line: &str, spec: &Spec) -> String {
     let mut text = String::new();
     let id = INSIDE_UID.to_string();
-    for entry in String::from_utf8_lossy(&host).lines() {
+    for entry in String::from_utf8_lossy(known).lines() {
         let taken = entry.split(':').nth(2) == Some(id.as_str()) || entry.starts_with("sandbox:");
         if !taken {
             text.push_str(entry);
@@ -32,7 +31,7 @@ pub(super) fn accounts(path: &str, line: &str, spec: &Spec) -> String {
         }
     }
     text.push_str(line);
-    if path.ends_with("passwd") {
+    if name == "passwd" {
         let home = home(spec).unwrap_or_else(|| "/tmp".into());
         text.push_str(&home.to_string_lossy());
         text.push_str(":/bin/sh");
