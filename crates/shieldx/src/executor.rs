@@ -46,6 +46,8 @@ pub struct Settings {
     pub cpu_percent: u32,
     /// What one run may write to files, in bytes.
     pub disk_bytes: u64,
+    /// A folder of Sigma and YARA rules beside the built-in ones.
+    pub rules: Option<PathBuf>,
     /// Distinct events that a recording keeps.
     pub events_max: usize,
     /// A recording's JSON in bytes; more events make it incomplete.
@@ -66,6 +68,7 @@ impl Settings {
             pids: 512,
             cpu_percent: 0,
             disk_bytes: 1 << 30,
+            rules: None,
             events_max: 100_000,
             recording_max_bytes: 64 << 20,
             grace: Duration::from_secs(60),
@@ -147,6 +150,7 @@ impl WorkerExecutor {
             },
             hidden: settings.hidden.iter().map(|folder| text(folder)).collect(),
             path: settings.path.clone(),
+            rules: settings.rules.as_deref().map(text),
             events_max: settings.events_max,
             recording_max_bytes: settings.recording_max_bytes,
         }

@@ -15,6 +15,7 @@ pub mod executor;
 pub mod exit;
 pub mod failure;
 pub mod judge;
+pub mod matching;
 pub mod output;
 pub mod place;
 pub mod preflight;

@@ -20,6 +20,7 @@ use crate::engine;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::matching::{self, Matching};
 pub(crate) use voice::LINE_MAX_BYTES;
 
 use job::{ErrorKind, Job, Message, Refusal};
@@ -35,7 +36,7 @@ pub fn work(environment: &Environment) -> Result<Exit, Failure> {
             .hint("`shieldx up` starts this command itself; people use `shieldx run`")
     })?;
     let (voice, ear) = Voice::start().map_err(unheard)?;
-    let result = prepare::spec(&job, environment, ear).and_then(|spec| run(&job, &spec));
+    let result = prepare::spec(&job, environment, ear).and_then(|spec| run(&job, spec));
     voice.end();
     let line = match result {
         Ok(recording) => recorded(&job, recording),
@@ -47,7 +48,17 @@ pub fn work(environment: &Environment) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-fn run(job: &Job, spec: &Spec) -> Result<Recording, Refusal> {
+fn run(job: &Job, mut spec: Spec) -> Result<Recording, Refusal> {
+    let refusal = |failure: Failure| Refusal { kind: ErrorKind::Failed, reason: failure.message };
+    let rules = matching::load(job.rules.as_ref().map(job::path)).map_err(refusal)?;
+    spec.scanner = Some(rules.scanner());
+    let matching = Matching::start(rules, &job::path(&job.artifact)).map_err(refusal)?;
+    let mut recording = execute(job, &spec)?;
+    matching.finish(&mut recording);
+    Ok(recording)
+}
+
+fn execute(job: &Job, spec: &Spec) -> Result<Recording, Refusal> {
     engine::execute(job.runner, &job.around, spec).map_err(|error| {
         let kind = match &error {
             RunError::Setup { step, source } if is_the_artifacts(step, source) => {

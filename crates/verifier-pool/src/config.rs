@@ -1,6 +1,7 @@
 //! Settings of the verifier pool, with their defaults. Plain data: reading files is not done here.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,9 @@ pub struct Config {
     pub output_bytes: u64,
     /// The runner of a submission that names none.
     pub runner: String,
+    /// A folder of Sigma (*.yml) and YARA (*.yar) rules beside the built-in ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<PathBuf>,
     /// The largest artifact, in bytes.
     pub artifact_max_bytes: u64,
     /// Uploads at once; one more is answered with 503. A tenant gets half of them, one more of its
@@ -57,6 +61,7 @@ impl Default for Config {
             run_memory_bytes: 512 * MIB,
             output_bytes: MIB,
             runner: "process".to_owned(),
+            rules: None,
             artifact_max_bytes: 64 * MIB,
             uploads_max: 32,
             upload_idle_ms: 30_000,

@@ -126,9 +126,9 @@ pub struct RunArgs {
     #[arg(help_heading = "Evidence")]
     pub require_evidence: Need,
 
-    /// Sigma (*.yml) and YARA (*.yar) rules of your own, beside the built-in ones; repeatable.
-    #[arg(long = "rules", value_name = "DIR", help_heading = "Evidence")]
-    pub rules: Vec<PathBuf>,
+    /// Sigma (*.yml) and YARA (*.yar) rules of your own, beside the built-in ones.
+    #[arg(long, value_name = "DIR", help_heading = "Evidence")]
+    pub rules: Option<PathBuf>,
 
     /// Do not look into the memory of the command's processes.
     #[arg(long, help_heading = "Evidence")]

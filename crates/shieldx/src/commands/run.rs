@@ -1,6 +1,7 @@
 //! `shieldx run`: check the program, run it, judge the recording, show and write the report.
 
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use runtime::clock::{Clock as _, System, rfc3339};
 use sandbox::{EVENTS_MAX, RunError, Spec};
@@ -10,6 +11,7 @@ use crate::engine;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::{self, Failure};
+use crate::matching::{self, Matching};
 use crate::output::{self, OutputError};
 use crate::preflight::{self, Program};
 use crate::progress::Progress;
@@ -32,18 +34,22 @@ pub fn run(request: &RunRequest, environment: &Environment) -> Result<Exit, Fail
             failure::note(note);
         }
     }
-    let spec = spec(request, program);
+    let rules = matching::load(request.rules.clone())?;
+    let mut spec = spec(request, program);
+    spec.scanner = Some(rules.scanner());
+    let matching = Matching::start(rules, &artifact(request, &spec))?;
     let made_keep = make_keep(request)?;
     let progress = Progress::start(request, environment);
     let result = engine::execute(request.runner, &request.around, &spec);
     progress.stop();
-    let recording = result.map_err(|error| {
+    let mut recording = result.map_err(|error| {
         if let (true, Some(folder)) = (made_keep, &request.keep) {
             // Nothing ran, so nothing of ours stays; a folder that is not empty is not removed.
             let _ = std::fs::remove_dir(folder);
         }
         refused(&error)
     })?;
+    matching.finish(&mut recording);
     let options = AssessOptions { require_full: request.require_full };
     let assessment = engine::assess(&recording, options);
     let judged = Judged { recording: &recording, assessment: &assessment, options };
@@ -52,6 +58,23 @@ pub fn run(request: &RunRequest, environment: &Environment) -> Result<Exit, Fail
     written?;
     passed_on(&recording)?;
     Ok(exit(request, &recording, &assessment))
+}
+
+/// The file on the host that is judged: the program, or the script that an interpreter is given.
+fn artifact(request: &RunRequest, spec: &Spec) -> PathBuf {
+    let named = request.command.iter().skip(1).map(|word| request.base.join(word));
+    let script = named.take_while(|_| is_interpreter(&spec.program)).find(|path| path.is_file());
+    script.unwrap_or_else(|| request.view.on_host(&spec.program))
+}
+
+/// Whether a program of this name does what a file says.
+fn is_interpreter(program: &Path) -> bool {
+    let name = program.file_name().map(|name| name.to_string_lossy().into_owned());
+    name.is_some_and(|name| {
+        ["sh", "bash", "dash", "zsh", "node", "perl", "ruby", "php", "lua", "luajit"]
+            .contains(&name.as_str())
+            || name.starts_with("python")
+    })
 }
 
 fn exit(request: &RunRequest, recording: &Recording, assessment: &Assessment) -> Exit {

@@ -17,6 +17,8 @@ pub struct Digest<'a> {
     pub network: Vec<Group<'a>>,
     pub blocked: Vec<Group<'a>>,
     pub limits: Vec<(&'a str, &'a str)>,
+    /// What scans found: in memory, and patterns anywhere.
+    pub found: Vec<Group<'a>>,
     /// Files that a detection points at, by path.
     named: HashSet<&'a Text>,
 }
@@ -44,6 +46,7 @@ impl<'a> Digest<'a> {
             files: files(events),
             network: grouped(events.iter().filter(goes_out), words::event),
             blocked: grouped(events.iter().filter(|event| refused(event)), call_name),
+            found: grouped(events.iter().filter(|event| by_scan(&event.kind)), words::event),
             limits: events
                 .iter()
                 .filter_map(|event| match &event.kind {
@@ -106,6 +109,11 @@ fn changes(kind: &Kind) -> Vec<&Text> {
     }
 }
 
+/// Stated by a scan of the sandbox, not by the kernel.
+fn by_scan(kind: &Kind) -> bool {
+    matches!(kind, Kind::MemoryRegion { .. } | Kind::PatternMatch { .. })
+}
+
 /// Network events but for a process's own streams, which are shown at the process.
 fn goes_out(event: &&Event) -> bool {
     is_network(&event.kind) && !matches!(event.kind, Kind::StdioSocket { .. })
@@ -122,7 +130,7 @@ fn is_network(kind: &Kind) -> bool {
         Kind::Accept { peer } | Kind::Send { peer, .. } => {
             matches!(peer, Some(Endpoint::Inet { .. }))
         }
-        Kind::Dns { .. } | Kind::StdioSocket { .. } => true,
+        Kind::Dns { .. } | Kind::Request { .. } | Kind::StdioSocket { .. } => true,
         _ => false,
     }
 }

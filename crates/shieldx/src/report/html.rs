@@ -55,6 +55,8 @@ pub fn render(judged: &Judged<'_>) -> String {
                     (files::section(&digest))
                     (tables::groups("Network", "network", &digest.network))
                     (tables::groups("Blocked", "blocked", &digest.blocked))
+                    (tables::groups("Found by scans", "scans", &digest.found))
+                    (tables::rules(judged))
                     (tables::output(judged))
                     (tables::attack(judged, &digest))
                     (tables::isolation(judged))
@@ -128,6 +130,8 @@ fn contents(judged: &Judged<'_>, digest: &Digest<'_>) -> Markup {
         ("files", "Files", count(digest.files.len())),
         ("network", "Network", count(digest.network.len())),
         ("blocked", "Blocked", count(digest.blocked.len())),
+        ("scans", "Scans", count(digest.found.len())),
+        ("rules", "Rules", count(judged.recording.matches.len())),
         ("isolation", "Isolation", None),
         ("completeness", "Completeness", None),
         ("timeline", "Timeline", count(judged.recording.events.len())),

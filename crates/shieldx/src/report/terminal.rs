@@ -74,6 +74,7 @@ pub fn render(judged: &Judged<'_>, style: Style) -> String {
     page.files(&digest, bounds.files);
     page.network(&digest.network, bounds.network);
     page.blocked(&digest.blocked, bounds.blocked);
+    page.found(judged, &digest.found, bounds.blocked);
     for (limit, detail) in digest.limits.iter().take(LIMITS_MAX) {
         let (label, text) = words::limit(limit, detail);
         page.paragraph(label, &text);
@@ -373,6 +374,26 @@ impl Page {
             label = "";
         }
         self.more(groups.len().saturating_sub(max));
+    }
+
+    /// What scans of files and memory and the rules of others say.
+    fn found(&mut self, judged: &Judged<'_>, groups: &[Group<'_>], max: usize) {
+        let mut label = "scans";
+        for group in groups.iter().take(max) {
+            let times = words::grouped(group.calls);
+            self.row(label, &format!("{times} × {}", group.words));
+            label = "";
+        }
+        self.more(groups.len().saturating_sub(max));
+        let mut label = "rules";
+        let matches = &judged.recording.matches;
+        for hit in matches.iter().take(max) {
+            let events: Vec<String> = hit.events.iter().map(|id| format!("#{id}")).collect();
+            let (title, level) = (words::safe(&hit.title), words::safe(&hit.level));
+            self.row(label, &format!("{title} ({level})  {}", events.join(" ")));
+            label = "";
+        }
+        self.more(matches.len().saturating_sub(max));
     }
 
     fn more(&mut self, left_out: usize) {

@@ -138,7 +138,10 @@ impl Node<'_> {
 fn drafts<'a>(events: &'a [Event], digest: &Digest<'_>) -> HashMap<Key, Draft<'a>> {
     let mut drafts: HashMap<Key, Draft<'a>> = HashMap::new();
     for event in events {
-        if matches!(event.kind, Kind::FileChanged(_) | Kind::LimitReached { .. }) {
+        if matches!(
+            event.kind,
+            Kind::FileChanged(_) | Kind::PatternMatch { .. } | Kind::LimitReached { .. }
+        ) {
             // Found by the sandbox, not done by a process.
             continue;
         }

@@ -46,7 +46,11 @@ pub fn event(event: &Event) -> String {
         | Kind::Send { .. }
         | Kind::Dns { .. }
         | Kind::Socket { .. }
+        | Kind::Request { .. }
         | Kind::StdioSocket { .. } => network(&event.kind),
+        Kind::MemoryRegion { .. } | Kind::PatternMatch { .. } | Kind::HostCall { .. } => {
+            found(&event.kind)
+        }
         Kind::Memory { .. }
         | Kind::MemoryExecuted { .. }
         | Kind::MemfdCreate { .. }
@@ -112,6 +116,14 @@ fn network(kind: &Kind) -> String {
         Kind::Accept { peer } => format!("accept {}", to(peer)),
         Kind::Send { peer, bytes } => format!("send {} to {}", size(*bytes), to(peer)),
         Kind::Dns { question, record, .. } => format!("ask DNS for {question} {}", dns(*record)),
+        Kind::Request {
+            protocol, peer, host, line, sent_bytes, received_bytes, answer, ..
+        } => {
+            let name = host.as_ref().map_or_else(String::new, |host| format!("{host} at "));
+            let (sent, got) = (size(*sent_bytes), size(*received_bytes));
+            let (peer, answer) = (endpoint(peer), safe(answer));
+            format!("{} {line} to {name}{peer}: sent {sent}, got {got} ({answer})", safe(protocol))
+        }
         Kind::StdioSocket { stream, peer } => {
             let name = ["standard input", "standard output", "standard error"];
             let name = usize::try_from(*stream).ok().and_then(|n| name.get(n)).unwrap_or(&"stream");
@@ -167,6 +179,26 @@ fn process(kind: &Kind) -> String {
             None => safe(call),
         },
         Kind::LimitReached { limit, detail } => format!("limit {}: {}", safe(limit), safe(detail)),
+        other => other.name().to_owned(),
+    }
+}
+
+/// What a scan found, and what a module asked of its host.
+fn found(kind: &Kind) -> String {
+    match kind {
+        Kind::MemoryRegion { finding, address, length, file, detail, trigger, .. } => {
+            let file = file.as_ref().map_or_else(String::new, |file| format!(" ({file})"));
+            let (what, when) = (safe(finding).replace('_', " "), safe(trigger).replace('_', " "));
+            format!("memory at {address:#x}, {}: {what}{file}; {detail}; at {when}", size(*length))
+        }
+        Kind::PatternMatch { rule, title, place, target, level, .. } => {
+            let (rule, title) = (safe(rule), safe(title));
+            format!("{title} in {} {target} ({}, rule {rule})", safe(place), safe(level))
+        }
+        Kind::HostCall { interface, function, target } => {
+            let target = target.as_ref().map_or_else(String::new, |target| format!(" {target}"));
+            format!("{}.{}{target}", safe(interface), safe(function))
+        }
         other => other.name().to_owned(),
     }
 }

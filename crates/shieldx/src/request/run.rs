@@ -37,8 +37,8 @@ pub struct RunRequest {
     pub decoys: bool,
     pub wasm: Wasm,
     pub memory: Memory,
-    /// Folders with rules of the user's own.
-    pub rules: Vec<PathBuf>,
+    /// A folder with rules of the user's own.
+    pub rules: Option<PathBuf>,
     pub artifacts: Artifacts,
     pub view: View,
     /// The complete environment of the command.
@@ -209,8 +209,8 @@ fn layers(args: &RunArgs, environment: &Environment) -> Result<Vec<PathBuf>, Fai
     args.layers.iter().map(|path| existing("--layer", path, environment)).collect()
 }
 
-fn rules(args: &RunArgs, environment: &Environment) -> Result<Vec<PathBuf>, Failure> {
-    args.rules.iter().map(|path| existing("--rules", path, environment)).collect()
+fn rules(args: &RunArgs, environment: &Environment) -> Result<Option<PathBuf>, Failure> {
+    args.rules.as_deref().map(|path| existing("--rules", path, environment)).transpose()
 }
 
 fn wasm(args: &RunArgs, environment: &Environment) -> Result<Wasm, Failure> {

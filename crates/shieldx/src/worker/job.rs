@@ -31,6 +31,8 @@ pub struct Job {
     pub hidden: Vec<Text>,
     /// PATH of the command.
     pub path: String,
+    /// A folder of Sigma and YARA rules beside the built-in ones.
+    pub rules: Option<Text>,
     /// Distinct events that the recording keeps, at most.
     pub events_max: usize,
     /// The recording is trimmed to about this much JSON.

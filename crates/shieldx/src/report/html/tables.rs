@@ -85,6 +85,40 @@ pub(super) fn groups(title: &str, id: &str, groups: &[Group<'_>]) -> Markup {
     }
 }
 
+/// The rules of others that apply, and which were asked.
+pub(super) fn rules(judged: &Judged<'_>) -> Markup {
+    let recording = judged.recording;
+    html! {
+        section id="rules" {
+            h2 { "Rules" " " span.count { (words::grouped(recording.matches.len() as u64)) } }
+            @if recording.matches.is_empty() { p.none { "None applies." } } @else {
+                table {
+                    thead { tr { th { "level" } th { "rule" } th { "techniques" } th { "events" } } }
+                    tbody {
+                        @for hit in recording.matches.iter().take(ROWS_MAX) {
+                            tr {
+                                td.short { (words::safe(&hit.level)) }
+                                td.long { (clip(&words::safe(&hit.title))) " " code { (clip(&words::safe(&hit.rule))) } }
+                                td.short { (words::safe(&hit.techniques.join(", "))) }
+                                td.short { (hit.events.iter().map(|id| format!("#{id}")).collect::<Vec<_>>().join(" ")) }
+                            }
+                        }
+                    }
+                }
+                (rest(recording.matches.len()))
+            }
+            @for set in recording.rule_sets.iter().take(ROWS_MAX) {
+                p.meta {
+                    (words::safe(&set.language)) ", " (words::safe(&set.source)) ": "
+                    (words::grouped(set.rules)) " rules"
+                    @if set.skipped > 0 { ", " (words::grouped(set.skipped)) " not applied" }
+                    " · " code { (words::safe(&set.sha256)) }
+                }
+            }
+        }
+    }
+}
+
 pub(super) fn output(judged: &Judged<'_>) -> Markup {
     let Some(output) = &judged.recording.output else { return PreEscaped(String::new()) };
     let streams = [
@@ -171,6 +205,11 @@ pub(super) fn isolation(judged: &Judged<'_>) -> Markup {
                             td.long { (clip(&words::safe(&wall.detail))) }
                         }
                     }
+                }
+            }
+            p.meta {
+                @for (key, value) in run.engine.iter().take(ROWS_MAX) {
+                    (words::safe(key)) " " code { (clip(&words::safe(value))) } " · "
                 }
             }
             p.meta {

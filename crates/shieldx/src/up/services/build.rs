@@ -88,8 +88,10 @@ impl Ground<'_> {
         let folder = &self.request.place.folder;
         let artifacts = Artifacts::open(&folder.join("artifacts")).map_err(failed)?;
         let around = self.request.around.clone();
-        let executor: Arc<dyn Executor> =
-            Arc::new(WorkerExecutor::new(Settings::new(around, vec![folder.clone()])));
+        let executor: Arc<dyn Executor> = Arc::new(WorkerExecutor::new(Settings {
+            rules: self.request.config.verifier_pool.rules.clone(),
+            ..Settings::new(around, vec![folder.clone()])
+        }));
         let parts = verifier_pool::Parts {
             verifications: Arc::clone(&self.store) as _,
             artifacts: Arc::clone(&artifacts),

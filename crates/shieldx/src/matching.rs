@@ -1,0 +1,132 @@
+//! The rules of others around one run: loaded beside it, applied to the artifact before it, to what
+//! it leaves and to its memory while it goes on, to its events after it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use rules::{Options, Set};
+use types::{Event, Kind, Recording, Task, Text};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Of an artifact, this much is looked at; the service takes none that is larger.
+const ARTIFACT_MAX_BYTES: u64 = 64 << 20;
+
+/// Rules on their way, and what they say of the artifact.
+#[derive(Debug)]
+pub struct Matching {
+    loading: JoinHandle<Found>,
+}
+
+/// What there was to say before the run was over.
+#[derive(Debug)]
+struct Found {
+    set: Set,
+    matches: Vec<Kind>,
+    faults: Vec<String>,
+}
+
+/// The rules of the program and of a folder.
+///
+/// # Errors
+/// When the folder cannot be read or its rules not be compiled.
+pub fn load(folder: Option<PathBuf>) -> Result<Set, Failure> {
+    match folder {
+        None => Ok(Set::built_in()),
+        Some(folder) => {
+            Set::load(&Options { folder: Some(folder), ..Options::default() }).map_err(|error| {
+                Failure::of(Exit::BadData, &error)
+                    .hint("`shieldx rules test DIR` names what is wrong in a folder of rules")
+            })
+        }
+    }
+}
+
+impl Matching {
+    /// Looks at the artifact, on a thread of its own: a run does not wait for rules.
+    ///
+    /// # Errors
+    /// When there is no thread for it.
+    pub fn start(set: Set, artifact: &Path) -> Result<Self, Failure> {
+        let artifact = artifact.to_path_buf();
+        let loading = std::thread::Builder::new()
+            .name("rules".to_owned())
+            .spawn(move || look(set, &artifact))
+            .map_err(|error| Failure::of(Exit::Failed, &error))?;
+        Ok(Self { loading })
+    }
+
+    /// Puts into a recording what the rules say of it. Ids are given anew, since what was found in
+    /// the artifact comes first.
+    pub fn finish(self, recording: &mut Recording) {
+        let Ok(found) = self.loading.join() else {
+            recording.faults.push("the rules were not applied: their thread crashed".to_owned());
+            return;
+        };
+        recording.faults.extend(found.faults);
+        let before = found.matches.into_iter().map(|kind| stated(recording, kind));
+        let before: Vec<Event> = before.collect();
+        recording.events.splice(0..0, before);
+        for (index, event) in recording.events.iter_mut().enumerate() {
+            event.id = index as u64 + 1;
+        }
+        found.set.apply(recording);
+    }
+}
+
+/// Said of the run as a whole, before its first process did anything.
+fn stated(recording: &Recording, kind: Kind) -> Event {
+    let first = recording.events.first().map(|event| event.task.clone());
+    let nobody = Task { pid: 0, tid: 0, ppid: 0, start_ns: 0, uid: 0, comm: Text::from("shieldx") };
+    Event {
+        id: 0,
+        time_ns: 0,
+        task: first.unwrap_or(nobody),
+        kind,
+        ret: None,
+        blocked: false,
+        advisory: false,
+        truncated: false,
+        count: 1,
+    }
+}
+
+fn look(set: Set, artifact: &Path) -> Found {
+    let (mut matches, mut faults) = (Vec::new(), Vec::new());
+    match read(artifact) {
+        // A program of the system is not what somebody submitted; its file is everybody's.
+        Ok(None) => {}
+        Ok(Some(bytes)) => match set.scanner().scan("artifact", &bytes) {
+            Ok(patterns) => {
+                let target = Text::from(artifact.as_os_str().as_encoded_bytes());
+                matches.extend(patterns.into_iter().map(|pattern| Kind::PatternMatch {
+                    rule: pattern.rule,
+                    title: pattern.title,
+                    place: "artifact".to_owned(),
+                    target: target.clone(),
+                    level: pattern.level,
+                    techniques: pattern.techniques,
+                    offset: pattern.offset,
+                }));
+            }
+            Err(error) => faults.push(format!("the artifact was not scanned: {error}")),
+        },
+        Err(error) => faults.push(format!("the artifact was not scanned: {error}")),
+    }
+    Found { set, matches, faults }
+}
+
+/// The artifact's first bytes; `None` for a program of the system.
+fn read(artifact: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    const SYSTEM: [&str; 7] =
+        ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/lib", "/usr/libexec", "/lib"];
+    if SYSTEM.iter().any(|folder| artifact.starts_with(folder)) {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    File::open(artifact)?.take(ARTIFACT_MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
