@@ -50,7 +50,7 @@ struct Hierarchy {
 
 impl Cgroups {
     /// Decides on the paths; creates nothing.
-    pub(crate) fn plan(run_id: &str) -> Self {
+    pub fn plan(run_id: &str) -> Self {
         let name = format!("{PREFIX}{}-{}", std::process::id(), tail(run_id));
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mut plan = Self::default();
@@ -123,7 +123,7 @@ impl Cgroups {
     }
 
     /// Creates the groups and sets the limits. Returns what could not be done, in words.
-    pub(crate) fn create(&mut self, limits: &Limits) -> Vec<String> {
+    pub fn create(&mut self, limits: &Limits) -> Vec<String> {
         let mut missing = Vec::new();
         if !self.permitted() {
             *self = Self::default();
@@ -202,7 +202,7 @@ impl Cgroups {
     }
 
     /// Moves a process in; its later children are born there.
-    pub(crate) fn add(&self, pid: libc::pid_t) -> io::Result<()> {
+    pub fn add(&self, pid: libc::pid_t) -> io::Result<()> {
         for group in self.v2.iter().chain(self.v1.iter().map(|(_, path)| path)) {
             fs::write(group.join("cgroup.procs"), pid.to_string())?;
         }
@@ -294,7 +294,7 @@ impl Cgroups {
     }
 
     /// Removes empty groups of runs whose supervisor is gone (its keeper was killed with it).
-    pub(crate) fn sweep(&self) {
+    pub fn sweep(&self) {
         for group in self.v2.iter().chain(self.v1.iter().map(|(_, path)| path)) {
             let Some(entries) = group.parent().and_then(|parent| fs::read_dir(parent).ok()) else {
                 continue;
