@@ -31,6 +31,9 @@ pub const FOREIGN_ABI_ERRNO: i32 = libc::ENOSYS;
 pub enum Mode {
     /// Refused calls return their errno; all others run.
     Enforce,
+    /// As `Enforce`; calls that take a process' memory away (exit, exec) wait for a listener, which
+    /// lets them run.
+    Hold,
     /// Watched and refused calls wait for a listener, which decides with [`Policy::decide`].
     Notify,
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use types::ports::Scanner;
 use types::{Event, Limits};
 
+use crate::memory::Demand;
 use crate::pause::Pause;
 
 /// Distinct events kept in one recording, where a caller has no bound of its own.
@@ -54,6 +55,8 @@ pub struct Spec {
     pub scanner: Option<Arc<dyn Scanner>>,
     /// Whether and how far memory is looked at.
     pub memory: Memory,
+    /// Lets somebody else ask for a look at memory while the run goes on.
+    pub demand: Option<Demand>,
     /// Where artifacts of the run are written.
     pub artifacts: Artifacts,
     /// What the `wasm` runner grants a module.

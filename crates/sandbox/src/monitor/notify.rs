@@ -9,7 +9,7 @@
 mod books;
 mod calls;
 mod images;
-mod listener;
+pub(crate) mod listener;
 mod memory;
 mod paths;
 mod procfs;
@@ -26,6 +26,7 @@ use std::thread::JoinHandle;
 use self::listener::Listener;
 use self::watcher::{Setting, Watcher};
 use super::{Sink, Summary, Unavailable};
+use crate::memory::watch::Handle;
 use crate::seccomp::Policy;
 
 /// What to watch.
@@ -82,6 +83,15 @@ pub fn probe() -> Result<Ability, Unavailable> {
 /// # Errors
 /// When the system has no pipe or thread left; the listener is closed then.
 pub fn start<S: Sink + 'static>(target: Target, sink: S) -> io::Result<Running<S>> {
+    start_watched(target, sink, None)
+}
+
+/// As [`start`]; `watch` looks at the memory of processes that are about to lose it.
+pub(crate) fn start_watched<S: Sink + 'static>(
+    target: Target,
+    sink: S,
+    watch: Option<Handle>,
+) -> io::Result<Running<S>> {
     let (reader, stop) = io::pipe()?;
     let thread = std::thread::Builder::new().name("shieldx-notify".into()).spawn(move || {
         let listener = Listener::new(target.listener);
@@ -90,6 +100,7 @@ pub fn start<S: Sink + 'static>(target: Target, sink: S) -> io::Result<Running<S
             start_ns: target.start_ns,
             uid_map: target.uid_map,
             root_pid: u32::try_from(target.root_pid).unwrap_or(0),
+            watch,
         };
         let mut watcher = Watcher::new(facts, sink);
         // What was recorded outlives a defect of the monitor, and the report says so.

@@ -7,7 +7,7 @@
 use libc::sock_filter;
 
 use super::policy::{Case, Decision, Policy, Rule, Test};
-use super::watch::watched_when;
+use super::watch::{HELD, watched_when};
 use super::{FOREIGN_ABI_ERRNO, Mode, names};
 
 /// `AUDIT_ARCH_X86_64` of linux/audit.h.
@@ -57,7 +57,11 @@ fn ranges(policy: &Policy, mode: Mode) -> Vec<Range> {
         if nr != next {
             push(next, unknown(next));
         }
-        let watched = if mode == Mode::Notify { watched_when(name) } else { None };
+        let watched = match mode {
+            Mode::Enforce => None,
+            Mode::Hold => HELD.contains(&name).then_some(&[][..]),
+            Mode::Notify => watched_when(name),
+        };
         push(nr, leaf(policy.rule(nr), watched, mode));
         next = nr + 1;
     }
@@ -132,10 +136,10 @@ fn case_code(tests: &[Test], action: u32) -> Vec<sock_filter> {
 
 fn outcome(decision: Decision, watched: bool, mode: Mode) -> u32 {
     match (decision, mode) {
-        (Decision::Allow, Mode::Notify) if watched => libc::SECCOMP_RET_USER_NOTIF,
+        (Decision::Allow, Mode::Notify | Mode::Hold) if watched => libc::SECCOMP_RET_USER_NOTIF,
         (Decision::Allow, _) => libc::SECCOMP_RET_ALLOW,
         (Decision::Refuse(_), Mode::Notify) => libc::SECCOMP_RET_USER_NOTIF,
-        (Decision::Refuse(errno), Mode::Enforce) => {
+        (Decision::Refuse(errno), Mode::Enforce | Mode::Hold) => {
             libc::SECCOMP_RET_ERRNO | (errno.unsigned_abs() & libc::SECCOMP_RET_DATA)
         }
     }

@@ -55,6 +55,7 @@ const WATCHED: &[(&str, &[Case])] = &[
     ("dup3", DUP),
     ("execve", &[]),
     ("execveat", &[]),
+    ("exit", &[]),
     ("exit_group", &[]),
     ("fchmod", &[]),
     ("fchmodat", &[]),
@@ -116,6 +117,9 @@ const WATCHED: &[(&str, &[Case])] = &[
     ("utimensat", &[]),
     ("utimes", &[]),
 ];
+
+/// The calls that take a process' memory away.
+pub(crate) const HELD: &[&str] = &["execve", "execveat", "exit", "exit_group"];
 
 /// When the call is told: none for never, an empty list for always.
 pub(super) fn watched_when(name: &str) -> Option<&'static [Case]> {

@@ -8,6 +8,8 @@
 mod child;
 mod ebpf;
 mod landlock;
+mod memory;
+mod net;
 mod notify;
 mod process;
 mod seccomp;

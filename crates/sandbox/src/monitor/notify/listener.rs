@@ -11,20 +11,20 @@ const SYNC_WAKE_UP: u64 = 1;
 
 /// A call that waits for an answer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Notification {
+pub(crate) struct Notification {
     id: u64,
     /// The calling thread, in the supervisor's pid namespace.
-    pub(super) tid: u32,
+    pub(crate) tid: u32,
     /// `AUDIT_ARCH_*`
-    pub(super) arch: u32,
-    pub(super) nr: u32,
-    pub(super) args: [u64; 6],
-    pub(super) instruction_pointer: u64,
+    pub(crate) arch: u32,
+    pub(crate) nr: u32,
+    pub(crate) args: [u64; 6],
+    pub(crate) instruction_pointer: u64,
 }
 
 /// What the caller gets.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// The kernel runs the call.
     Continue,
     /// The call returns this errno.
@@ -32,7 +32,7 @@ pub(super) enum Answer {
 }
 
 /// What happened on the listener.
-pub(super) enum Next {
+pub(crate) enum Next {
     Call(Notification),
     /// Nothing to do; ask again.
     Again,
@@ -40,12 +40,12 @@ pub(super) enum Next {
     End,
 }
 
-pub(super) struct Listener {
+pub(crate) struct Listener {
     fd: OwnedFd,
 }
 
 impl Listener {
-    pub(super) fn new(fd: OwnedFd) -> Listener {
+    pub(crate) fn new(fd: OwnedFd) -> Listener {
         // SAFETY: an ioctl with an integer argument; an old kernel refuses it, which costs speed
         // only.
         unsafe {
@@ -58,7 +58,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the listener itself fails; tasks that die while they wait are not an error.
-    pub(super) fn next(&self, stop: BorrowedFd<'_>) -> io::Result<Next> {
+    pub(crate) fn next(&self, stop: BorrowedFd<'_>) -> io::Result<Next> {
         let poll = |fd: BorrowedFd<'_>| libc::pollfd {
             fd: fd.as_raw_fd(),
             events: libc::POLLIN,
@@ -109,7 +109,7 @@ impl Listener {
 
     /// Answers the call. False when the caller is gone: then it did not make the call, and what
     /// was read about it may be about another task that got its number.
-    pub(super) fn answer(&self, notification: &Notification, answer: Answer) -> bool {
+    pub(crate) fn answer(&self, notification: &Notification, answer: Answer) -> bool {
         let (error, flags) = match answer {
             Answer::Continue => (0, CONTINUE),
             Answer::Refuse(errno) => (-errno, 0),
@@ -127,7 +127,7 @@ impl Listener {
 const CONTINUE: u32 = 1;
 
 /// Why this kernel cannot notify; none when it can.
-pub(super) fn missing() -> Option<String> {
+pub(crate) fn missing() -> Option<String> {
     let action = libc::SECCOMP_RET_USER_NOTIF;
     // SAFETY: the kernel reads the four bytes of `action`.
     let available = unsafe {
@@ -154,7 +154,7 @@ pub(super) fn missing() -> Option<String> {
 }
 
 /// Whether a call that was received cannot be interrupted by signals any more (Linux 5.19).
-pub(super) fn waits_killable() -> bool {
+pub(crate) fn waits_killable() -> bool {
     knows(libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV | libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)
 }
 

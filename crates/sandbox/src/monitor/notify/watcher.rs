@@ -17,7 +17,9 @@ use super::memory::Memory;
 use super::paths::{Root, View};
 use super::sockets::Sockets;
 use super::tasks::{Born, ProcessKey, Scale, Tasks};
+use crate::memory::watch::Handle;
 use crate::monitor::{Sink, Summary};
+use crate::seccomp::watch::HELD;
 use crate::seccomp::{Decision, FOREIGN_ABI_ERRNO, Policy};
 
 /// `AUDIT_ARCH_X86_64`.
@@ -32,12 +34,14 @@ pub(super) struct Setting {
     pub(super) start_ns: u64,
     pub(super) uid_map: Vec<(u32, u32, u32)>,
     pub(super) root_pid: u32,
+    pub(super) watch: Option<Handle>,
 }
 
 pub(super) struct Watcher<S> {
     policy: Arc<Policy>,
     start_ns: u64,
     root_pid: u32,
+    watch: Option<Handle>,
     tasks: Tasks,
     sockets: Sockets,
     images: Images,
@@ -65,6 +69,7 @@ impl<S: Sink> Watcher<S> {
             policy: setting.policy,
             start_ns: setting.start_ns,
             root_pid: setting.root_pid,
+            watch: setting.watch,
             tasks: Tasks::new(scale),
             sockets: Sockets::default(),
             images: Images::default(),
@@ -125,6 +130,12 @@ impl<S: Sink> Watcher<S> {
             Decision::Allow => Answer::Continue,
             Decision::Refuse(errno) => Answer::Refuse(errno),
         };
+        if let Some(watch) = &self.watch
+            && decision == Decision::Allow
+            && crate::seccomp::name(notification.nr).is_some_and(|name| HELD.contains(&name))
+        {
+            watch.ends(notification.tid, notification.nr);
+        }
         let there = listener.answer(notification, answer);
         if there {
             self.count(notification, foreign, decision);

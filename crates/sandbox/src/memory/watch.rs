@@ -1,0 +1,693 @@
+//! Looks at a run's processes while it goes on: soon after memory was made executable, before a
+//! process loses its memory (exit, exec), when the time is up, and when somebody asks.
+//!
+//! Whoever calls copies in its own thread, so that the hold ends with the call; a thread of this
+//! room thinks about the copies and makes the later looks. Everything is bounded and counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use types::ports::Scanner;
+use types::{Event, Kind, Task, Text};
+
+use super::Missed;
+use super::capture::{self, Bounds, Capture};
+use super::demand::Demand;
+use super::dump;
+use super::examine::{Findings, examine};
+use crate::spec::{Memory, MonitorChoice, Spec};
+use crate::sys::monotonic_ns;
+
+/// Copies that wait to be looked at, in number and bytes.
+const WAITING_MAX: usize = 64;
+const WAITING_BYTES_MAX: u64 = 256 << 20;
+/// Looks at ending processes of one run, and of those at processes that execute something else.
+const ENDS_MAX: u64 = 256;
+const EXECS_MAX: u64 = 32;
+/// When a process is looked at after it made memory executable: the first time, and after more
+/// such events again. Beyond it only its end is looked at.
+const LATER: [Duration; 3] =
+    [Duration::from_millis(40), Duration::from_millis(400), Duration::from_secs(4)];
+/// Processes that are remembered for such looks.
+const SUSPECTS_MAX: usize = 1024;
+/// Processes that are looked at when everything is frozen, and how long that takes at most.
+const FROZEN_MAX: usize = 64;
+const FROZEN: Duration = Duration::from_secs(2);
+/// How long the freezer gets to stop everything.
+const FREEZING: Duration = Duration::from_millis(50);
+/// Events of one run.
+const EVENTS_MAX: usize = 2000;
+/// Core files of one run.
+const CORES_MAX: u64 = 8;
+/// A process' start is known to a clock tick here; an event's to the nanosecond.
+const START_SLACK_NS: u64 = 20_000_000;
+
+/// Why a look is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trigger {
+    WriteExecute,
+    Exit,
+    Timeout,
+    Demand,
+}
+
+impl Trigger {
+    fn name(self) -> &'static str {
+        match self {
+            Self::WriteExecute => "write_execute",
+            Self::Exit => "exit",
+            Self::Timeout => "timeout",
+            Self::Demand => "demand",
+        }
+    }
+}
+
+/// What the looks of one run need.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) memory: Memory,
+    pub(crate) scanner: Option<Arc<dyn Scanner>>,
+    pub(crate) cores: Option<PathBuf>,
+    pub(crate) demand: Option<Demand>,
+    /// The run's start on the monotonic clock, in nanoseconds.
+    pub(crate) start_ns: u64,
+    /// Of the sandbox's user namespace, as (inside, outside, count).
+    pub(crate) uid_map: Vec<(u32, u32, u32)>,
+    /// The sandbox's init, as this process sees it.
+    pub(crate) init: u32,
+    /// The run's cgroup v2 folder, where there is one.
+    pub(crate) group: Option<PathBuf>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    glances: AtomicU64,
+    ends: AtomicU64,
+    execs: AtomicU64,
+    looks: AtomicU64,
+    freezes: AtomicU64,
+    longest_hold_us: AtomicU64,
+    gone: AtomicU64,
+    refused: AtomicU64,
+    cut: AtomicU64,
+    not_compared: AtomicU64,
+    scans_failed: AtomicU64,
+    /// Looks that were not made because a bound of this room was reached.
+    skipped: AtomicU64,
+    waiting_bytes: AtomicU64,
+    cores: AtomicU64,
+    cores_failed: AtomicU64,
+}
+
+fn count(counter: &AtomicU64, by: u64) -> u64 {
+    counter.fetch_add(by, Ordering::Relaxed)
+}
+
+struct Copied {
+    trigger: Trigger,
+    time_ns: u64,
+    capture: Capture,
+}
+
+enum Job {
+    Examine(Box<Copied>),
+    /// Something is due, or asked for.
+    Wake,
+}
+
+/// A process that made memory executable.
+#[derive(Debug)]
+struct Suspect {
+    looks: usize,
+    due: Option<Instant>,
+}
+
+struct Shared {
+    setting: Setting,
+    books: Books,
+    suspects: Mutex<BTreeMap<(u32, u64), Suspect>>,
+    /// Layouts of executable memory that were copied: forks of one process have the same.
+    layouts: Mutex<BTreeSet<Vec<(u64, u64, u32)>>>,
+}
+
+/// Asks for looks; cheap to copy.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    shared: Arc<Shared>,
+    jobs: SyncSender<Job>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handle")
+    }
+}
+
+/// The looks of one run.
+pub(crate) struct Watch {
+    thread: JoinHandle<Vec<Event>>,
+    handle: Handle,
+}
+
+/// What the looks came to.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Without ids; the tasks know their start to a clock tick only.
+    pub(crate) events: Vec<Event>,
+    /// What was looked at, what was not and why, in words; none where nobody looked.
+    pub(crate) note: Option<String>,
+    /// Why there is no result at all, where there is none.
+    pub(crate) fault: Option<String>,
+}
+
+impl Watch {
+    /// For one run; none where its spec asks for no looks.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub(crate) fn of_run(
+        spec: &Spec,
+        group: Option<&Path>,
+        init: libc::pid_t,
+        start_ns: u64,
+        uid_map: &[(u32, u32, u32)],
+    ) -> io::Result<Option<Self>> {
+        if !spec.memory.scan || spec.monitor == MonitorChoice::Off {
+            return Ok(None);
+        }
+        let setting = Setting {
+            memory: spec.memory,
+            scanner: spec.scanner.clone(),
+            cores: spec.artifacts.cores.clone(),
+            demand: spec.demand.clone(),
+            start_ns,
+            uid_map: uid_map.to_vec(),
+            init: u32::try_from(init).unwrap_or(0),
+            group: group.map(Path::to_owned),
+        };
+        Self::start(setting).map(Some)
+    }
+
+    fn start(setting: Setting) -> io::Result<Self> {
+        let (jobs, waiting) = sync_channel(WAITING_MAX);
+        let demand = setting.demand.clone();
+        let shared = Arc::new(Shared {
+            setting,
+            books: Books::default(),
+            suspects: Mutex::default(),
+            layouts: Mutex::default(),
+        });
+        let thread = std::thread::Builder::new().name("memory-watch".to_owned()).spawn({
+            let shared = shared.clone();
+            move || Thinker { shared, events: Vec::new(), more: 0 }.run(&waiting)
+        })?;
+        let handle = Handle { shared, jobs };
+        if let Some(demand) = demand {
+            let handle = handle.clone();
+            demand.serve(move || handle.all(Trigger::Demand));
+        }
+        Ok(Self { thread, handle })
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// To be called when the run's processes are gone and every other handle is.
+    pub(crate) fn finish(self) -> Outcome {
+        let Self { thread, handle } = self;
+        if let Some(demand) = &handle.shared.setting.demand {
+            demand.retire();
+        }
+        let shared = handle.shared.clone();
+        drop(handle);
+        match thread.join() {
+            Ok(events) => {
+                Outcome { events, note: Some(note(&shared.books)), fault: shared.books.fault() }
+            }
+            Err(_) => Outcome {
+                fault: Some("the watch over memory broke down before the run ended".to_owned()),
+                ..Outcome::default()
+            },
+        }
+    }
+}
+
+impl Books {
+    /// Single processes come and go; only when nothing at all could be read is evidence missing.
+    fn fault(&self) -> Option<String> {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let refused = get(&self.refused);
+        (refused > 0 && get(&self.looks) == 0 && get(&self.glances) == refused)
+            .then(|| format!("the memory of none of {refused} processes could be read"))
+    }
+}
+
+fn note(books: &Books) -> String {
+    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let mut note = format!(
+        "{} processes glanced at before they ended, {} looked at closely; longest hold {} us",
+        get(&books.glances),
+        get(&books.looks),
+        get(&books.longest_hold_us)
+    );
+    for (counter, what) in [
+        (&books.freezes, "times everything was frozen"),
+        (&books.gone, "processes were gone before they could be looked at"),
+        (&books.refused, "processes could not be read"),
+        (&books.cut, "looks ended at their bound of time or bytes"),
+        (&books.skipped, "looks were not made: too many"),
+        (&books.not_compared, "files of executable text could not be compared"),
+        (&books.scans_failed, "scans for patterns did not come to their end"),
+        (&books.cores, "core files written"),
+        (&books.cores_failed, "core files could not be written"),
+    ] {
+        if get(counter) > 0 {
+            note.push_str(&format!("; {} {what}", get(counter)));
+        }
+    }
+    note
+}
+
+impl Handle {
+    /// A process, by its id inside and its start, made memory executable or ran code there. Never
+    /// waits.
+    pub(crate) fn suspect(&self, pid: u32, start_ns: u64) {
+        let mut suspects = self.shared.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        if suspects.len() >= SUSPECTS_MAX && !suspects.contains_key(&(pid, start_ns)) {
+            return;
+        }
+        let suspect = suspects.entry((pid, start_ns)).or_insert(Suspect { looks: 0, due: None });
+        if suspect.due.is_none()
+            && let Some(later) = LATER.get(suspect.looks)
+        {
+            suspect.due = Some(Instant::now() + *later);
+            // A thread with a full list of jobs looks at what is due anyway.
+            let _ = self.jobs.try_send(Job::Wake);
+        }
+    }
+
+    /// This thread waits in a call that takes its process' memory away: `exit` of the last thread,
+    /// `exit_group`, `execve`. It must wait until this returns, which is at most the time a process
+    /// may be held.
+    pub(crate) fn ends(&self, tid: u32, call: u32) {
+        let shared = &*self.shared;
+        let call = i64::from(call);
+        if call == libc::SYS_exit && !is_last(tid) {
+            return;
+        }
+        if shared.books.ends.load(Ordering::Relaxed) >= ENDS_MAX {
+            count(&shared.books.skipped, 1);
+            return;
+        }
+        count(&shared.books.glances, 1);
+        match capture::remarkable(tid) {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(error) => return shared.missed(error.into()),
+        }
+        let executes = call == libc::SYS_execve || call == libc::SYS_execveat;
+        if executes && count(&shared.books.execs, 1) >= EXECS_MAX {
+            count(&shared.books.skipped, 1);
+            return;
+        }
+        count(&shared.books.ends, 1);
+        let began = Instant::now();
+        self.look(tid, Trigger::Exit, began + shared.hold());
+        shared.held(began.elapsed());
+    }
+
+    /// Looks at every process of the run while all of them are frozen, where there is a freezer.
+    /// After the time-out they stay frozen: whoever calls kills them next.
+    pub(crate) fn all(&self, trigger: Trigger) {
+        let shared = &*self.shared;
+        let began = Instant::now();
+        let mut freezer = Freezer::freeze(shared.setting.group.clone(), trigger);
+        count(&shared.books.freezes, u64::from(freezer.is_some()));
+        let members = shared.members();
+        count(&shared.books.skipped, members.len().saturating_sub(FROZEN_MAX) as u64);
+        for pid in members.into_iter().take(FROZEN_MAX) {
+            // Everybody waits for everybody's look: past the bound of one, all go on.
+            if trigger != Trigger::Timeout && began.elapsed() > shared.hold() {
+                freezer = None;
+            }
+            if began.elapsed() > FROZEN {
+                count(&shared.books.skipped, 1);
+                continue;
+            }
+            self.look(pid, trigger, Instant::now() + shared.hold());
+        }
+        if freezer.is_some() {
+            shared.held(began.elapsed());
+        }
+    }
+
+    fn look(&self, pid: u32, trigger: Trigger, deadline: Instant) {
+        if let Some(copied) = self.shared.copy(pid, trigger, deadline)
+            && let Err(std::sync::mpsc::TrySendError::Full(_)) =
+                self.jobs.try_send(Job::Examine(Box::new(copied)))
+        {
+            count(&self.shared.books.skipped, 1);
+        }
+    }
+}
+
+impl Shared {
+    fn hold(&self) -> Duration {
+        Duration::from_millis(self.setting.memory.hold_ms)
+    }
+
+    fn held(&self, time: Duration) {
+        let time_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.books.longest_hold_us.fetch_max(time_us, Ordering::Relaxed);
+    }
+
+    fn missed(&self, missed: Missed) {
+        match missed {
+            Missed::Gone => count(&self.books.gone, 1),
+            Missed::Refused => count(&self.books.refused, 1),
+        };
+    }
+
+    fn copy(&self, pid: u32, trigger: Trigger, deadline: Instant) -> Option<Copied> {
+        if self.books.waiting_bytes.load(Ordering::Relaxed) > WAITING_BYTES_MAX {
+            count(&self.books.skipped, 1);
+            return None;
+        }
+        let data = matches!(trigger, Trigger::Timeout | Trigger::Demand);
+        let bounds = Bounds { deadline, read_bytes: self.setting.memory.read_bytes, data };
+        let time_ns = monotonic_ns().saturating_sub(self.setting.start_ns);
+        let capture = match capture::capture(pid, &bounds) {
+            Ok(capture) => capture,
+            Err(error) => {
+                self.missed(error.into());
+                return None;
+            }
+        };
+        // The sandbox's init is ours.
+        if capture.who.pid <= 1 || (self.known(&capture) && trigger != Trigger::Demand) {
+            return None;
+        }
+        count(&self.books.looks, 1);
+        count(&self.books.waiting_bytes, capture.bytes);
+        Some(Copied { trigger, time_ns, capture })
+    }
+
+    /// Whether a process with just this executable memory was copied already, threads apart.
+    fn known(&self, capture: &Capture) -> bool {
+        let told = capture.changed.iter().map(|c| (c.address, c.differing, u32::MAX));
+        let layout: Vec<(u64, u64, u32)> = capture
+            .regions
+            .iter()
+            .map(|region| {
+                let read: usize = region.pieces.iter().map(|piece| piece.bytes.len()).sum();
+                (region.mapping.start, read as u64, region.mapping.protection)
+            })
+            .chain(told)
+            .collect();
+        let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
+        let inside = capture.threads.iter().any(|thread| {
+            capture.regions.iter().any(|r| r.mapping.contains(thread.instruction_pointer))
+        });
+        !layout.is_empty() && layouts.len() < SUSPECTS_MAX && !layouts.insert(layout) && !inside
+    }
+
+    /// The run's processes, as this process sees them.
+    fn members(&self) -> Vec<u32> {
+        if let Some(group) = &self.setting.group
+            && let Ok(list) = fs::read_to_string(group.join("cgroup.procs"))
+        {
+            return list.lines().filter_map(|line| line.parse().ok()).collect();
+        }
+        let (mut members, mut at) = (vec![self.setting.init], 0);
+        while let Some(&pid) = members.get(at) {
+            at += 1;
+            let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+            for thread in threads.flatten() {
+                let list = fs::read_to_string(thread.path().join("children"));
+                let children = list.unwrap_or_default();
+                members.extend(children.split_whitespace().filter_map(|c| c.parse::<u32>().ok()));
+            }
+        }
+        members
+    }
+
+    /// The task of an event, as far as it can be told from outside.
+    fn task(&self, capture: &Capture) -> Task {
+        let inside = |uid: u32| {
+            self.setting.uid_map.iter().find_map(|&(inside, outside, len)| {
+                let at = uid.checked_sub(outside).filter(|&at| at < len)?;
+                inside.checked_add(at)
+            })
+        };
+        let who = &capture.who;
+        Task {
+            pid: who.pid,
+            tid: who.pid,
+            ppid: 0,
+            start_ns: self.start_ns(who.start_ticks),
+            uid: inside(who.host_uid).unwrap_or(who.host_uid),
+            comm: Text::new(who.comm.clone()),
+        }
+    }
+
+    /// From clock ticks since boot, suspended time included (proc_pid_stat(5)); user space's ticks
+    /// are hundredths of a second on every Linux.
+    fn start_ns(&self, ticks: u64) -> u64 {
+        let suspended = suspended_ns();
+        ticks.saturating_mul(10_000_000).saturating_sub(self.setting.start_ns + suspended)
+    }
+}
+
+fn suspended_ns() -> u64 {
+    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds = uptime.split(['.', ' ']).next().and_then(|s| s.parse::<u64>().ok());
+    let since_boot = seconds.unwrap_or(0).saturating_mul(1_000_000_000);
+    // Whole seconds are enough to tell a suspended machine from one that never was.
+    let apart = since_boot.saturating_sub(monotonic_ns());
+    if apart > 2_000_000_000 { apart } else { 0 }
+}
+
+/// Whether the thread is the last one of its process: each has a folder there.
+fn is_last(tid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(format!("/proc/{tid}/task")).is_ok_and(|meta| meta.nlink() <= 3)
+}
+
+/// Everything in the run's group stands still while this lives.
+struct Freezer {
+    file: File,
+    thaw: bool,
+}
+
+impl Freezer {
+    fn freeze(group: Option<PathBuf>, trigger: Trigger) -> Option<Self> {
+        let group = group?;
+        // A run that somebody paused stays so.
+        let control = group.join("cgroup.freeze");
+        let stood_still = fs::read_to_string(&control).is_ok_and(|state| state.trim() == "1");
+        let mut file = fs::OpenOptions::new().write(true).open(control).ok()?;
+        file.write_all(b"1").ok()?;
+        let began = Instant::now();
+        let frozen = || {
+            let mut text = String::new();
+            File::open(group.join("cgroup.events"))
+                .and_then(|mut file| file.read_to_string(&mut text))
+                .is_ok_and(|_| text.contains("frozen 1"))
+        };
+        while !frozen() && began.elapsed() < FREEZING {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Some(Self { file, thaw: trigger != Trigger::Timeout && !stood_still })
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        if self.thaw {
+            let _ = self.file.write_all(b"0");
+        }
+    }
+}
+
+/// The thread that thinks.
+struct Thinker {
+    shared: Arc<Shared>,
+    events: Vec<Event>,
+    /// Findings past the bound.
+    more: u64,
+}
+
+impl Thinker {
+    fn run(mut self, jobs: &Receiver<Job>) -> Vec<Event> {
+        loop {
+            let next = self.next_due();
+            let job = match next.map(|due| due.saturating_duration_since(Instant::now())) {
+                Some(wait) => jobs.recv_timeout(wait),
+                None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match job {
+                Ok(Job::Examine(copied)) => self.examine(&copied),
+                Ok(Job::Wake) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.make_due_looks();
+        }
+        count(&self.shared.books.skipped, self.more);
+        self.events
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let suspects = self.shared.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        suspects.values().filter_map(|suspect| suspect.due).min()
+    }
+
+    fn make_due_looks(&mut self) {
+        let now = Instant::now();
+        let mut due: Vec<(u32, u64)> = Vec::new();
+        let mut suspects = self.shared.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, suspect) in suspects.iter_mut() {
+            if suspect.due.is_some_and(|at| at <= now) {
+                suspect.due = None;
+                suspect.looks += 1;
+                due.push(*key);
+            }
+        }
+        drop(suspects);
+        if due.is_empty() {
+            return;
+        }
+        for host_pid in self.shared.members() {
+            let Ok(who) = super::process::Process::open(host_pid).and_then(|p| p.who()) else {
+                continue;
+            };
+            let start_ns = self.shared.start_ns(who.start_ticks);
+            let same = |&(pid, start): &(u32, u64)| {
+                pid == who.pid && start.abs_diff(start_ns) <= START_SLACK_NS
+            };
+            let Some(at) = due.iter().position(same) else { continue };
+            due.swap_remove(at);
+            let deadline = Instant::now() + self.shared.hold();
+            if let Some(copied) = self.shared.copy(host_pid, Trigger::WriteExecute, deadline) {
+                self.examine(&copied);
+            }
+        }
+        // Who is not there any more was looked at before it ended.
+    }
+
+    fn examine(&mut self, copied: &Copied) {
+        let shared = self.shared.clone();
+        let books = &shared.books;
+        let capture = &copied.capture;
+        let findings = examine(capture, shared.setting.scanner.as_deref());
+        books.waiting_bytes.fetch_sub(capture.bytes, Ordering::Relaxed);
+        count(&books.cut, u64::from(findings.cut.is_some()));
+        count(&books.not_compared, findings.not_compared);
+        count(&books.scans_failed, findings.scans_failed);
+        if let Some(folder) = &shared.setting.cores
+            && (copied.trigger == Trigger::Demand || findings.telling())
+            && count(&books.cores, 1) < CORES_MAX
+            && dump::write(folder, capture).is_err()
+        {
+            books.cores.fetch_sub(1, Ordering::Relaxed);
+            count(&books.cores_failed, 1);
+        }
+        self.more += findings.more;
+        for kind in kinds(copied.trigger, findings) {
+            self.keep(copied, kind);
+        }
+    }
+
+    fn keep(&mut self, copied: &Copied, kind: Kind) {
+        let task = self.shared.task(&copied.capture);
+        let same = |event: &Event| {
+            event.task.pid == task.pid
+                && event.task.start_ns == task.start_ns
+                && fact(&event.kind) == fact(&kind)
+        };
+        if self.events.iter().any(same) {
+            return;
+        }
+        if self.events.len() >= EVENTS_MAX {
+            self.more += 1;
+            return;
+        }
+        self.events.push(Event {
+            id: 0,
+            time_ns: copied.time_ns,
+            task,
+            kind,
+            ret: None,
+            blocked: false,
+            advisory: false,
+            truncated: copied.capture.cut.is_some(),
+            count: 1,
+        });
+    }
+}
+
+/// What makes two findings the same, whenever they were made.
+fn fact(kind: &Kind) -> (&str, u64, &str) {
+    match kind {
+        Kind::MemoryRegion { finding, address, .. } => (finding, *address, ""),
+        Kind::PatternMatch { rule, .. } => (rule, 0, "pattern"),
+        _ => ("", 0, ""),
+    }
+}
+
+fn kinds(trigger: Trigger, findings: Findings) -> Vec<Kind> {
+    let regions = findings.found.into_iter().map(|found| Kind::MemoryRegion {
+        trigger: trigger.name().to_owned(),
+        finding: found.finding.to_owned(),
+        address: found.address,
+        length: found.length,
+        protection: found.protection,
+        file: found.file.map(Text::new),
+        entropy_millibits: found.entropy_millibits,
+        detail: Text::from(found.detail.as_str()),
+    });
+    let matches = findings.matches.into_iter().map(|found| Kind::PatternMatch {
+        rule: found.pattern.rule,
+        title: found.pattern.title,
+        place: "memory".to_owned(),
+        target: Text::from(found.target.as_str()),
+        level: found.pattern.level,
+        techniques: found.pattern.techniques,
+        offset: found.pattern.offset,
+    });
+    regions.chain(matches).collect()
+}
+
+/// Puts what the looks found among the run's other events: by time, with the tasks those know to
+/// the nanosecond, numbered anew.
+pub(crate) fn merge(events: &mut Vec<Event>, mut found: Vec<Event>) {
+    if found.is_empty() {
+        return;
+    }
+    for event in &mut found {
+        let (pid, start_ns) = (event.task.pid, event.task.start_ns);
+        let known = events
+            .iter()
+            .filter(|known| known.time_ns <= event.time_ns || known.task.tid == pid)
+            .map(|known| &known.task)
+            .filter(|task| task.pid == pid && task.start_ns.abs_diff(start_ns) <= START_SLACK_NS)
+            .min_by_key(|task| (task.start_ns.abs_diff(start_ns), task.tid != pid));
+        if let Some(task) = known {
+            let comm = std::mem::replace(&mut event.task.comm, Text::from(""));
+            event.task = Task { tid: pid, comm, ..task.clone() };
+        }
+    }
+    events.append(&mut found);
+    events.sort_by_key(|event| event.time_ns);
+    for (id, event) in (1..).zip(events) {
+        event.id = id;
+    }
+}
