@@ -16,7 +16,7 @@ use std::fmt;
 use std::io;
 
 pub(crate) use sources::{Blob, layers, sources};
-pub(crate) use tree::{OPAQUE, Whiteout, is_opaque, look_up, resolve, whiteout};
+pub(crate) use tree::{OPAQUE, Whiteout, is_opaque, look_up, resolve};
 pub(crate) use unpack::{Owners, Report, Unpacker, Whiteouts};
 
 /// Names unpacked from one root, folders that no entry names included. A desktop system has about

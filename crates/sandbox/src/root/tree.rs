@@ -66,7 +66,7 @@ pub(super) fn is_folder(stat: &Stat) -> bool {
 }
 
 /// overlayfs: a character device 0/0 hides the name below it.
-pub(crate) fn whiteout(stat: &Stat) -> bool {
+pub(super) fn whiteout(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 

@@ -418,10 +418,8 @@ fn parts(path: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
     if path.len() > PATH_MAX {
         return refuse("is too long");
     }
-    let names: Vec<&[u8]> = path
-        .split(|&byte| byte == b'/')
-        .filter(|name| !name.is_empty() && *name != b".")
-        .collect();
+    let names: Vec<&[u8]> =
+        path.split(|&byte| byte == b'/').filter(|name| !name.is_empty() && *name != b".").collect();
     if names.contains(&&b".."[..]) {
         return refuse("leads out of the archive");
     }

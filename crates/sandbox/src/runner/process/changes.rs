@@ -11,13 +11,16 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
+use types::ports::Scanner;
 use types::text::hex;
-use types::{FileChange, Text};
+use types::{FileChange, Kind, Text};
 
 use super::areas::{Area, COPY_MODE, Made};
 use super::below::{Below, Origin};
+use crate::content::{Inspector, Shape, format};
 use crate::sys;
 
 /// Entries listed, at most; a sample can create more names than anybody reads.
@@ -25,6 +28,8 @@ const ENTRIES_MAX: usize = 20_000;
 const DEPTH_MAX: usize = 64;
 /// Bytes hashed (and copied) in one run, at most; sparse files claim more than they hold.
 const HASH_BYTES_MAX: u64 = 4 << 30;
+/// Bytes that a file's format is told by.
+const HEAD_BYTES: usize = crate::content::HEAD_BYTES;
 /// A kept file's size, at most.
 const KEEP_FILE_MAX: u64 = 1 << 30;
 
@@ -33,9 +38,30 @@ const KEEP_FILE_MAX: u64 = 1 << 30;
 pub struct Listing {
     pub changes: Vec<FileChange>,
     pub notes: Vec<String>,
+    /// Patterns that were found in a file: its index in `changes`, and the match.
+    pub found: Vec<(usize, Kind)>,
+    /// Scans that did not come to their end.
+    pub faults: Vec<String>,
 }
 
-/// Lists every area but for what the sandbox made itself; copies regular files below `keep` when it is given.
+impl Listing {
+    /// Every change, each followed by what was found in it. What is left of the listing is its
+    /// words.
+    pub fn take_kinds(&mut self) -> Vec<Kind> {
+        let mut found = std::mem::take(&mut self.found).into_iter().peekable();
+        let mut kinds = Vec::new();
+        for (index, change) in std::mem::take(&mut self.changes).into_iter().enumerate() {
+            kinds.push(Kind::FileChanged(change));
+            while let Some((_, kind)) = found.next_if(|(file, _)| *file == index) {
+                kinds.push(kind);
+            }
+        }
+        kinds
+    }
+}
+
+/// Lists every area but for what the sandbox made itself; copies regular files below `keep` when it
+/// is given, and looks for the scanner's patterns in the files and in archives among them.
 ///
 /// # Errors
 /// Only when a file could not be written below `keep`: the listing itself always succeeds, and
@@ -45,8 +71,9 @@ pub fn list(
     areas: &[Area],
     made: &Made,
     keep: Option<&Path>,
+    scanner: Option<&Arc<dyn Scanner>>,
 ) -> io::Result<Listing> {
-    list_over(staging, areas, made, &Below::default(), keep)
+    list_over(staging, areas, made, &Below::default(), keep, scanner)
 }
 
 /// As [`list`], against what lies below the areas.
@@ -56,10 +83,12 @@ pub(crate) fn list_over(
     made: &Made,
     below: &Below,
     keep: Option<&Path>,
+    scanner: Option<&Arc<dyn Scanner>>,
 ) -> io::Result<Listing> {
     let mut walk = Walk {
         made,
         under: below,
+        inspector: Inspector::new(scanner.cloned()),
         listing: Listing::default(),
         keep: keep.map(Path::to_owned),
         budget: HASH_BYTES_MAX,
@@ -75,6 +104,9 @@ pub(crate) fn list_over(
     if walk.full {
         walk.listing.notes.push(format!("only the first {ENTRIES_MAX} changed files are listed"));
     }
+    walk.inspector.finish();
+    walk.listing.notes.append(&mut walk.inspector.notes);
+    walk.listing.faults.append(&mut walk.inspector.faults);
     Ok(walk.listing)
 }
 
@@ -91,6 +123,7 @@ pub(super) fn open_area(staging: BorrowedFd<'_>, area: &Area) -> Option<OwnedFd>
 struct Walk<'a> {
     made: &'a Made,
     under: &'a Below,
+    inspector: Inspector,
     listing: Listing,
     keep: Option<PathBuf>,
     budget: u64,
@@ -228,7 +261,12 @@ impl Walk<'_> {
             Some(keep) => Some(create_below(keep, path)?),
             None => None,
         };
-        let mut hasher = Sha256::new();
+        let shown = escaped(path);
+        let mut whole = self.inspector.wants(meta.len()).then(Vec::new);
+        if whole.is_none() && meta.len() > 0 {
+            self.inspector.pass_over(&shown);
+        }
+        let (mut head, mut hasher) = (Vec::new(), Sha256::new());
         let mut histogram = [0_u64; 256];
         let mut left = meta.len();
         let mut buffer = vec![0; 64 << 10];
@@ -236,6 +274,12 @@ impl Walk<'_> {
             let count = file.read(&mut buffer)?;
             let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else { break };
             hasher.update(chunk);
+            if head.is_empty() {
+                head = chunk.get(..HEAD_BYTES).unwrap_or(chunk).to_vec();
+            }
+            if let Some(whole) = &mut whole {
+                whole.extend_from_slice(chunk);
+            }
             for &byte in chunk {
                 histogram[usize::from(byte)] += 1;
             }
@@ -247,9 +291,16 @@ impl Walk<'_> {
         if let Some(copy) = copy {
             copy.set_len(meta.len() - left)?;
         }
+        let entropy_millibits = entropy_millibits(&histogram);
+        let shape = Shape { size_bytes: meta.len() - left, entropy_millibits };
         if let Some(change) = self.listing.changes.get_mut(index) {
             change.sha256 = Some(hex(&hasher.finalize()));
-            change.entropy_millibits = Some(entropy_millibits(&histogram));
+            change.entropy_millibits = Some(entropy_millibits);
+            change.format = format(&head, &shape).map(str::to_owned);
+        }
+        if let Some(whole) = whole {
+            let found = self.inspector.inspect(&shown, &whole);
+            self.listing.found.extend(found.into_iter().map(|kind| (index, kind)));
         }
         Ok(())
     }
@@ -345,7 +396,7 @@ fn file_type(mode: u32) -> &'static str {
 }
 
 /// Shannon entropy in thousandths of a bit per byte: `Σ p·log2(1/p)` over byte frequencies.
-fn entropy_millibits(histogram: &[u64; 256]) -> u32 {
+pub(crate) fn entropy_millibits(histogram: &[u64; 256]) -> u32 {
     let total: u64 = histogram.iter().sum();
     if total == 0 {
         return 0;

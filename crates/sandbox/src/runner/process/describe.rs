@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use types::{
-    Ending, Event, FileChange, Isolation, Kind, Recording, Run, Task, Text, Tier, run::Wall,
-};
+use types::{Ending, Event, Isolation, Kind, Recording, Run, Task, Text, Tier, run::Wall};
 
-use super::Layout;
 use super::cgroup::{Cgroups, Usage};
 use super::inside::LINGER;
 use super::rootfs::INSIDE_UID;
+use super::start::Layout;
 use super::supervise::Watched;
 use crate::spec::{Net, Root, Spec};
 
@@ -43,10 +41,11 @@ pub(super) fn run_record(
     }
 }
 
-/// Adds what became known after the run as events of its own: changed files, limits reached.
+/// Adds what became known after the run as events of its own: changed files and what was found in
+/// them (`kinds`), limits reached.
 pub fn append(
     recording: &mut Recording,
-    changes: Vec<FileChange>,
+    mut kinds: Vec<Kind>,
     usage: &Usage,
     spec: &Spec,
     survivors: bool,
@@ -56,7 +55,6 @@ pub fn append(
         .events
         .last()
         .map_or(recording.run.duration_ns, |event| event.time_ns.max(recording.run.duration_ns));
-    let mut kinds: Vec<Kind> = changes.into_iter().map(Kind::FileChanged).collect();
     let mut limit = |limit: &str, detail: String| {
         kinds.push(Kind::LimitReached { limit: limit.to_owned(), detail });
     };

@@ -12,7 +12,6 @@ mod kernel;
 mod layers;
 mod stage;
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,7 +21,6 @@ use std::path::{Path, PathBuf};
 use self::given::Blobs;
 pub(crate) use self::given::unpacks;
 use self::host::{home, submounts, top_level};
-use self::layers::{Extra, Layer, Sources};
 use super::areas::{Area, Made, add_bare, system_folder};
 use super::below::Below;
 use crate::root::Refusal;
