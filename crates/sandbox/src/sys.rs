@@ -8,6 +8,7 @@
 
 mod messages;
 mod mounts;
+mod network;
 mod processes;
 mod signals;
 
@@ -24,9 +25,10 @@ pub(crate) use mounts::{
     MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttr,
     clone_mount, mknod, mount, mount_setattr, move_mount, pivot_here,
 };
+pub(crate) use network::{Interface, loopback_up, tunnel, write_once};
 pub(crate) use processes::{
     ExecArgs, Fork, become_user, children_left, drop_bounding_set, drop_capabilities,
-    effective_gid, effective_uid, exit_now, fork, kill, loopback_up, pidfd_getfd, pidfd_open,
+    effective_gid, effective_uid, exit_now, fork, kill, pidfd_getfd, pidfd_open,
     prctl, rename_process, set_hostname, set_name, set_rlimit, setns, setsid, unshare, wait,
 };
 pub(crate) use signals::{

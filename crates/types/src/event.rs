@@ -332,9 +332,13 @@ pub enum Kind {
         /// Bytes the command sent, and those it got.
         sent_bytes: u64,
         received_bytes: u64,
-        /// The first bytes sent, at most 64, as lowercase hexadecimal.
+        /// The first bytes sent, at most 64, as lowercase hexadecimal: of the body for an HTTP request
+        /// that has one.
         head: String,
         answer: String,
+        /// Planted files whose content was among the bytes sent, plain or as base64 or hexadecimal.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        carries: Vec<Text>,
     },
     /// Something remarkable in the memory of a process that a scan found.
     MemoryRegion {

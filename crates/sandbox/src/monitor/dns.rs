@@ -29,7 +29,7 @@ pub fn question(payload: &[u8]) -> Option<(Text, u16)> {
 }
 
 /// One message without framing.
-fn query(message: &[u8]) -> Option<(Text, u16)> {
+pub(crate) fn query(message: &[u8]) -> Option<(Text, u16)> {
     let (header, body) = message.split_first_chunk::<HEADER_LEN>()?;
     let [_, _, flags, _, questions_high, questions_low, ..] = *header;
     // QR (a response) and the opcode must be zero: a standard query.

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use types::{Activity, Recording, run::Wall};
 
-use self::attach::{Attach, finish_loading, start_loading};
+use self::attach::{Attach, COMMAND_PID, finish_loading, start_loading};
 use self::cgroup::Cgroups;
 use self::describe::{append, run_record, walls};
 pub use self::inside::LINGER;
@@ -38,6 +38,7 @@ use self::start::{Start, wait_built};
 use self::supervise::{Capture, Loop};
 use crate::memory;
 use crate::memory::watch::Watch;
+use crate::net;
 use crate::runner::{RunError, Runner, Unsupported};
 use crate::seccomp::Policy;
 use crate::spec::Spec;
@@ -83,12 +84,15 @@ impl Runner for Process {
         phases.begin("build");
         let policy = Policy::standard(spec.net);
         let loading = start_loading(spec, &policy);
-        let start = Start::prepare(spec, &policy)?;
+        let network = net::Plan::new(spec)?;
+        let start = Start::prepare(spec, &policy, network.as_ref())?;
         let Start { signals, outer, keeper, mut cgroups, stdout, stderr, plan } = start;
         let mut missing = cgroups.create(&spec.limits);
         let start_ns = monotonic_ns();
         let started = Instant::now();
-        let built = wait_built(&outer, &cgroups)?;
+        let mut built = wait_built(&outer, &cgroups)?;
+        let network = net::Responder::start(network, spec, built.tunnel.take(), built.init, start_ns)
+            .map_err(setup("start the sandbox's network"))?;
         let loaded = finish_loading(spec, loading, &mut missing)?;
         let base = plan.base.unwrap_or_else(sys::effective_uid);
         let uid_map =
@@ -117,6 +121,9 @@ impl Runner for Process {
         let looks = looks.map(Watch::finish).unwrap_or_default();
         memory::watch::merge(&mut events, looks.events);
         summary.faults.extend(looks.fault);
+        let network = network.map(|network| network.finish(&mut events, start_ns, COMMAND_PID));
+        let network = network.unwrap_or_default();
+        summary.faults.extend(network.faults);
         phases.begin("collect");
         let watched = watched.map_err(|(step, source)| RunError::Setup { step, source })?;
         let Stood { staging, below } = &built.stood;
@@ -168,6 +175,12 @@ impl Runner for Process {
         }));
         recording.run.isolation.walls.extend(looks.note.map(|detail| Wall {
             name: "memory".to_owned(),
+            on: true,
+            detail,
+        }));
+        let noted = network.notes.into_iter();
+        recording.run.isolation.walls.extend(noted.map(|detail| Wall {
+            name: "network".to_owned(),
             on: true,
             detail,
         }));

@@ -192,7 +192,7 @@ fn listener(go: Go, outer: &Outer, built: &Built) -> Result<OwnedFd, RunError> {
 }
 
 /// Init is 1 in the pid namespace, and the command its first child.
-const COMMAND_PID: u32 = 2;
+pub(super) const COMMAND_PID: u32 = 2;
 
 impl Watcher {
     pub(super) fn finish(self) -> (Tier, Vec<Event>, Summary) {

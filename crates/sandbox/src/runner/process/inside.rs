@@ -23,6 +23,7 @@ use super::cgroup::Cgroups;
 use super::rootfs::{Failed, INSIDE_UID, Plan, failed, unpacks};
 use super::wire::{Go, Inner};
 use crate::landlock::Ruleset;
+use crate::net::tunnel;
 use crate::seccomp::Filter;
 use crate::spec::{Net, Spec};
 use crate::sys::{self, ExecArgs, Fork};
@@ -182,8 +183,14 @@ impl Inside<'_> {
         )
         .map_err(named("create namespaces"))?;
         sys::set_hostname(c"sandbox").map_err(named("name the sandbox"))?;
-        if self.spec.net == Net::Loopback {
+        if self.spec.net != Net::None {
             sys::loopback_up().map_err(named("bring loopback up"))?;
+        }
+        if matches!(self.spec.net, Net::Sink | Net::Allow) {
+            let (packets, interface) =
+                tunnel::make().map_err(|(step, error)| failed(step)(error))?;
+            let sent = self.inner.tunnel(packets.as_raw_fd(), &interface);
+            sent.map_err(named("hand the network over"))?;
         }
         let mut notes = Vec::new();
         let stood = self.plan.build(self.spec, &mut notes, || drop(told))?;

@@ -23,6 +23,7 @@ pub(crate) use self::given::unpacks;
 use self::host::{home, submounts, top_level};
 use super::areas::{Area, Made, add_bare, system_folder};
 use super::below::Below;
+use crate::net::Files;
 use crate::root::Refusal;
 use crate::spec::{Copied, Root, Spec};
 use crate::sys;
@@ -54,6 +55,8 @@ pub(crate) struct Plan {
     links: Vec<(PathBuf, PathBuf)>,
     /// The root is not the host's.
     given: bool,
+    /// Files that the sandbox's network needs below /etc.
+    pub network: Option<Files>,
 }
 
 /// A finished root, by descriptors that stay good when nobody is inside any more.
@@ -180,6 +183,7 @@ impl Plan {
             copies: spec.copies.clone(),
             links,
             given: false,
+            network: None,
         }
     }
 

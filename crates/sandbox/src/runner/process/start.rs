@@ -9,6 +9,7 @@ use super::rootfs::{Plan, Stood};
 use super::supervise::Signals;
 use super::wire::{Go, Inner, Message, Outer};
 use super::{areas, ids, setup};
+use crate::net::{self, tunnel::Tunnel};
 use crate::runner::RunError;
 use crate::seccomp::{Mode, Policy};
 use crate::spec::{Spec, Stdin};
@@ -20,6 +21,7 @@ pub(super) struct Built {
     pub command: libc::pid_t,
     pub stood: Stood,
     pub notes: String,
+    pub tunnel: Option<Tunnel>,
 }
 
 /// What is left of the plan in the supervisor after the keeper took the rest.
@@ -54,7 +56,11 @@ pub(super) struct Start {
 
 impl Start {
     /// Makes everything that must exist before the fork, and forks the keeper.
-    pub(super) fn prepare(spec: &Spec, policy: &Policy) -> Result<Self, RunError> {
+    pub(super) fn prepare(
+        spec: &Spec,
+        policy: &Policy,
+        network: Option<&net::Plan>,
+    ) -> Result<Self, RunError> {
         let signals = Signals::catch().map_err(setup("catch signals"))?;
         let cgroups = Cgroups::plan(&spec.id);
         cgroups.sweep();
@@ -64,7 +70,10 @@ impl Start {
             None
         };
         let base = ids.as_ref().map(|ids| ids.base);
-        let plan = Plan::new(spec, ids);
+        let mut plan = Plan::new(spec, ids);
+        plan.network = network.map(net::Plan::files);
+        let mut env = spec.env.clone();
+        env.extend(network.map(|network| network.variables(&spec.env)).unwrap_or_default());
         let layout = Layout { areas: plan.areas.clone(), made: plan.made(), base };
         let (outer, inner) = sys::seqpacket_pair().map_err(setup("create a socket pair"))?;
         sys::pass_credentials(outer.as_fd()).map_err(setup("ask for credentials"))?;
@@ -89,7 +98,7 @@ impl Start {
             enforce: policy.compile(Mode::Enforce),
             hold: policy.compile(Mode::Hold),
             notify: policy.compile(Mode::Notify),
-            exec: sys::ExecArgs::new(&spec.program, &spec.command, &spec.env)
+            exec: sys::ExecArgs::new(&spec.program, &spec.command, &env)
                 .map_err(setup("pass the command's arguments (a NUL byte inside?)"))?,
             bounded: base.is_some() && cgroups.bounds(),
         };
@@ -112,7 +121,7 @@ impl Start {
 /// Follows the building of the sandbox, and puts its init into the control groups meanwhile.
 pub(super) fn wait_built(outer: &Outer, cgroups: &Cgroups) -> Result<Built, RunError> {
     let gone = || io::Error::from_raw_os_error(libc::ECHILD);
-    let (mut init, mut root) = (None, None);
+    let (mut init, mut root, mut tunnel) = (None, None, None);
     loop {
         match outer.next().map_err(setup("hear from the sandbox"))? {
             Some(Message::InitPid(pid)) => {
@@ -120,13 +129,14 @@ pub(super) fn wait_built(outer: &Outer, cgroups: &Cgroups) -> Result<Built, RunE
                 outer.go(Go::Enforce).map_err(setup("let the sandbox go on"))?;
                 init = Some(pid);
             }
+            Some(Message::Tunnel(made)) => tunnel = Some(made),
             Some(Message::Built { stood, notes }) => root = Some((stood, notes)),
             Some(Message::Refused(reason)) => return Err(RunError::Refused { reason }),
             Some(Message::Ready { pid }) => {
                 let (Some(init), Some((stood, notes))) = (init, root) else {
                     return Err(setup("hear from the sandbox in order")(gone()));
                 };
-                return Ok(Built { init, command: pid, stood, notes });
+                return Ok(Built { init, command: pid, stood, notes, tunnel });
             }
             Some(Message::Failed { step, errno }) => {
                 return Err(setup(step)(io::Error::from_raw_os_error(errno)));

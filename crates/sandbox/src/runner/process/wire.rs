@@ -8,13 +8,16 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::below::Below;
 use super::rootfs::Stood;
-use crate::sys;
+use crate::net::tunnel::Tunnel;
+use crate::sys::{self, Interface};
 
 /// A message to the supervisor.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// From the keeper: the sandbox's init runs under this host pid.
     InitPid(i32),
+    /// From init: the far end of the sandbox's network.
+    Tunnel(Tunnel),
     /// From init: the root stands; descriptors of the memory behind it and of what lies below, and
     /// notes.
     Built { stood: Stood, notes: String },
@@ -43,6 +46,7 @@ const STATUS: u8 = 6;
 const INIT_GONE: u8 = 7;
 const SURVIVORS: u8 = 8;
 const REFUSED: u8 = 9;
+const TUNNEL: u8 = 10;
 
 /// Which descriptors follow the staging memory's own.
 const HAS_BASE: i32 = 1;
@@ -79,6 +83,12 @@ impl Inner {
         let all = [Some(staging), base, layers];
         let fds: Vec<RawFd> = all.into_iter().flatten().map(AsRawFd::as_raw_fd).collect();
         sys::send(self.fd(), &data, &fds)
+    }
+
+    pub(crate) fn tunnel(&self, packets: RawFd, interface: &Interface) -> io::Result<()> {
+        let mut data = vec![TUNNEL];
+        data.extend_from_slice(&interface.index().to_le_bytes());
+        sys::send(self.fd(), &data, &[packets, interface.socket().as_raw_fd()])
     }
 
     pub(crate) fn ready(&self) -> io::Result<()> {
@@ -180,6 +190,14 @@ impl Outer {
                 Message::Built { stood: Stood { staging, below }, notes: text() }
             }
             REFUSED => Message::Refused(text()),
+            TUNNEL => {
+                let (control, packets) = (received.fds.pop(), received.fds.pop());
+                Message::Tunnel(Tunnel {
+                    packets: packets.ok_or_else(broken)?,
+                    control: control.ok_or_else(broken)?,
+                    index: number.unsigned_abs(),
+                })
+            }
             READY => Message::Ready { pid: received.pid.ok_or_else(broken)? },
             LISTENER => Message::Listener(number),
             FAILED => Message::Failed { step: text(), errno: number },

@@ -97,6 +97,7 @@ impl Plan {
             copies: spec.copies.clone(),
             links: Vec::new(),
             given: true,
+            network: None,
         }
     }
 

@@ -21,6 +21,8 @@ use crate::sys;
 
 /// An account list of the root is read up to here.
 const ACCOUNTS_BYTES_MAX: u64 = 1 << 20;
+/// A list of authorities of the root is read up to here.
+const BUNDLE_BYTES_MAX: u64 = 4 << 20;
 
 impl Plan {
     /// Mounts the bounded tmpfs and creates the folders of every area.
@@ -176,12 +178,37 @@ impl Plan {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
             self.give(&path, false)?;
         }
+        let read = |path: &Path| given.read(path, BUNDLE_BYTES_MAX);
+        for (path, bytes) in self.network.iter().flat_map(|files| files.list(read)) {
+            self.mask_file(&path, &bytes)?;
+        }
         for name in ["shadow", "shadow-", "gshadow", "gshadow-", "sudoers", "sudoers.d"] {
             if given.has(&Path::new("/etc").join(name)) {
                 sys::mknod(&etc.join(name), libc::S_IFCHR, 0)?;
             }
         }
         Ok(())
+    }
+
+    /// Puts a file and its folders into the mask layer.
+    fn mask_file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut at = Path::new(STAGING).join("mask");
+        let rest = path.strip_prefix("/").unwrap_or(path);
+        for folder in rest.parent().into_iter().flat_map(Path::components) {
+            at.push(folder);
+            match fs::create_dir(&at) {
+                Ok(()) => {
+                    fs::set_permissions(&at, fs::Permissions::from_mode(0o755))?;
+                    self.give(&at, false)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        at.push(rest.file_name().unwrap_or_default());
+        fs::write(&at, bytes)?;
+        fs::set_permissions(&at, fs::Permissions::from_mode(0o644))?;
+        self.give(&at, false)
     }
 }
 

@@ -1,0 +1,225 @@
+//! One connection to the sink: TLS where it begins like TLS, plain otherwise, a [`Talk`] inside.
+
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+
+use rustls::server::{Accepted, Acceptor};
+use rustls::{ProtocolVersion, ServerConnection};
+
+use super::ledger::{Answer, HEAD_LEN, Request};
+use super::room::Room;
+use super::talk::{Talk, take_head};
+
+/// The first byte of a TLS handshake record (RFC 8446 §5.1).
+pub(super) const TLS_HANDSHAKE: u8 = 0x16;
+/// Ports on which TLS comes before anything else.
+const TLS_PORTS: [u16; 6] = [443, 465, 990, 993, 995, 8443];
+
+enum Outer {
+    Unknown,
+    Hello(Box<Acceptor>),
+    Secure(Box<ServerConnection>),
+    Plain,
+    /// The handshake failed; nothing that follows can be read.
+    Lost,
+}
+
+/// The TLS side of a connection, until it is written down.
+#[derive(Default)]
+struct Hello {
+    name: Option<String>,
+    protocols: String,
+    head: Vec<u8>,
+    sent_bytes: u64,
+    received_bytes: u64,
+    written: bool,
+}
+
+/// See the module.
+pub(super) struct Answerer {
+    peer: SocketAddr,
+    pid: Option<u32>,
+    name: Option<String>,
+    outer: Outer,
+    hello: Hello,
+    talk: Talk,
+    /// What shall be sent on the wire.
+    pub out: Vec<u8>,
+}
+
+impl std::fmt::Debug for Answerer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answerer").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+impl Answerer {
+    pub(super) fn new(peer: SocketAddr, pid: Option<u32>, name: Option<String>) -> Self {
+        let mut talk = Talk::new(peer, pid, name.clone());
+        let mut out = Vec::new();
+        if !TLS_PORTS.contains(&peer.port()) {
+            out.append(&mut talk.reply);
+        }
+        Self { peer, pid, name, outer: Outer::Unknown, hello: Hello::default(), talk, out }
+    }
+
+    /// Nothing more will be said.
+    pub(super) fn closes(&self) -> bool {
+        self.talk.close || matches!(self.outer, Outer::Lost)
+    }
+
+    pub(super) fn read(&mut self, bytes: &[u8], room: &mut Room) {
+        if matches!(self.outer, Outer::Unknown) {
+            self.outer = match bytes.first() {
+                Some(&TLS_HANDSHAKE) if room.authority.is_some() => {
+                    Outer::Hello(Box::new(Acceptor::default()))
+                }
+                _ => Outer::Plain,
+            };
+        }
+        match &mut self.outer {
+            Outer::Plain => {
+                self.talk.read(bytes, room);
+                self.out.append(&mut self.talk.reply);
+            }
+            Outer::Hello(_) => self.greet(bytes, room),
+            Outer::Secure(_) => self.secure(bytes, room),
+            Outer::Unknown | Outer::Lost => {}
+        }
+    }
+
+    pub(super) fn end(&mut self, room: &mut Room) {
+        if !matches!(self.outer, Outer::Unknown | Outer::Plain) && !self.hello.written {
+            self.write_hello(room, " (not completed)");
+        }
+        if !matches!(self.outer, Outer::Lost | Outer::Hello(_)) {
+            self.talk.end(room);
+        }
+    }
+
+    /// Bytes of the ClientHello.
+    fn greet(&mut self, bytes: &[u8], room: &mut Room) {
+        self.hello.sent_bytes += bytes.len() as u64;
+        take_head(&mut self.hello.head, bytes);
+        let Outer::Hello(acceptor) = &mut self.outer else { return };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if acceptor.read_tls(&mut rest).is_err() {
+                return self.lose(room, " (not readable)");
+            }
+            match acceptor.accept() {
+                Ok(Some(accepted)) => {
+                    self.accept(accepted, room);
+                    let rest = rest.to_vec();
+                    return self.secure(&rest, room);
+                }
+                Ok(None) => {}
+                Err((_, mut alert)) => {
+                    let _ = alert.write_all(&mut self.out);
+                    return self.lose(room, " (not readable)");
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, accepted: Accepted, room: &mut Room) {
+        let hello = accepted.client_hello();
+        self.hello.name = hello.server_name().map(str::to_ascii_lowercase);
+        self.hello.protocols = protocols(hello.alpn());
+        let named = self.hello.name.clone().or_else(|| self.name.clone());
+        let name = named.clone().unwrap_or_else(|| self.peer.ip().to_string());
+        let config = room.authority.as_mut().and_then(|authority| authority.server(&name));
+        let Some(config) = config else { return self.lose(room, " (no certificate)") };
+        // What the port says first is said inside.
+        self.talk = Talk::new(self.peer, self.pid, named);
+        match accepted.into_connection(config) {
+            Ok(connection) => self.outer = Outer::Secure(Box::new(connection)),
+            Err((_, mut alert)) => {
+                let _ = alert.write_all(&mut self.out);
+                self.lose(room, " (no common version or cipher)");
+            }
+        }
+    }
+
+    fn secure(&mut self, mut bytes: &[u8], room: &mut Room) {
+        if !self.hello.written {
+            self.hello.sent_bytes += bytes.len() as u64;
+        }
+        let Outer::Secure(connection) = &mut self.outer else { return };
+        let mut failed = None;
+        loop {
+            let _ = connection.read_tls(&mut bytes);
+            if let Err(error) = connection.process_new_packets() {
+                failed = Some(format!(" ({error})"));
+                break;
+            }
+            let mut plain = [0; 4096];
+            while let Ok(count @ 1..) = connection.reader().read(&mut plain) {
+                self.talk.read(plain.get(..count).unwrap_or(&[]), room);
+            }
+            if !connection.is_handshaking() && !self.talk.reply.is_empty() {
+                let _ = connection.writer().write_all(&self.talk.reply);
+                self.talk.reply.clear();
+            }
+            if self.talk.close {
+                connection.send_close_notify();
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        let before = self.out.len();
+        while connection.wants_write() && connection.write_tls(&mut self.out).is_ok() {}
+        let version = connection.protocol_version();
+        let done = !connection.is_handshaking();
+        if !self.hello.written {
+            self.hello.received_bytes += (self.out.len() - before) as u64;
+        }
+        if let Some(failed) = failed {
+            return if self.hello.written {
+                self.outer = Outer::Lost
+            } else {
+                self.lose(room, &failed)
+            };
+        }
+        if done && !self.hello.written {
+            let version = match version {
+                Some(ProtocolVersion::TLSv1_3) => " TLS 1.3",
+                Some(ProtocolVersion::TLSv1_2) => " TLS 1.2",
+                _ => "",
+            };
+            self.write_hello(room, version);
+        }
+    }
+
+    /// The handshake cannot go on.
+    fn lose(&mut self, room: &mut Room, why: &str) {
+        self.outer = Outer::Lost;
+        self.write_hello(room, why);
+    }
+
+    fn write_hello(&mut self, room: &mut Room, how: &str) {
+        self.hello.written = true;
+        let host = self.hello.name.clone().or_else(|| self.name.clone());
+        let request = Request {
+            protocol: "tls",
+            peer: self.peer,
+            host: host.map(String::into_bytes),
+            line: format!("ClientHello{how}{}", self.hello.protocols).into_bytes(),
+            sent_bytes: self.hello.sent_bytes,
+            received_bytes: self.hello.received_bytes,
+            head: self.hello.head.get(..HEAD_LEN).unwrap_or(&self.hello.head).to_vec(),
+            answer: Answer::Sink,
+            carries: Vec::new(),
+        };
+        room.record(self.pid, request);
+    }
+}
+
+/// The protocols that a client offers to speak inside (ALPN), in words.
+pub(super) fn protocols<'p>(offered: Option<impl Iterator<Item = &'p [u8]>>) -> String {
+    let Some(offered) = offered else { return String::new() };
+    let names: Vec<String> =
+        offered.take(8).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    format!(" alpn {}", names.join(","))
+}
