@@ -7,10 +7,14 @@
 
 INLINE void close_slot(struct record *r, u32 slot, u32 what, u32 start, u32 end)
 {
-	if (slot >= SLOTS || end < start)
+	/* Verifiers before 6.8 forget the bounds of what was tested in one register and put aside in
+	 * another: this one is tested and used. */
+	u64 at = slot;
+	asm volatile("" : "+r"(at));
+	if (at >= SLOTS || end < start)
 		return;
-	r->slot_len[slot] = end - start;
-	r->slot_what[slot] = what;
+	r->slot_len[at] = end - start;
+	r->slot_what[at] = what;
 	r->data_len = end;
 }
 

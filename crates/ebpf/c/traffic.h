@@ -22,12 +22,14 @@ INLINE bool aggregate(u32 index, u32 kind, u64 bytes)
 
 /* Finds the total for this key and adds to it (0), or opens one that the record under construction
  * names (1). When all totals are in use the record stands for itself. */
-APART int count_or_open(struct total_key *key, u32 kind, u64 bytes)
+APART int count_or_open(struct total_key *given, u32 kind, u64 bytes)
 {
 	struct scratch *s = get_scratch(IN_SYSCALL);
 	struct control *c = get_control();
-	if (!s || !c || !key)
+	if (!s || !c || !given)
 		return 0;
+	/* Verifiers before 6.2 take no key from memory that they know nothing else of. */
+	struct total_key own = *given, *key = &own;
 	u32 *index = bpf_map_lookup_elem(&total_index, key);
 	if (!index) {
 		if (c->totals_used >= TOTALS_LEN)

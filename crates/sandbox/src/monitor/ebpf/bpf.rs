@@ -66,8 +66,8 @@ fn owned(fd: io::Result<RawFd>) -> io::Result<OwnedFd> {
     fd.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Loads type information of programs.
-pub(super) fn load_btf(btf: &[u8]) -> io::Result<OwnedFd> {
+/// Loads type information of programs; `log` takes what the kernel says of it, where it is not empty.
+pub(super) fn load_btf(btf: &[u8], log: &mut [u8]) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attr {
         btf: u64,
@@ -75,10 +75,19 @@ pub(super) fn load_btf(btf: &[u8]) -> io::Result<OwnedFd> {
         len: u32,
         log_size: u32,
         log_level: u32,
+        /// The kernel wants zeros behind what it knows; padding would be anything.
+        pad: u32,
     }
-    let attr =
-        Attr { btf: address(btf), log_buf: 0, len: length(btf.len())?, log_size: 0, log_level: 0 };
-    // SAFETY: BTF_LOAD reads `len` bytes at `btf`, which the slice holds.
+    let attr = Attr {
+        btf: address(btf),
+        log_buf: if log.is_empty() { 0 } else { address(log.as_mut_ptr()) },
+        len: length(btf.len())?,
+        log_size: length(log.len())?,
+        log_level: if log.is_empty() { 0 } else { 1 },
+        pad: 0,
+    };
+    // SAFETY: BTF_LOAD reads `len` bytes at `btf`, which the slice holds, and writes to the log,
+    // which is borrowed mutably and has the length that stands beside it.
     owned(unsafe { bpf(BTF_LOAD, &attr) })
 }
 

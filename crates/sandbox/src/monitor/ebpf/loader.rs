@@ -146,8 +146,7 @@ fn load_new(options: &Options, globals: &Globals) -> Result<(Maps, Programs), Un
         .map_err(|error| parsing(&error))?
         .map(Btf::to_bytes)
         .unwrap_or_default();
-    let own_types = bpf::load_btf(&own_types)
-        .map_err(|error| unavailable("the kernel refuses the eBPF programs' types", &error))?;
+    let own_types = load_types(&own_types)?;
     let fitting = broken("the eBPF programs do not fit this kernel's structures");
     object.relocate_btf(&kernel_types).map_err(|error| fitting(&error))?;
 
@@ -163,6 +162,27 @@ fn load_new(options: &Options, globals: &Globals) -> Result<(Maps, Programs), Un
     let packets = load_packets(&object, &own_types);
     let maps = maps.into_iter().map(|(name, (_, data))| (name, data)).collect();
     Ok((maps, Programs { programs, entry, packets }))
+}
+
+fn load_types(types: &[u8]) -> Result<OwnedFd, Unavailable> {
+    bpf::load_btf(types, &mut []).map_err(|error| {
+        let refused = unavailable("the kernel refuses the eBPF programs' types", &error);
+        // Loaded a second time, the kernel says why.
+        let mut log = vec![0; LOG_LEN];
+        let _ = bpf::load_btf(types, &mut log);
+        with_log(refused, &log)
+    })
+}
+
+/// The end of what the kernel said, which is what matters.
+fn with_log(refused: Unavailable, log: &[u8]) -> Unavailable {
+    let said = CStr::from_bytes_until_nul(log).unwrap_or_default().to_string_lossy();
+    let said = said.trim();
+    let start = said.char_indices().rev().nth(LOG_SHOWN).map_or(0, |(at, _)| at);
+    match &said[start..] {
+        "" => refused,
+        end => Unavailable { reason: format!("{}; the verifier: {end}", refused.reason) },
+    }
 }
 
 /// Loads all programs and the sampler's side by side: nearly all of the time is the verifier's, one CPU each.
@@ -337,12 +357,6 @@ fn load_program(
         // Loaded a second time, the verifier says why.
         let mut log = vec![0; LOG_LEN];
         let _ = bpf::load_program(&request, &mut log);
-        let said = CStr::from_bytes_until_nul(&log).unwrap_or_default().to_string_lossy();
-        let said = said.trim();
-        let start = said.char_indices().rev().nth(LOG_SHOWN).map_or(0, |(at, _)| at);
-        match &said[start..] {
-            "" => refused,
-            end => Unavailable { reason: format!("{}; the verifier: {end}", refused.reason) },
-        }
+        with_log(refused, &log)
     })
 }
