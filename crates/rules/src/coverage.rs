@@ -33,7 +33,8 @@ pub fn layer(covered: &BTreeMap<String, Covered>, attack_version: &str) -> Value
             () => YARA,
         };
         let sources = covered.by.iter();
-        let metadata = sources.map(|(source, ids)| json!({"name": source, "value": ids.join(", ")}));
+        let metadata =
+            sources.map(|(source, ids)| json!({"name": source, "value": ids.join(", ")}));
         json!({
             "techniqueID": id,
             "score": score,

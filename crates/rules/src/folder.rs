@@ -112,9 +112,8 @@ impl Walk<'_> {
             return self.skip(&name, "not readable", error.to_string());
         }
         if bytes.len() as u64 > bound {
-            let what = format!(
-                "a file may have {FILE_BYTES_MAX} bytes, all together {TOTAL_BYTES_MAX}"
-            );
+            let what =
+                format!("a file may have {FILE_BYTES_MAX} bytes, all together {TOTAL_BYTES_MAX}");
             return self.skip(&name, "too large", what);
         }
         self.left -= bytes.len() as u64;

@@ -116,9 +116,10 @@ fn scan(compiled: &Compiled, place: &str, bytes: &[u8]) -> Result<Vec<Pattern>, 
         let key = (rule.namespace().to_owned(), rule.identifier().to_owned());
         let Some(&order) = compiled.order.get(&key) else { continue };
         let Some(about) = compiled.about.get(order) else { continue };
-        let starts = rule.patterns().include_private(true).filter_map(|pattern| {
-            pattern.matches().map(|found| found.range().start as u64).min()
-        });
+        let starts = rule
+            .patterns()
+            .include_private(true)
+            .filter_map(|pattern| pattern.matches().map(|found| found.range().start as u64).min());
         patterns.insert(
             order,
             Pattern {

@@ -45,6 +45,21 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// Changes every entry, or drops it with what was found in it.
+    pub fn edit(&mut self, mut entry: impl FnMut(FileChange) -> Option<FileChange>) {
+        let mut places = Vec::new();
+        let mut kept = Vec::new();
+        for change in std::mem::take(&mut self.changes) {
+            let edited = entry(change);
+            places.push(edited.is_some().then_some(kept.len()));
+            kept.extend(edited);
+        }
+        self.changes = kept;
+        let found = std::mem::take(&mut self.found).into_iter();
+        let place = |file: usize| places.get(file).copied().flatten();
+        self.found = found.filter_map(|(file, kind)| Some((place(file)?, kind))).collect();
+    }
+
     /// Every change, each followed by what was found in it. What is left of the listing is its
     /// words.
     pub fn take_kinds(&mut self) -> Vec<Kind> {
@@ -421,7 +436,41 @@ pub(crate) fn entropy_millibits(histogram: &[u64; 256]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::entropy_millibits;
+    use types::{FileChange, Kind, Text};
+
+    use super::{Listing, entropy_millibits};
+
+    #[test]
+    fn matches_follow_their_file_also_when_others_are_dropped() {
+        let change = |path: &str| FileChange {
+            path: Text::from(path),
+            change: "created".to_owned(),
+            file_type: "file".to_owned(),
+            size_bytes: 1,
+            mode: 0o644,
+            sha256: None,
+            entropy_millibits: None,
+            link_target: None,
+            format: None,
+        };
+        let found = |name: &str| Kind::MemfdCreate { name: Text::from(name) };
+        let mut listing = Listing {
+            changes: ["a", "b", "c"].map(change).to_vec(),
+            found: vec![(0, found("1")), (1, found("2")), (2, found("3")), (2, found("4"))],
+            ..Listing::default()
+        };
+        listing.edit(|change| (change.path != Text::from("b")).then_some(change));
+        let names: Vec<String> = listing
+            .take_kinds()
+            .iter()
+            .map(|kind| match kind {
+                Kind::FileChanged(change) => change.path.to_string(),
+                Kind::MemfdCreate { name } => name.to_string(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(names, ["a", "1", "c", "3", "4"]);
+    }
 
     #[test]
     fn entropy_of_known_distributions() {
