@@ -41,15 +41,17 @@ pub(crate) fn run(arguments: &[&str]) -> anyhow::Result<()> {
     }
 }
 
-/// Where `shieldx` looks when it is told nothing else: the data folder's `guest`.
+/// Where `shieldx` looks, too: `SHIELDX_GUEST`, or `shieldx/guest` among this user's data.
 fn default_folder() -> anyhow::Result<PathBuf> {
     let variable =
         |name| crate::variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = variable("SHIELDX_DATA")
-        .or_else(|| variable("XDG_DATA_HOME").map(|data| data.join("shieldx")))
-        .or_else(|| variable("HOME").map(|home| home.join(".local/share/shieldx")))
-        .context("no folder for the guest: neither HOME nor XDG_DATA_HOME is set; name one with --out DIR")?;
-    Ok(folder.join("guest"))
+    if let Some(folder) = variable("SHIELDX_GUEST") {
+        return Ok(folder);
+    }
+    let data = variable("XDG_DATA_HOME")
+        .or_else(|| variable("HOME").map(|home| home.join(".local/share")))
+        .context("no folder for the guest: HOME is not set; name one with --out DIR")?;
+    Ok(data.join("shieldx/guest"))
 }
 
 /// Downloads, unpacks, packs, and puts the new files where the old ones were, the manifest last.
@@ -64,18 +66,28 @@ fn build(folder: &Path) -> anyhow::Result<()> {
     let vmlinuz = fs::read(tree.join(format!("boot/vmlinuz-{release}"))).context("the kernel")?;
     let vmlinux = kernel::uncompressed(&vmlinuz, &scratch.0)?;
     let modules = modules::collect(&tree.join("lib/modules").join(&release))?;
-    let initramfs = initramfs(&modules)?;
+    let busybox = busybox()?;
+    let initramfs = initramfs(&modules, &busybox)?;
     let parts = [
         ("vmlinuz", vmlinuz.as_slice()),
         ("vmlinux", vmlinux.as_slice()),
         ("initramfs", initramfs.as_slice()),
+        ("busybox", busybox.as_slice()),
     ];
     for (name, content) in parts {
         replace(folder, name, content)?;
     }
     let config = fs::read_to_string(tree.join(format!("boot/config-{release}")))?;
     let lsm = kernel::option(&config, "LSM").unwrap_or_default();
-    let manifest = manifest(&release, &package, &lsm, &modules, &parts);
+    let applets = output(Command::new(BUSYBOX).arg("--list"))?;
+    let about = [
+        ("kernel", release.as_str()),
+        ("package", &package.file_stem().unwrap_or_default().to_string_lossy()),
+        ("lsm", &lsm),
+        ("modules", &modules.order().trim_end().replace('\n', " ")),
+        ("applets", &applets.trim_end().replace('\n', " ")),
+    ];
+    let manifest = manifest(&about, &parts);
     replace(folder, "manifest.json", manifest.as_bytes())?;
     eprintln!("xtask: guest with Linux {release} in {}", folder.display());
     Ok(())
@@ -128,18 +140,23 @@ fn depends(shown: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The files of every guest's memory at start: busybox, the modules, `init`.
-fn initramfs(modules: &modules::Modules) -> anyhow::Result<Vec<u8>> {
+/// The static busybox of this host.
+fn busybox() -> anyhow::Result<Vec<u8>> {
     let busybox = fs::read(BUSYBOX)
         .with_context(|| format!("{BUSYBOX} (Debian: apt-get install {BUSYBOX_PACKAGE})"))?;
     ensure!(kernel::is_static(&busybox), "{BUSYBOX} is not static: install {BUSYBOX_PACKAGE}");
+    Ok(busybox)
+}
+
+/// The files of every guest's memory at start: busybox, the modules, `init`.
+fn initramfs(modules: &modules::Modules, busybox: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut archive = cpio::Archive::default();
     for folder in ["agent", "bin", "dev", "image", "modules", "proc", "sys"] {
         archive.folder(folder);
     }
     // The kernel opens it for init before anything is mounted.
     archive.device("dev/console", 5, 1);
-    archive.file("bin/busybox", 0o755, &busybox);
+    archive.file("bin/busybox", 0o755, busybox);
     archive.file("init", 0o755, INIT.as_bytes());
     for (name, content) in &modules.files {
         archive.file(&format!("modules/{name}.ko"), 0o644, content);
@@ -148,20 +165,10 @@ fn initramfs(modules: &modules::Modules) -> anyhow::Result<Vec<u8>> {
     Ok(archive.finish())
 }
 
-fn manifest(
-    release: &str,
-    package: &Path,
-    lsm: &str,
-    modules: &modules::Modules,
-    parts: &[(&str, &[u8])],
-) -> String {
-    let package = package.file_stem().unwrap_or_default().to_string_lossy();
-    let mut lines = vec![
-        format!("  \"kernel\": \"{release}\""),
-        format!("  \"package\": \"{package}\""),
-        format!("  \"lsm\": \"{lsm}\""),
-        format!("  \"modules\": \"{}\"", modules.order().trim_end().replace('\n', " ")),
-    ];
+/// The values are names of Debian's and hashes: nothing in them needs escaping.
+fn manifest(about: &[(&str, &str)], parts: &[(&str, &[u8])]) -> String {
+    let mut lines: Vec<String> =
+        about.iter().map(|(name, value)| format!("  \"{name}\": \"{value}\"")).collect();
     for (name, content) in parts {
         lines.push(format!("  \"{name}_sha256\": \"{}\"", hex(&Sha256::digest(content))));
     }

@@ -6,9 +6,8 @@
 mod demo;
 mod ebpf;
 mod guest;
-mod otlp_receiver;
 mod packages;
-mod schemathesis;
+mod python;
 mod suite;
 
 use std::path::{Path, PathBuf};

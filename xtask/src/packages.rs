@@ -46,6 +46,11 @@ const NEEDS: &[Need] = &[
     need("prometheus-alertmanager", "prometheus-alertmanager", "alerts to Alertmanager"),
     need("amtool", "prometheus-alertmanager", "the check of Alertmanager's configuration"),
     need("chromium", "chromium", "the console's pages in a browser"),
+    need("qemu-system-x86_64", "qemu-system-x86", "guests of the microvm runner, other kernels"),
+    need("dockerd", "docker.io", "the docker runner"),
+    need("node", "nodejs", "everyday JavaScript, compiled while it runs"),
+    need("java", "default-jre-headless", "everyday Java, compiled while it runs"),
+    need("luajit", "luajit", "everyday Lua, compiled while it runs"),
 ];
 
 const fn need(program: &'static str, package: &'static str, skipped: &'static str) -> Need {

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
-use crate::{otlp_receiver, packages, schemathesis};
+use crate::{packages, python};
 
 /// What a test prints, outside the harness's capture, when the machine lacks what it needs.
 const SKIP: &str = "SKIP ";
@@ -41,8 +41,7 @@ struct Tally {
 
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     let mut missing = packages::ensure();
-    missing.extend(schemathesis::ensure());
-    missing.extend(otlp_receiver::ensure());
+    missing.extend(python::ensure());
     for line in &missing {
         eprintln!("{SKIP}{line}");
     }

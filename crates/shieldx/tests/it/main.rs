@@ -4,6 +4,7 @@ mod abuse;
 mod cli;
 mod documents;
 mod everyday;
+mod formats;
 mod hostile;
 mod lab;
 mod lifetime;
