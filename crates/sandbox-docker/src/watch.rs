@@ -1,0 +1,193 @@
+//! The kernel monitor on a container: finds the control group, attaches before the command starts.
+//!
+//! Only tier B: a listener of seccomp notifications (tier C) would have to come out of the container,
+//! and the daemon's API has no way for it. Without tier B a run is not watched, and its recording
+//! says so.
+
+use std::fs;
+use std::io;
+use std::thread::JoinHandle;
+
+use sandbox::monitor::{Summary, Unavailable, ebpf};
+use sandbox::runner::process::cgroup::{Cgroups, Usage};
+use sandbox::runner::process::recorder::Recorder;
+use sandbox::seccomp::{Decision, Policy};
+use sandbox::{MonitorChoice, RunError, Spec};
+use types::{Event, Tier};
+
+use crate::gate;
+
+/// The gate is 1 in the container, and the command its first child.
+const COMMAND_PID: u32 = 2;
+
+/// Tier B on its way: the kernel's verifier takes longer than most of the rest.
+pub(crate) type Loading = JoinHandle<Result<ebpf::Loaded, Unavailable>>;
+
+/// Starts to load tier B beside the making of the container.
+pub(crate) fn start_loading(spec: &Spec, policy: &Policy) -> Option<Loading> {
+    let options = ebpf::Options { refusable: policy.refusable(), ..ebpf::Options::default() };
+    let wanted = matches!(spec.monitor, MonitorChoice::Auto | MonitorChoice::Ebpf);
+    wanted.then(|| std::thread::spawn(move || ebpf::load(&options)))
+}
+
+/// The control groups of a run.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    /// Where the runtime put the container.
+    container: Cgroups,
+    /// Made by us, for the monitor alone, where the runtime put it into no v2 group of its own.
+    own: Option<Cgroups>,
+}
+
+impl Groups {
+    /// Those of the container whose first process this is; it has no other yet. With `own`, a v2
+    /// group of ours is used whatever the runtime did.
+    pub(crate) fn of(pid: u32, run_id: &str, own: bool) -> Self {
+        let container = Cgroups::of(pid);
+        let alone = container.path().is_some_and(|path| {
+            let procs = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+            procs.lines().eq([pid.to_string()])
+        });
+        let own = if alone && !own { None } else { Cgroups::adopt(pid, run_id).ok() };
+        Self { container, own }
+    }
+
+    /// The one the monitor watches.
+    fn watched(&self) -> &Cgroups {
+        self.own.as_ref().unwrap_or(&self.container)
+    }
+
+    /// What the container has used; to be asked while it still has a process.
+    pub(crate) fn usage(&self) -> Usage {
+        self.container.usage()
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        if let Some(own) = &self.own {
+            own.remove();
+        }
+    }
+}
+
+/// The monitor of one run.
+pub(crate) enum Watcher {
+    Ebpf(Box<ebpf::Running<Recorder>>),
+    /// Why nobody watches.
+    Off(String),
+}
+
+impl Watcher {
+    /// Points the loaded programs at the container.
+    ///
+    /// # Errors
+    /// When tier B was asked for by name and cannot be had.
+    pub(crate) fn attach(
+        spec: &Spec,
+        loading: Option<Loading>,
+        policy: &Policy,
+        groups: Option<&Groups>,
+        (pid, start_ns): (u32, u64),
+    ) -> Result<Self, RunError> {
+        let Some(loading) = loading else {
+            return Ok(Self::Off("no monitor watched this run (--monitor off)".to_owned()));
+        };
+        let crashed = |_| Err(Unavailable { reason: "its loader crashed".to_owned() });
+        let loaded = loading.join().unwrap_or_else(crashed);
+        let groups = groups.ok_or_else(|| Unavailable {
+            reason: "the container's processes are not processes of this host that this user can \
+                     see: run as root, beside the daemon"
+                .to_owned(),
+        });
+        let attached = loaded.and_then(|loaded| {
+            let groups = groups?;
+            let target = target(groups.watched(), policy.clone(), pid, start_ns)?;
+            let observer = spec.observer.clone();
+            loaded.attach(target, Recorder::new(Some(COMMAND_PID), spec.events_max, observer))
+        });
+        match attached {
+            Ok(running) => Ok(Self::Ebpf(Box::new(running))),
+            Err(error) if spec.monitor == MonitorChoice::Ebpf => {
+                Err(RunError::Monitor { reason: error.reason })
+            }
+            Err(error) => Ok(Self::Off(format!(
+                "no monitor watched this run: tier B is not available ({}), and runner docker has \
+                 no other",
+                error.reason
+            ))),
+        }
+    }
+
+    /// Why nobody watches, where that is so.
+    pub(crate) fn missing(&self) -> Option<&str> {
+        match self {
+            Self::Ebpf(_) => None,
+            Self::Off(reason) => Some(reason),
+        }
+    }
+
+    /// To be called when every process of the container is dead.
+    pub(crate) fn finish(self) -> (Tier, Vec<Event>, Summary) {
+        match self {
+            Self::Ebpf(running) => {
+                let (recorder, mut summary) = running.finish();
+                let (events, faults) = recorder.finish();
+                summary.faults.extend(faults);
+                (Tier::B, events, summary)
+            }
+            Self::Off(reason) => {
+                let summary = Summary { faults: vec![reason], ..Summary::default() };
+                (Tier::None, Vec::new(), summary)
+            }
+        }
+    }
+}
+
+fn target(
+    groups: &Cgroups,
+    policy: Policy,
+    pid: u32,
+    start_ns: u64,
+) -> Result<ebpf::Target, Unavailable> {
+    let cgroup_id = groups.id().ok_or_else(|| Unavailable {
+        reason: "the container is in no cgroup v2 group (mount -t cgroup2 none \
+                 /sys/fs/cgroup/unified)"
+            .to_owned(),
+    })?;
+    Ok(ebpf::Target {
+        cgroup_id,
+        cgroup: groups.folder(),
+        start_ns,
+        freezer: groups.freezer(),
+        refusal: Box::new(move |nr, args| match policy.decide(nr, args) {
+            Decision::Refuse(errno) => Some(errno),
+            Decision::Allow => None,
+        }),
+        uid_map: uid_map(pid).unwrap_or_default(),
+    })
+}
+
+/// (inside, outside, count) where the daemon gives containers a user namespace; empty where not.
+fn uid_map(pid: u32) -> io::Result<Vec<(u32, u32, u32)>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/uid_map"))?;
+    let line = |line: &str| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?))
+    };
+    let map: Vec<_> = text.lines().filter_map(line).collect();
+    Ok(if map == [(0, 0, u32::MAX)] { Vec::new() } else { map })
+}
+
+/// Whether this is the gate of the run, as this host's processes have it.
+pub(crate) fn is_gate(pid: u32, gate_path: &str, run_id: &str) -> bool {
+    let wanted = format!("{gate_path}\0{run_id}\0");
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == wanted.as_bytes())
+}
+
+/// 16 bytes nobody can know.
+pub(crate) fn token() -> io::Result<[u8; gate::TOKEN_LEN]> {
+    let mut token = [0; gate::TOKEN_LEN];
+    io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut token)?;
+    Ok(token)
+}
