@@ -9,6 +9,7 @@ use crate::attack::ATTACK_VERSION;
 use crate::detector::{Detector, Finding};
 use crate::detectors;
 use crate::evidence;
+use crate::matched::{self, Matched};
 use crate::score;
 use crate::timeline::Timeline;
 
@@ -29,6 +30,9 @@ pub const SCORE_POINTS_MAX: u32 = 100;
 /// (7/3 points per deciban): 13 decibans are 30 points, and 100 points are 43 decibans, 200 : 1.
 pub const SUSPICIOUS_POINTS: u32 = 30;
 
+/// The decibans of [`SUSPICIOUS_POINTS`].
+pub(crate) const SUSPICIOUS_DECIBANS: u32 = 13;
+
 /// From here a run is malicious; the derivation is at [`SUSPICIOUS_POINTS`].
 pub const MALICIOUS_POINTS: u32 = 70;
 
@@ -48,13 +52,17 @@ pub fn assess(recording: &Recording, options: &Options) -> Assessment {
     let timeline = Timeline::new(recording);
     let findings = findings(&timeline);
     let mut decibans = weights(&findings);
+    let matched = matched::matched(&timeline, &findings);
+    decibans.extend(matched.iter().map(|rule| rule.counted));
     let unusual = anomaly::decibans(recording.anomaly.as_ref());
     decibans.push(unusual);
     let score = score::points(&decibans, SCORE_POINTS_MAX);
     let points = score::split(score, &decibans);
 
+    let native = findings.iter().map(|(detector, finding)| native(&timeline, detector, finding));
+    let others = matched.iter().map(|rule| other(&timeline, rule));
     let mut rows: Vec<(Detection, u32)> =
-        findings.iter().zip(&points).map(|((d, f), &p)| (detection(&timeline, d, f), p)).collect();
+        native.chain(others).zip(points.iter().copied()).collect();
     // What weighs most comes first; the order of the detector list breaks ties.
     rows.sort_by_key(|(detection, points)| {
         (std::cmp::Reverse(*points), std::cmp::Reverse(detection.weight_decibans))
@@ -107,7 +115,29 @@ pub(crate) fn weight_of_findings(timeline: &Timeline<'_>) -> (u64, u64) {
     (findings.len() as u64, decibans)
 }
 
-fn detection(timeline: &Timeline<'_>, detector: &Detector, finding: &Finding) -> Detection {
+/// A detector's finding.
+fn native(timeline: &Timeline<'_>, detector: &Detector, finding: &Finding) -> Detection {
+    let attack = detector.info.attack;
+    let technique = Technique {
+        id: attack.id.to_owned(),
+        name: attack.name.to_owned(),
+        tactic: attack.tactic.to_owned(),
+    };
+    detection(timeline, detector.info.id, detector.info.title, technique, finding)
+}
+
+/// A rule of others.
+fn other(timeline: &Timeline<'_>, rule: &Matched) -> Detection {
+    detection(timeline, &rule.detector, &rule.title, rule.technique.clone(), &rule.finding)
+}
+
+fn detection(
+    timeline: &Timeline<'_>,
+    detector: &str,
+    title: &str,
+    technique: Technique,
+    finding: &Finding,
+) -> Detection {
     let event = |&index: &usize| &timeline.events[index];
     let mut ids: Vec<u64> =
         finding.events.iter().chain(&finding.context).map(|index| event(index).id).collect();
@@ -120,15 +150,10 @@ fn detection(timeline: &Timeline<'_>, detector: &Detector, finding: &Finding) ->
         ids.sort_unstable();
         ids.dedup();
     }
-    let attack = detector.info.attack;
     Detection {
-        detector: detector.info.id.to_owned(),
-        title: detector.info.title.to_owned(),
-        technique: Technique {
-            id: attack.id.to_owned(),
-            name: attack.name.to_owned(),
-            tactic: attack.tactic.to_owned(),
-        },
+        detector: detector.to_owned(),
+        title: title.to_owned(),
+        technique,
         summary: finding.summary.clone(),
         events: ids,
         event_count,

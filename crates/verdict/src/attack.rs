@@ -22,16 +22,22 @@ pub struct Attack {
 macro_rules! attack {
     ($($constant:ident $id:literal $name:literal $tactic:literal;)*) => {
         $(pub(crate) const $constant: Attack = Attack { id: $id, name: $name, tactic: $tactic };)*
-        /// Every technique of this file, for the test of their form.
-        #[cfg(test)]
+        /// Every technique of this file.
         const ALL: &[Attack] = &[$($constant),*];
     };
+}
+
+/// A technique that this version's detectors and rules name.
+pub(crate) fn find(id: &str) -> Option<Attack> {
+    ALL.iter().copied().find(|attack| attack.id == id)
 }
 
 attack! {
     PROC_FILESYSTEM "T1003.007" "Proc Filesystem" "credential-access";
     PASSWD_AND_SHADOW "T1003.008" "/etc/passwd and /etc/shadow" "credential-access";
     DIRECT_VOLUME_ACCESS "T1006" "Direct Volume Access" "stealth";
+    ROOTKIT "T1014" "Rootkit" "stealth";
+    SOFTWARE_PACKING "T1027.002" "Software Packing" "stealth";
     EMBEDDED_PAYLOADS "T1027.009" "Embedded Payloads" "stealth";
     COMMAND_OBFUSCATION "T1027.010" "Command Obfuscation" "stealth";
     RENAME_UTILITIES "T1036.003" "Rename Legitimate Utilities" "stealth";
@@ -49,7 +55,9 @@ attack! {
     PTRACE "T1055.008" "Ptrace System Calls" "privilege-escalation";
     PROC_MEMORY "T1055.009" "Proc Memory" "privilege-escalation";
     KEYLOGGING "T1056.001" "Keylogging" "collection";
+    INTERPRETER "T1059" "Command and Scripting Interpreter" "execution";
     UNIX_SHELL "T1059.004" "Unix Shell" "execution";
+    PYTHON "T1059.006" "Python" "execution";
     EXPLOITATION "T1068" "Exploitation for Privilege Escalation" "privilege-escalation";
     CLEAR_HISTORY "T1070.003" "Clear Command History" "stealth";
     FILE_DELETION "T1070.004" "File Deletion" "stealth";
@@ -100,10 +108,12 @@ attack! {
     HOST_BINARY "T1554" "Compromise Host Software Binary" "persistence";
     BROWSER_CREDENTIALS "T1555.003" "Credentials from Web Browsers" "credential-access";
     MODIFY_AUTHENTICATION "T1556.003" "Pluggable Authentication Modules" "persistence";
+    ARCHIVE_UTILITY "T1560.001" "Archive via Utility" "collection";
     DISK_WIPE "T1561" "Disk Wipe" "impact";
     HIDDEN_FILES "T1564.001" "Hidden Files and Directories" "stealth";
     DATA_MANIPULATION "T1565.001" "Stored Data Manipulation" "impact";
     WEB_EXFILTRATION "T1567" "Exfiltration Over Web Service" "exfiltration";
+    WEBHOOK "T1567.004" "Exfiltration Over Webhook" "exfiltration";
     NON_STANDARD_PORT "T1571" "Non-Standard Port" "command-and-control";
     TUNNELING "T1572" "Protocol Tunneling" "command-and-control";
     LINKER_HIJACKING "T1574.006" "Dynamic Linker Hijacking" "stealth";

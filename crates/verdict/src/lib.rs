@@ -5,7 +5,7 @@
 //! and knows neither how events were gathered nor how a report looks.
 //!
 //! The way through: `timeline` prepares the recording once, every detector in `detectors` looks at
-//! it and states a finding or nothing, `score` turns findings into points that add up, `evidence`
+//! it and states a finding or nothing, `matched` adds what rules of others say, `score` turns findings into points that add up, `evidence`
 //! says what the recording is worth, `assess` puts the verdict together.
 
 mod anomaly;
@@ -15,6 +15,7 @@ mod detector;
 mod detectors;
 mod evidence;
 mod features;
+mod matched;
 mod paths;
 mod score;
 mod timeline;

@@ -202,7 +202,8 @@ struct Builder {
 
 impl<'r> Timeline<'r> {
     fn take(&mut self, builder: &mut Builder, index: usize, event: &'r Event) {
-        if let Kind::FileChanged(_) | Kind::LimitReached { .. } = event.kind {
+        let found = matches!(event.kind, Kind::PatternMatch { .. }) && event.task.pid == 0;
+        if found || matches!(event.kind, Kind::FileChanged(_) | Kind::LimitReached { .. }) {
             // Stated by the sandbox, not done by the task that it names.
             self.process_of.push(None);
             self.image_of.push(0);

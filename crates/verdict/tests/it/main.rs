@@ -8,4 +8,5 @@ mod evidence;
 mod features;
 mod hostile;
 mod properties;
+mod rules;
 mod trace;
