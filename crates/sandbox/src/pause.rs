@@ -4,8 +4,8 @@
 //! stands still is not charged to its deadline, but bounded: a run that stood still for too long
 //! is ended, and its evidence is incomplete. Who pauses and why is not known here.
 
-use std::io::{self, Write as _};
 use std::fs::File;
+use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,7 @@ struct State {
     brake: Option<Brake>,
     /// Asked for; without a brake it takes hold once there is one.
     wanted: bool,
+    cannot: bool,
     since: Option<Instant>,
     earlier: Duration,
 }
@@ -54,10 +55,10 @@ impl Pause {
     }
 
     /// Stops every task of the run; returns when they stand. A run that has not started yet will
-    /// stand at its first instruction; one that is over is left alone.
+    /// stand as soon as it has; one that is over is left alone.
     ///
     /// # Errors
-    /// When the kernel does not stop them.
+    /// When the kernel does not stop them, or this host's control groups cannot.
     pub fn pause(&self) -> io::Result<()> {
         let mut state = self.state();
         state.wanted = true;
@@ -86,11 +87,12 @@ impl Pause {
         self.state().since.is_some()
     }
 
-    /// The run starts.
+    /// The run starts; `None` where there is no freezer.
     pub(crate) fn attach(&self, brake: Option<Brake>) -> io::Result<()> {
         let mut state = self.state();
+        state.cannot = brake.is_none();
         state.brake = brake;
-        if state.wanted { state.hold() } else { Ok(()) }
+        if state.wanted || state.cannot { state.hold() } else { Ok(()) }
     }
 
     /// The run is over, or must be able to end.
@@ -99,6 +101,7 @@ impl Pause {
         let _ = state.release();
         state.brake = None;
         state.wanted = false;
+        state.cannot = false;
     }
 
     /// Whether the run has stood still for longer than it may.
@@ -117,6 +120,10 @@ impl Pause {
 
 impl State {
     fn hold(&mut self) -> io::Result<()> {
+        if self.cannot {
+            let why = "no control group with a freezer belongs to the run";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
         let Some(brake) = &mut self.brake else { return Ok(()) };
         if self.since.is_none() {
             brake.set(true)?;
@@ -181,7 +188,9 @@ mod tests {
         assert!(!pause.is_paused());
         assert_eq!(pause.stood_still(), Duration::ZERO);
         pause.resume().unwrap();
-        pause.attach(None).unwrap();
+        assert!(pause.attach(None).is_err());
+        assert!(pause.pause().is_err());
+        pause.detach();
         assert!(!pause.is_spent());
     }
 }

@@ -388,13 +388,14 @@ impl<'a> Unpacker<'a> {
             return Err(Refusal::new(format!("{path} is a hard link to no file")));
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY;
-        let from = resolve(self.tree, &parents.join(&b'/'), flags).map_err(failed())?;
-        let there = stat(from.as_fd(), target).map_err(failed())?;
-        let Some(there) = there.filter(|there| !is_folder(there) && !whiteout(there)) else {
-            return Err(Refusal::new(format!(
-                "{path} is a hard link to {link}, which is no file of the archive before it"
-            )));
+        let unknown = || {
+            let why = "which is no file of the archive before it";
+            Refusal::new(format!("{path} is a hard link to {link}, {why}"))
         };
+        let from = resolve(self.tree, &parents.join(&b'/'), flags).map_err(|_| unknown())?;
+        let there = stat(from.as_fd(), target).map_err(failed())?;
+        let there = there.filter(|there| !is_folder(there) && !whiteout(there));
+        let there = there.ok_or_else(unknown)?;
         if stat(folder, name).map_err(failed())?.is_some_and(|old| old.st_ino == there.st_ino) {
             return Ok(());
         }

@@ -97,12 +97,17 @@ impl Runner for Process {
         let base = plan.base.unwrap_or_else(sys::effective_uid);
         let uid_map =
             vec![if plan.base.is_some() { (0, base, INSIDE_IDS) } else { (INSIDE_UID, base, 1) }];
-        let looks = Watch::of_run(spec, cgroups.group(), built.init, start_ns, &uid_map);
+        let looks = Watch::of_run(spec, cgroups.inner().as_deref(), built.init, start_ns, &uid_map);
         let looks = looks.map_err(setup("watch over memory"))?;
         let watch = looks.as_ref().map(Watch::handle);
         let attach =
             Attach { spec, policy: &policy, cgroups: &cgroups, uid_map, start_ns, watch: &watch };
         let watcher = attach.attach(loaded, &outer, &built, &mut missing)?;
+        if let Some(pause) = &spec.pause
+            && let Err(error) = pause.attach(cgroups.brake())
+        {
+            missing.push(format!("the run cannot be paused: {error}"));
+        }
         phases.begin("run");
         let pass = |stream| spec.pass_output.then_some(stream);
         let watched = Loop {
@@ -114,8 +119,12 @@ impl Runner for Process {
             command: built.command,
             deadline: Instant::now() + Duration::from_millis(spec.limits.timeout_ms),
             watch,
+            pause: spec.pause.clone(),
         }
         .run();
+        if let Some(pause) = &spec.pause {
+            pause.detach();
+        }
         let duration_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let (tier, mut events, mut summary) = watcher.finish();
         let looks = looks.map(Watch::finish).unwrap_or_default();
@@ -162,6 +171,10 @@ impl Runner for Process {
                 phases_us: BTreeMap::new(),
             },
         };
+        if let Some(pause) = spec.pause.as_ref().filter(|_| watched.overslept) {
+            let max = pause.max().as_secs_f32();
+            recording.faults.push(format!("the run was ended: it was paused for {max} s in all"));
+        }
         if watched.lost {
             recording.faults.push("the sandbox's init ended without a report".to_owned());
         }

@@ -1,6 +1,9 @@
 //! The process runner from outside: whole runs in roots of every kind, and what they leave.
 
+mod hostile;
+mod pauses;
 mod roots;
+mod snapshots;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

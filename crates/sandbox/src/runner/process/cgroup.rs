@@ -12,18 +12,24 @@ use std::time::Duration;
 
 use types::Limits;
 
+use crate::pause::Brake;
 use crate::sys;
 
 /// Directory names start with this; a later run sweeps what a killed keeper left.
 const PREFIX: &str = "shieldx-";
+/// The group inside a run's own in the v2 hierarchy.
+const INNER: &str = "job";
 /// A killed task leaves its group within milliseconds; this bounds the wait for it.
 const REMOVE_TRIES: u32 = 400;
 
 /// Where the groups of one run are.
 #[derive(Debug, Clone, Default)]
 pub struct Cgroups {
-    /// The group in the v2 hierarchy: identity for the monitor, freezing and killing.
+    /// The group in the v2 hierarchy: limits, pausing and killing.
     v2: Option<PathBuf>,
+    /// The processes are in a group inside that one, which the monitor knows and freezes by itself:
+    /// a group stands still while it or the one around it is frozen, so neither undoes the other.
+    nested: bool,
     /// The v2 hierarchy has the controllers, too.
     v2_controllers: bool,
     /// v1 controller name and the run's group in it.
@@ -67,12 +73,15 @@ impl Cgroups {
                 plan.v2 = Some(parent.join(&name));
                 continue;
             }
-            for controller in ["memory", "pids", "cpu", "cpuacct"] {
+            for controller in ["memory", "pids", "cpu", "cpuacct", "freezer"] {
                 if hierarchy.controllers.iter().any(|c| c == controller) {
                     let parent = own_group(&hierarchy, &own);
                     plan.v1.push((controller.to_owned(), parent.join(&name)));
                 }
             }
+        }
+        if plan.v2.is_some() {
+            plan.v1.retain(|(controller, _)| controller != "freezer");
         }
         plan
     }
@@ -129,11 +138,15 @@ impl Cgroups {
             *self = Self::default();
             return vec!["no control groups: this user may not create any here".to_owned()];
         }
-        if let Some(path) = self.v2.clone()
-            && let Err(error) = fs::create_dir(&path)
-        {
-            missing.push(format!("no cgroup v2 group: {error}"));
-            self.v2 = None;
+        if let Some(path) = self.v2.clone() {
+            match fs::create_dir(&path).and_then(|()| fs::create_dir(path.join(INNER))) {
+                Ok(()) => self.nested = true,
+                Err(error) => {
+                    let _ = fs::remove_dir(&path);
+                    missing.push(format!("no cgroup v2 group: {error}"));
+                    self.v2 = None;
+                }
+            }
         }
         self.v1.retain(|(controller, path)| match fs::create_dir(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -203,7 +216,7 @@ impl Cgroups {
 
     /// Moves a process in; its later children are born there.
     pub fn add(&self, pid: libc::pid_t) -> io::Result<()> {
-        for group in self.v2.iter().chain(self.v1.iter().map(|(_, path)| path)) {
+        for group in self.inner().iter().chain(self.v1.iter().map(|(_, path)| path)) {
             fs::write(group.join("cgroup.procs"), pid.to_string())?;
         }
         Ok(())
@@ -212,24 +225,38 @@ impl Cgroups {
     /// The kernel's id of the v2 group: its inode number.
     #[must_use]
     pub fn id(&self) -> Option<u64> {
-        fs::metadata(self.v2.as_ref()?).ok().map(|meta| meta.ino())
+        fs::metadata(self.inner()?).ok().map(|meta| meta.ino())
     }
 
-    /// The folder of the v2 group.
-    pub(crate) fn group(&self) -> Option<&Path> {
-        self.v2.as_deref()
+    /// The folder of the v2 group that the processes are in.
+    pub(crate) fn inner(&self) -> Option<PathBuf> {
+        let outer = self.v2.as_deref()?;
+        Some(if self.nested { outer.join(INNER) } else { outer.to_owned() })
+    }
+
+    /// What pauses the run: the v2 group around the processes, or v1's freezer.
+    pub(crate) fn brake(&self) -> Option<Brake> {
+        let open = |path: &Path| fs::OpenOptions::new().write(true).open(path).ok();
+        if let Some(group) = self.v2.as_ref().filter(|_| self.nested) {
+            let control = open(&group.join("cgroup.freeze"))?;
+            let state = group.join("cgroup.events");
+            return Some(Brake { control, state, words: ["0", "1"], stands: "frozen 1" });
+        }
+        let state = self.v1_path("freezer")?.join("freezer.state");
+        let control = open(&state)?;
+        Some(Brake { control, state, words: ["THAWED", "FROZEN"], stands: "FROZEN" })
     }
 
     /// The open folder of the v2 group.
     #[must_use]
     pub fn folder(&self) -> Option<fs::File> {
-        fs::File::open(self.v2.as_ref()?).ok()
+        fs::File::open(self.inner()?).ok()
     }
 
     /// The open freezer file of the v2 group.
     #[must_use]
     pub fn freezer(&self) -> Option<fs::File> {
-        let path = self.v2.as_ref()?.join("cgroup.freeze");
+        let path = self.inner()?.join("cgroup.freeze");
         fs::OpenOptions::new().write(true).open(path).ok()
     }
 
@@ -281,7 +308,11 @@ impl Cgroups {
             let _ = fs::write(group.join("cgroup.freeze"), "0");
             let _ = fs::write(group.join("cgroup.kill"), "1");
         }
-        for group in self.v2.iter().chain(self.v1.iter().map(|(_, path)| path)) {
+        let _ = self.v1_write("freezer", "freezer.state", "THAWED");
+        // Whoever planned the groups does not know which of them were made.
+        let inner = self.v2.iter().map(|group| group.join(INNER)).collect::<Vec<_>>();
+        let outer = self.v2.iter().chain(self.v1.iter().map(|(_, path)| path));
+        for group in inner.iter().chain(outer) {
             for _ in 0..REMOVE_TRIES {
                 match fs::remove_dir(group) {
                     Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
@@ -309,6 +340,7 @@ impl Cgroups {
                     && !Path::new("/proc").join(owner).exists()
                 {
                     // Fails, as it should, when something still runs in it.
+                    let _ = fs::remove_dir(entry.path().join(INNER));
                     let _ = fs::remove_dir(entry.path());
                 }
             }

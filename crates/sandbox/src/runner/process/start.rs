@@ -121,12 +121,13 @@ impl Start {
 /// Follows the building of the sandbox, and puts its init into the control groups meanwhile.
 pub(super) fn wait_built(outer: &Outer, cgroups: &Cgroups) -> Result<Built, RunError> {
     let gone = || io::Error::from_raw_os_error(libc::ECHILD);
-    let (mut init, mut root, mut tunnel) = (None, None, None);
+    let (mut init, mut root, mut tunnel, mut unmoved) = (None, None, None, None);
     loop {
         match outer.next().map_err(setup("hear from the sandbox"))? {
             Some(Message::InitPid(pid)) => {
-                cgroups.add(pid).map_err(setup("move the sandbox into its control groups"))?;
-                outer.go(Go::Enforce).map_err(setup("let the sandbox go on"))?;
+                let moved = cgroups.add(pid).and_then(|()| outer.go(Go::Enforce));
+                // An init that gave up says why in the next message.
+                unmoved = moved.map_err(setup("move the sandbox into its control groups")).err();
                 init = Some(pid);
             }
             Some(Message::Tunnel(made)) => tunnel = Some(made),
@@ -141,7 +142,9 @@ pub(super) fn wait_built(outer: &Outer, cgroups: &Cgroups) -> Result<Built, RunE
             Some(Message::Failed { step, errno }) => {
                 return Err(setup(step)(io::Error::from_raw_os_error(errno)));
             }
-            Some(Message::InitGone) | None => return Err(setup("build the sandbox")(gone())),
+            Some(Message::InitGone) | None => {
+                return Err(unmoved.unwrap_or_else(|| setup("build the sandbox")(gone())));
+            }
             Some(Message::Listener(_) | Message::Status(_) | Message::Survivors) => {}
         }
     }

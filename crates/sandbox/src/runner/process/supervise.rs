@@ -10,6 +10,7 @@ use types::{Ending, Text, run::Output};
 use super::inside::LINGER;
 use super::wire::{Message, Outer};
 use crate::memory::watch::{Handle, Trigger};
+use crate::pause::Pause;
 use crate::sys;
 
 /// After a forwarded signal the command has this long to end by itself.
@@ -18,6 +19,9 @@ const GRACE: Duration = Duration::from_secs(2);
 const CHUNK: usize = 64 << 10;
 /// Init kills what the command left in the background; this long before, its memory is looked at.
 const BEFORE_LINGER_ENDS: Duration = Duration::from_millis(300);
+
+/// How often a run that can be paused is asked whether it is.
+const PAUSE_TICK: Duration = Duration::from_millis(200);
 
 /// Where the signal handler writes; -1 when no run is supervised.
 static SIGNAL_PIPE: AtomicI32 = AtomicI32::new(-1);
@@ -124,6 +128,8 @@ pub(crate) struct Watched {
     pub lost: bool,
     /// Something was still running when init gave up waiting for it.
     pub survivors: bool,
+    /// It was paused for longer than a run may be.
+    pub overslept: bool,
 }
 
 pub(crate) struct Loop<'a> {
@@ -136,6 +142,7 @@ pub(crate) struct Loop<'a> {
     pub deadline: Instant,
     /// Looks at the memory of what is about to be killed.
     pub watch: Option<Handle>,
+    pub pause: Option<Pause>,
 }
 
 #[derive(Default)]
@@ -147,6 +154,7 @@ struct State {
     gone: bool,
     killed: bool,
     survivors: bool,
+    overslept: bool,
     /// When what the command left in the background is looked at.
     look_at: Option<Instant>,
 }
@@ -161,7 +169,12 @@ impl Loop<'_> {
         let mut deadline = self.deadline;
         while !state.gone || self.stdout.fd.is_some() || self.stderr.fd.is_some() {
             let now = Instant::now();
-            if now >= deadline && !state.killed {
+            let limit = deadline + self.stood_still();
+            if self.pause.as_ref().is_some_and(Pause::is_spent) && !state.killed {
+                state.overslept = true;
+                self.kill(&mut state);
+            }
+            if now >= limit && !state.killed && !self.stands() {
                 state.timed_out = state.interrupted.is_none() && state.status.is_none();
                 self.look(Trigger::Timeout);
                 self.kill(&mut state);
@@ -170,7 +183,12 @@ impl Loop<'_> {
                 state.look_at = None;
                 self.look(Trigger::Exit);
             }
-            let wait = if state.killed { Duration::from_secs(1) } else { deadline - now };
+            let wait = if state.killed || self.stands() {
+                Duration::from_secs(1)
+            } else {
+                limit.saturating_duration_since(now)
+            };
+            let wait = if self.pause.is_some() { wait.min(PAUSE_TICK) } else { wait };
             let wait = state.look_at.map_or(wait, |at| wait.min(at.saturating_duration_since(now)));
             let mut fds = [
                 pollfd(if state.gone { None } else { Some(self.outer.fd()) }),
@@ -199,6 +217,14 @@ impl Loop<'_> {
         Ok(self.watched(&state))
     }
 
+    fn stood_still(&self) -> Duration {
+        self.pause.as_ref().map_or(Duration::ZERO, Pause::stood_still)
+    }
+
+    fn stands(&self) -> bool {
+        self.pause.as_ref().is_some_and(Pause::is_paused)
+    }
+
     fn look(&self, trigger: Trigger) {
         if let Some(watch) = &self.watch {
             watch.all(trigger);
@@ -225,7 +251,8 @@ impl Loop<'_> {
                 self.kill(state);
             } else {
                 let _ = sys::kill(-self.command, signal);
-                *deadline = (*deadline).min(Instant::now() + GRACE);
+                self.wake();
+                *deadline = (*deadline).min(Instant::now() + GRACE - self.stood_still());
             }
         }
     }
@@ -233,6 +260,14 @@ impl Loop<'_> {
     fn kill(&self, state: &mut State) {
         state.killed = true;
         let _ = sys::kill(self.init, libc::SIGKILL);
+        self.wake();
+    }
+
+    /// Nobody pauses the run any more: it is to end.
+    fn wake(&self) {
+        if let Some(pause) = &self.pause {
+            pause.detach();
+        }
     }
 
     fn watched(self, state: &State) -> Watched {
@@ -256,7 +291,8 @@ impl Loop<'_> {
             stdout: Text::new(self.stdout.kept),
             stderr: Text::new(self.stderr.kept),
         };
-        Watched { ending, output, lost, survivors: state.survivors }
+        let State { survivors, overslept, .. } = *state;
+        Watched { ending, output, lost, survivors, overslept }
     }
 }
 

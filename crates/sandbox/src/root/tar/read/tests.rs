@@ -127,7 +127,7 @@ fn what_is_broken_is_refused_and_takes_no_memory() {
     refused(&pax(b"99 path=a\n"), "pax records");
     refused(&pax(b"5 a=b\n"), "pax records");
     refused(&pax(b"0 a=b\n"), "pax records");
-    refused(&pax(b"8 size=x\n"), "no number");
+    refused(&pax(b"9 size=x\n"), "no number");
     refused(&pax(b"22 GNU.sparse.major=1\n"), "sparse");
     assert_eq!(all(&pax(b"10 path=b\n")).unwrap()[0].0.path, b"b");
     let attribute = all(&pax(b"35 SCHILY.xattr.security.capabi=\0\x01\n"));
