@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use runtime::clock::{Clock as _, System, rfc3339};
-use sandbox::{EVENTS_MAX, RunError, Spec};
+use sandbox::{EVENTS_MAX, Root, RunError, Spec};
 use types::{Assessment, Recording};
 
 use crate::engine;
@@ -19,14 +19,14 @@ use crate::report::document::{self, AssessOptions};
 use crate::report::terminal::{self, Style};
 use crate::report::{Judged, html, navigator, sarif, stix};
 use crate::request::RunRequest;
+use crate::runners::RunnerName;
 
 /// Runs the command of a request.
 ///
 /// # Errors
 /// When nothing could be run, or a report could not be written after the run.
 pub fn run(request: &RunRequest, environment: &Environment) -> Result<Exit, Failure> {
-    let name = request.command.first().map(std::ffi::OsString::as_os_str).unwrap_or_default();
-    let program = preflight::check(name, &request.base, &request.view)?;
+    let program = program(request)?;
     let arguments = request.command.get(1..).unwrap_or_default();
     if !request.quiet && !request.json {
         let hidden = preflight::hidden_arguments(arguments, &request.base, &request.view);
@@ -58,6 +58,17 @@ pub fn run(request: &RunRequest, environment: &Environment) -> Result<Exit, Fail
     written?;
     passed_on(&recording)?;
     Ok(exit(request, &recording, &assessment))
+}
+
+/// What is started. A root that is not the host's is looked into by its runner.
+fn program(request: &RunRequest) -> Result<Program, Failure> {
+    let name = request.command.first().map(std::ffi::OsString::as_os_str).unwrap_or_default();
+    let path = Path::new(name).to_path_buf();
+    match (request.runner, &request.root) {
+        (RunnerName::Wasm, _) => Ok(Program { path: request.base.join(path), mount: None }),
+        (_, Root::Host) => Ok(preflight::check(name, &request.base, &request.view)?),
+        _ => Ok(Program { path, mount: None }),
+    }
 }
 
 /// The file on the host that is judged: the program, or the script that an interpreter is given.
