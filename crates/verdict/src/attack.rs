@@ -19,6 +19,14 @@ pub struct Attack {
     pub tactic: &'static str,
 }
 
+impl Attack {
+    /// The page that describes the technique.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        format!("https://attack.mitre.org/techniques/{}/", self.id.replace('.', "/"))
+    }
+}
+
 macro_rules! attack {
     ($($constant:ident $id:literal $name:literal $tactic:literal;)*) => {
         $(pub(crate) const $constant: Attack = Attack { id: $id, name: $name, tactic: $tactic };)*
@@ -28,7 +36,8 @@ macro_rules! attack {
 }
 
 /// A technique that this version's detectors and rules name.
-pub(crate) fn find(id: &str) -> Option<Attack> {
+#[must_use]
+pub fn find(id: &str) -> Option<Attack> {
     ALL.iter().copied().find(|attack| attack.id == id)
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 use types::Text;
 
 use crate::attack::Attack;
+use crate::detectors::severity;
 use crate::timeline::Timeline;
 
 /// Facts about one detector, for documentation and `shieldx doctor`.
@@ -18,6 +19,20 @@ pub struct Info {
     /// The kinds of event it needs, named as in JSON.
     pub needs: &'static [&'static str],
     pub tier_c: TierC,
+}
+
+impl Info {
+    /// How grave it is when it is right: `medium`, `high`, `critical`.
+    #[must_use]
+    pub fn severity(&self) -> &'static str {
+        severity(self.id)
+    }
+
+    /// Where the behaviour is described.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        self.attack.reference()
+    }
 }
 
 /// How well a detector works when only seccomp notification watches (tier C).

@@ -15,10 +15,12 @@ mod network;
 mod persistence;
 mod privilege;
 mod ransom;
+mod severity;
 mod shells;
 mod tampering;
 
 use crate::detector::{Detector, Info};
+pub(crate) use severity::severity;
 
 const FAMILIES: &[&[Detector]] = &[
     shells::ALL,

@@ -23,7 +23,7 @@ mod timeline;
 pub use assess::{
     DETECTORS_VERSION, MALICIOUS_POINTS, Options, SCORE_POINTS_MAX, SUSPICIOUS_POINTS, assess,
 };
-pub use attack::{ATTACK_VERSION, Attack};
+pub use attack::{ATTACK_VERSION, Attack, find as technique};
 pub use detector::{Info, TierC};
 pub use detectors::detectors;
 pub use features::{FEATURES, features};
