@@ -26,6 +26,41 @@ const STEPS: &[Step] = &[
         name: "clippy",
         arguments: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
     },
+    // Each runner can be left out, and all of them.
+    Step { name: "none", arguments: &["check", "-p", "shieldx", "--no-default-features"] },
+    Step {
+        name: "docker",
+        arguments: &[
+            "check",
+            "-p",
+            "shieldx",
+            "--no-default-features",
+            "--features",
+            "sandbox-docker",
+        ],
+    },
+    Step {
+        name: "wasm",
+        arguments: &[
+            "check",
+            "-p",
+            "shieldx",
+            "--no-default-features",
+            "--features",
+            "sandbox-wasm",
+        ],
+    },
+    Step {
+        name: "microvm",
+        arguments: &[
+            "check",
+            "-p",
+            "shieldx",
+            "--no-default-features",
+            "--features",
+            "sandbox-microvm",
+        ],
+    },
     Step { name: "test", arguments: &["test", "--workspace", "--no-fail-fast"] },
 ];
 
