@@ -344,8 +344,11 @@ pub enum Kind {
     MemoryRegion {
         /// Why the scan was made: `write_execute`, `exit`, `timeout`, `demand`.
         trigger: String,
-        /// `anonymous_executable`, `write_execute`, `memfd`, `deleted`, `hollowed`,
-        /// `injected_thread`, `executable_stack`, `strings`.
+        /// `anonymous_executable`, `write_execute`, `memfd`, `deleted` (a file without a name),
+        /// `hollowed` (text that differs from its file), `patched` (by a few bytes),
+        /// `injected_thread` (in a system call made from memory without a file), `direct_calls`
+        /// (code in memory that calls the kernel itself), `image` (a program's header in memory
+        /// that is executed), `executable_stack`, `strings`.
         finding: String,
         address: u64,
         length: u64,

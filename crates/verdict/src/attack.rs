@@ -61,6 +61,7 @@ attack! {
     AT "T1053.002" "At" "persistence";
     CRON "T1053.003" "Cron" "persistence";
     SYSTEMD_TIMERS "T1053.006" "Systemd Timers" "persistence";
+    PROCESS_INJECTION "T1055" "Process Injection" "privilege-escalation";
     PTRACE "T1055.008" "Ptrace System Calls" "privilege-escalation";
     PROC_MEMORY "T1055.009" "Proc Memory" "privilege-escalation";
     KEYLOGGING "T1056.001" "Keylogging" "collection";

@@ -28,6 +28,7 @@ const FAMILIES: &[&[Detector]] = &[
     persistence::ALL,
     ransom::ALL,
     memory::ALL,
+    memory::regions::ALL,
     privilege::ALL,
     tampering::ALL,
     kernel::ALL,

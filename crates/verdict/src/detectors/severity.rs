@@ -15,6 +15,8 @@ const CRITICAL: &[&str] = &[
     "disk-wipe",
     "memory-file-exec",
     "code-in-memory",
+    "memory-implant",
+    "rewritten-text",
     "process-injection",
     "namespace-escape",
     "host-interface",

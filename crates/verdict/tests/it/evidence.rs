@@ -94,7 +94,7 @@ fn tier_c_is_reduced_and_names_what_is_blind() {
     recording.run.tier = Tier::C;
     assert_eq!(level(&recording), (Level::Reduced, Verdict::Benign));
     let assessment = assess(&recording, &ANY);
-    assert!(assessment.evidence.blind_detectors.contains(&"code-in-memory".to_owned()));
+    assert!(assessment.evidence.blind_detectors.contains(&"dropped-program".to_owned()));
     assert!(assessment.reason.contains("reduced"), "{}", assessment.reason);
 }
 

@@ -261,6 +261,20 @@ pub(crate) fn memory(write_execute: bool) -> Kind {
     }
 }
 
+/// What a look at memory found.
+pub(crate) fn region(finding: &str) -> Kind {
+    Kind::MemoryRegion {
+        trigger: "exit".to_owned(),
+        finding: finding.to_owned(),
+        address: 0x7000_0000,
+        length: 4096,
+        protection: 5,
+        file: None,
+        entropy_millibits: Some(4200),
+        detail: "".into(),
+    }
+}
+
 pub(crate) fn limit(name: &str) -> Kind {
     Kind::LimitReached { limit: name.to_owned(), detail: String::new() }
 }

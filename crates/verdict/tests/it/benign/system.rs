@@ -5,7 +5,7 @@ use types::{Endpoint, Kind};
 use super::{Row, of, sh, with};
 use crate::trace::{
     ECONNREFUSED, ENOENT, ROOT, Trace, append, chmod, connect, dns, limit, memory, open_new, read,
-    rename, socket, syscall, unlink, update, write,
+    region, rename, socket, syscall, unlink, update, write,
 };
 
 pub(super) const CODE: &[Row] = &[
@@ -31,6 +31,15 @@ pub(super) const CODE: &[Row] = &[
             t.event(ROOT, memory(true));
             t.event(ROOT, memory(false));
         })
+    }),
+    // What looks at the memory of compilers at run time find.
+    (&["memory-implant", "rewritten-text"], || {
+        let mut t = of("luajit x.lua");
+        t.event(ROOT, memory(true));
+        for finding in ["write_execute", "anonymous_executable", "memfd", "deleted", "strings"] {
+            t.event(ROOT, region(finding));
+        }
+        t
     }),
     (&["writable-code"], || {
         with("git grep -P x", |t| {

@@ -6,7 +6,7 @@ use super::Expect::{Malicious, Suspicious, Weak};
 use super::{Row, runs, shell};
 use crate::trace::{
     EACCES, ECONNREFUSED, ENOENT, ROOT, append, chmod, connect, dns, exec, inet, memory, open_new,
-    random, read, socket, syscall, unlink, update, write,
+    random, read, region, socket, syscall, unlink, update, write,
 };
 
 const SOCKETS: fn() -> Vec<StdioKind> =
@@ -133,8 +133,29 @@ pub(super) const MEMORY: &[Row] = &[
         t.event(python, memory(true));
         t.event(python, Kind::MemoryExecuted { address: 0x7000_0010, call: "write".to_owned() });
     }),
-    ("writable-code", Suspicious, |t| {
+    // Compilers at run time do this as well: it is told, and suspects nobody.
+    ("writable-code", Weak, |t| {
         t.event(ROOT, memory(true));
+    }),
+    ("memory-implant", Malicious, |t| {
+        t.event(ROOT, region("injected_thread"));
+    }),
+    ("memory-implant", Suspicious, |t| {
+        t.event(ROOT, memory(false));
+        t.event(ROOT, region("image"));
+    }),
+    ("memory-implant", Suspicious, |t| {
+        let node = t.command(ROOT, "node x.js");
+        t.event(node, region("direct_calls"));
+    }),
+    ("memory-implant", Weak, |t| {
+        t.event(ROOT, region("executable_stack"));
+    }),
+    ("rewritten-text", Suspicious, |t| {
+        t.event(ROOT, region("hollowed"));
+    }),
+    ("rewritten-text", Weak, |t| {
+        t.event(ROOT, region("patched"));
     }),
     ("process-injection", Suspicious, |t| {
         t.refused(ROOT, Kind::Ptrace { request: 16, target_pid: 77 });
