@@ -63,7 +63,6 @@ pub(super) struct Changed {
 /// What was copied.
 #[derive(Debug)]
 pub(super) struct Capture {
-    pub(super) host_pid: u32,
     pub(super) who: Who,
     pub(super) program: PathBuf,
     pub(super) auxiliary: Vec<u8>,
@@ -115,7 +114,6 @@ pub(super) fn capture(host_pid: u32, bounds: &Bounds) -> io::Result<Capture> {
         || regions.iter().any(calls_kernel);
     let data = if wants_data { taking.data(&mappings) } else { Vec::new() };
     Ok(Capture {
-        host_pid,
         who: process.who()?,
         program: fs::read_link(process.path("exe")).unwrap_or_default(),
         auxiliary: process.bytes("auxv", 4096),

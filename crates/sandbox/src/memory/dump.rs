@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,7 @@ const REGISTER_RSP: usize = 19;
 const INFO_LEN: usize = 136;
 const INFO_PID: usize = 24;
 const INFO_NAME: usize = 40;
+const INFO_ARGUMENTS: usize = 56;
 /// Program headers are counted in 16 bits; the last value means something else.
 const SEGMENTS_MAX: usize = 0xfffe;
 /// Files of one process that are kept apart by their number.
@@ -164,6 +166,8 @@ fn notes(capture: &Capture) -> Vec<u8> {
     put(&mut information, INFO_PID, &capture.who.pid.to_le_bytes());
     let name = capture.who.comm.get(..15).unwrap_or(&capture.who.comm);
     put(&mut information, INFO_NAME, name);
+    let program = capture.program.as_os_str().as_bytes();
+    put(&mut information, INFO_ARGUMENTS, program.get(..79).unwrap_or(program));
     note(&mut notes, NT_PRPSINFO, &information);
     if capture.threads.is_empty() {
         note(&mut notes, NT_PRSTATUS, &status(capture.who.pid, 0, 0));

@@ -634,12 +634,14 @@ impl Thinker {
     }
 }
 
-/// What makes two findings the same, whenever they were made.
-fn fact(kind: &Kind) -> (&str, u64, &str) {
+/// What makes two findings the same, whenever they were made. Who asks gets an answer of their own.
+fn fact(kind: &Kind) -> (&str, u64, bool) {
     match kind {
-        Kind::MemoryRegion { finding, address, .. } => (finding, *address, ""),
-        Kind::PatternMatch { rule, .. } => (rule, 0, "pattern"),
-        _ => ("", 0, ""),
+        Kind::MemoryRegion { trigger, finding, address, .. } => {
+            (finding, *address, trigger == Trigger::Demand.name())
+        }
+        Kind::PatternMatch { rule, .. } => (rule, 0, false),
+        _ => ("", 0, false),
     }
 }
 

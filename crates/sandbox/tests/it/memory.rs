@@ -212,7 +212,7 @@ fn compilers_at_run_time_show_their_regions_and_nothing_telling() {
     for (program, arguments) in [
         ("/usr/bin/node", &["-e", node][..]),
         ("/usr/bin/luajit", &["-e", lua]),
-        ("/usr/bin/java", &["-Xshare:auto", "-version"]),
+        ("/usr/bin/java", &["-Xcomp", "-Xshare:off", "-version"]),
         ("/bin/sh", &["-c", grep]),
         ("/usr/bin/python3", &["-c", ctypes]),
     ] {
@@ -323,7 +323,7 @@ fn core_files_are_what_debuggers_read() {
     match output("readelf", &["-W", "-n", "-l", "-h"]) {
         None => skip("no readelf"),
         Some(text) => {
-            for wanted in ["CORE (Core file)", "NT_PRSTATUS", "NT_FILE", "LOAD", "libc.so"] {
+            for wanted in ["CORE (Core file)", "NT_PRSTATUS", "NT_FILE", "LOAD"] {
                 assert!(text.contains(wanted), "{wanted}: {text}");
             }
         }
@@ -337,7 +337,8 @@ fn core_files_are_what_debuggers_read() {
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stdout);
             // The call that waits is the last instruction, so the code behind it is what is shown.
-            assert!(text.contains("=> 0x"), "{text} {}", String::from_utf8_lossy(&output.stderr));
+            let wanted = text.contains("=> 0x") && text.contains("libc.so");
+            assert!(wanted, "{text} {}", String::from_utf8_lossy(&output.stderr));
         }
     }
 }
