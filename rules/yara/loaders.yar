@@ -11,7 +11,7 @@ rule script_fetches_programs_for_many_machines
         techniques = "T1105"
         reference = "https://attack.mitre.org/techniques/T1105/"
     strings:
-        $get = /(wget|curl|tftp|ftpget)\s[^\n;]{0,120}(https?|ftp|tftp)?:?\/?\/?[0-9a-zA-Z.]{4,60}/
+        $get = /(wget|curl|tftp|ftpget)\s[^\n;]{4,160}/
         $run = /chmod\s{1,4}(\+x|a\+x|0?777|755)\s[^\n]{1,120}[;&\n]{1,2}\s{0,4}(sh |\.\/|\/tmp\/)/
         $m1 = /[.\/_-](mips|mipsel|mpsl)\b/
         $m2 = /[.\/_-](arm|arm4|arm5|arm6|arm7|armv[4-7]l?)\b/
@@ -32,7 +32,7 @@ rule program_text_is_decoded_and_run
         techniques = "T1027.010, T1140"
         reference = "https://attack.mitre.org/techniques/T1027/010/"
     strings:
-        $python = /\b(exec|eval)\s{0,2}\(\s{0,2}((zlib|bz2|lzma|gzip|marshal|codecs|base64)\.(decompress|loads|decode)\(|__import__\(['"](zlib|base64|marshal|codecs)['"]\)\.\w{1,12}\(){1,3}[^\n]{0,24}(b64decode|b32decode|b85decode|a85decode|unhexlify|base64|b['"]|['"][A-Za-z0-9+\/=]{64})/
+        $python = /\b(exec|eval)\s{0,2}\(\s{0,2}((zlib|bz2|lzma|gzip|marshal|codecs|base64|__import__\(['"]\w{1,12}['"]\))\.(decompress|loads|decode|b64decode|b32decode|b85decode|a85decode)\(\s{0,2}){1,3}b?['"]/
         $python_lambda = /_\s{0,2}=\s{0,2}lambda __\s{0,2}:\s{0,2}__import__\(['"]zlib['"]\)\.decompress/
         $node = /\b(eval|Function|vm\.runInThisContext)\s{0,2}\(\s{0,2}(atob\(|Buffer\.from\(\s{0,2}['"][A-Za-z0-9+\/=]{64,})/
         $shell = /echo\s{1,3}['"]?[A-Za-z0-9+\/=]{64,}['"]?\s{0,4}\|\s{0,4}base64\s{1,3}(-d|--decode)\s{0,4}\|\s{0,4}(ba|da|z)?sh\b/

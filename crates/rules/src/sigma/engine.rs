@@ -322,11 +322,13 @@ impl Event for Fields<'_> {
     }
 
     fn all_string_values(&self) -> Vec<Cow<'_, str>> {
-        let text = |value| match value {
-            &Value::Text(ref text) => Some(Cow::Borrowed(text.as_ref())),
-            Value::Number(_) => None,
-        };
-        self.0.fields.iter().filter_map(|(_, value)| text(value)).collect()
+        let mut texts = Vec::new();
+        for (_, value) in &self.0.fields {
+            if let Value::Text(text) = value {
+                texts.push(Cow::Borrowed(text.as_ref()));
+            }
+        }
+        texts
     }
 
     fn to_json(&self) -> serde_json::Value {
@@ -371,16 +373,24 @@ fn not_ours(rule: &SigmaRule) -> Option<String> {
     }
 }
 
-/// A file that could not be read as rules: broken when it looks like one.
+/// A document that could not be read as a rule: broken when it looks like one of ours.
 fn invalid(source: &Source, error: &str) -> Skipped {
-    let a_rule = source.text.lines().any(|line| {
-        let key = line.split(':').next().unwrap_or_default();
-        ["logsource", "detection", "correlation", "filter"].contains(&key)
-    });
-    if a_rule || error.starts_with("YAML") {
-        Skipped::broken(&source.name, error)
-    } else {
-        Skipped::foreign(&source.name, "no rule").because(error)
+    let line = |key: &str| {
+        let value = |line: &str| Some(line.trim().strip_prefix(key)?.trim().to_owned());
+        source.text.lines().find_map(value)
+    };
+    if !["logsource:", "detection:", "correlation:", "filter:"].iter().any(|k| line(k).is_some()) {
+        return Skipped::foreign(&source.name, "no rule").because(error);
+    }
+    // Rules of other systems and of earlier days may be written as they like.
+    if let Some(product) = line("product:").filter(|product| product != "linux") {
+        return Skipped::foreign(&source.name, format!("product {product}"));
+    }
+    match line("status:").as_deref() {
+        Some(old @ ("deprecated" | "unsupported")) => {
+            Skipped::foreign(&source.name, format!("status {old}"))
+        }
+        _ => Skipped::broken(&source.name, error),
     }
 }
 

@@ -54,7 +54,7 @@ impl Cache {
 
     /// The rules of these sources. A cache that cannot be read or written costs time and nothing
     /// else.
-    pub(super) fn get(&self, sources: &[Source]) -> Result<Arc<Compiled>, String> {
+    pub(crate) fn get(&self, sources: &[Source]) -> Result<Arc<Compiled>, String> {
         let key = key(sources);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = kept.iter().find(|known| known.key == key) {
@@ -95,7 +95,7 @@ fn key(sources: &[Source]) -> String {
 }
 
 /// `None` when there is none, or none that is whole.
-fn read(path: &Path) -> Option<Compiled> {
+pub(super) fn read(path: &Path) -> Option<Compiled> {
     let meta = fs::symlink_metadata(path).ok()?;
     if !meta.is_file() || meta.len() > FILE_BYTES_MAX {
         return None;
