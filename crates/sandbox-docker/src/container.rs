@@ -128,7 +128,8 @@ impl Request<'_> {
             ..Default::default()
         }];
         for mount in &self.spec.mounts {
-            let (Some(source), Some(target)) = (mount.source.to_str(), mount.target.to_str()) else {
+            let (Some(source), Some(target)) = (mount.source.to_str(), mount.target.to_str())
+            else {
                 let reason = format!(
                     "{} cannot be mounted: the Docker daemon takes only names in UTF-8",
                     mount.source.display()
@@ -154,7 +155,8 @@ impl Request<'_> {
 
     /// The walls as they were asked for.
     pub(crate) fn walls(&self, engine: &Engine) -> Vec<Wall> {
-        let wall = |name: &str, on: bool, detail: String| Wall { name: name.to_owned(), on, detail };
+        let wall =
+            |name: &str, on: bool, detail: String| Wall { name: name.to_owned(), on, detail };
         let limits = &self.spec.limits;
         let writable: Vec<String> =
             self.places.mounts.keys().map(|path| path.display().to_string()).collect();
@@ -162,11 +164,7 @@ impl Request<'_> {
         let mut walls = vec![
             wall("namespaces", true, format!("mount, pid, ipc, uts, net, cgroup, by {runtime}")),
             wall("image", true, self.image.from.clone()),
-            wall(
-                "root",
-                true,
-                format!("read-only; in memory: {}, /dev/shm", writable.join(", ")),
-            ),
+            wall("root", true, format!("read-only; in memory: {}, /dev/shm", writable.join(", "))),
             wall("user", true, format!("uid {RUN_UID}, no new privileges")),
             wall("capabilities", true, "none".to_owned()),
             wall(

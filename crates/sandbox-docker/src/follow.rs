@@ -228,9 +228,10 @@ impl Follow<'_> {
     async fn close(&self, mut state: State, lost: Option<Error>) -> Result<Followed, RunError> {
         let step = "follow the container: the Docker daemon went away during the run";
         let inspected = self.engine.client.inspect_container(self.id, None).await;
-        if let Some(first) = self.first {
+        let alive = self.first.is_some_and(|first| {
             first.kill();
-        }
+            !first.is_dead_within(DRAIN)
+        });
         let inspected = inspected.map_err(failed(step))?;
         if let Some(error) = lost {
             return Err(failed(step)(error));
@@ -246,9 +247,8 @@ impl Follow<'_> {
         if let Some((step, errno)) = state.reports.report.and_then(|report| report.failed) {
             return Err(setup(step)(io::Error::from_raw_os_error(errno)));
         }
-        if self.first.is_some_and(|first| !first.is_dead_within(DRAIN)) {
-            let alive = io::Error::other("it does not die");
-            return Err(setup("end the container")(alive));
+        if alive {
+            return Err(setup("end the container")(io::Error::other("it does not die")));
         }
         Ok(state.seen)
     }
@@ -305,10 +305,8 @@ impl Reader {
             let stdin = stdin.as_fd();
             let mut buffer = vec![0; INPUT_CHUNK];
             loop {
-                let mut fds = [
-                    PollFd::new(&stdin, PollFlags::IN),
-                    PollFd::new(&stopped, PollFlags::empty()),
-                ];
+                let mut fds =
+                    [PollFd::new(&stdin, PollFlags::IN), PollFd::new(&stopped, PollFlags::empty())];
                 if rustix::event::poll(&mut fds, None).is_err() || !fds[1].revents().is_empty() {
                     return;
                 }

@@ -54,7 +54,11 @@ pub(crate) fn files(spec: &Spec, places: &Places) -> Result<Files, RunError> {
         (Some(copy), _) => copy.source.clone(),
         (None, Some(mount)) => {
             let below = spec.program.strip_prefix(&mount.target).unwrap_or(Path::new(""));
-            if below.as_os_str().is_empty() { mount.source.clone() } else { mount.source.join(below) }
+            if below.as_os_str().is_empty() {
+                mount.source.clone()
+            } else {
+                mount.source.join(below)
+            }
         }
         (None, None) => spec.program.clone(),
     };

@@ -108,10 +108,11 @@ fn in_runtime<T: Send>(
 ) -> Result<T, RunError> {
     let setup = |source| RunError::Setup { step: "start the docker runner".to_owned(), source };
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("docker".to_owned()).spawn_scoped(scope, || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.map_err(setup)?.block_on(future)
-        });
+        let thread =
+            std::thread::Builder::new().name("docker".to_owned()).spawn_scoped(scope, || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.map_err(setup)?.block_on(future)
+            });
         let crashed = |_| Err(setup(io::Error::other("it crashed")));
         thread.map_err(setup)?.join().unwrap_or_else(crashed)
     })

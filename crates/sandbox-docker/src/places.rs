@@ -71,9 +71,12 @@ impl Places {
                 mounts.insert(path, shared);
             }
         }
-        let shm_bytes = SHM_BYTES.min(spec.limits.disk_bytes / 8).max(PAGE_BYTES);
+        let shm_bytes = SHM_BYTES.min(spec.limits.disk_bytes / 8);
+        let shm_bytes = (shm_bytes - shm_bytes % PAGE_BYTES).max(PAGE_BYTES);
         let count = u64::try_from(mounts.len()).unwrap_or(1).max(1);
-        let each_bytes = (spec.limits.disk_bytes.saturating_sub(shm_bytes) / count).max(PAGE_BYTES);
+        // Rounded down: a tmpfs rounds up.
+        let share = spec.limits.disk_bytes.saturating_sub(shm_bytes) / count;
+        let each_bytes = (share - share % PAGE_BYTES).max(PAGE_BYTES);
         Self { mounts, folders, each_bytes, shm_bytes }
     }
 
@@ -102,13 +105,29 @@ impl Places {
 /// A folder that may be covered: an absolute name without dots, in UTF-8, and none of the system's.
 fn mountable(path: &Path) -> bool {
     const TREES: [&str; 13] = [
-        "/proc", "/sys", "/dev", "/etc", "/usr", "/boot", "/bin", "/sbin", "/lib", "/lib32", "/lib64",
-        "/.shieldx", "/var/lib",
+        "/proc",
+        "/sys",
+        "/dev",
+        "/etc",
+        "/usr",
+        "/boot",
+        "/bin",
+        "/sbin",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/.shieldx",
+        "/var/lib",
     ];
     let plain = path.components().skip(1).all(|part| matches!(part, Component::Normal(_)));
-    let above = ["/", "/var", "/home", "/opt", "/srv", "/mnt"].iter().any(|top| path == Path::new(top));
+    let above =
+        ["/", "/var", "/home", "/opt", "/srv", "/mnt"].iter().any(|top| path == Path::new(top));
     let text = path.to_str().is_some_and(|text| !text.contains([',', ':', '\n']));
-    path.is_absolute() && plain && text && !above && !TREES.iter().any(|tree| path.starts_with(tree))
+    path.is_absolute()
+        && plain
+        && text
+        && !above
+        && !TREES.iter().any(|tree| path.starts_with(tree))
 }
 
 /// A file that is put into a place.
@@ -188,7 +207,8 @@ impl Opened {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty())?;
         let mut places = Vec::new();
-        for path in plan.mounts.keys().map(PathBuf::as_path).chain([Path::new(SHM)]) {
+        let mounts = plan.mounts.iter().map(|(path, shared)| (path.as_path(), *shared));
+        for (path, shared) in mounts.chain([(Path::new(SHM), true)]) {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let below = path.strip_prefix("/").unwrap_or(path);
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -197,6 +217,10 @@ impl Opened {
                 let what = format!("{} is not in memory in the container", path.display());
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));
             }
+            // A runtime gives a mount the mode of the image's folder below it.
+            let (mode, owner) = if shared { (0o1777, 0) } else { (0o755, RUN_UID) };
+            fchown(&folder, Some(owner), Some(owner))?;
+            rustix::fs::fchmod(&folder, Mode::from_raw_mode(mode))?;
             places.push((path.to_owned(), folder));
         }
         let mut opened = Self { places, made: Made::default() };
@@ -277,7 +301,10 @@ impl Opened {
     fn within(&self, path: &Path) -> io::Result<(&OwnedFd, PathBuf)> {
         let inside = self.places.iter().find(|(place, _)| path.starts_with(place));
         let (place, folder) = inside.ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, format!("{}: no such place", path.display()))
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{}: no such place", path.display()),
+            )
         })?;
         Ok((folder, path.strip_prefix(place).unwrap_or(path).to_owned()))
     }

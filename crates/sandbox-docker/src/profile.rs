@@ -54,7 +54,8 @@ mod tests {
             let names = |rule: &&Value| rule["names"].as_array().unwrap().contains(&call.into());
             rules.iter().filter(names).count()
         };
-        for call in ["io_uring_setup", "bpf", "userfaultfd", "keyctl", "ptrace", "mount", "clone3"] {
+        for call in ["io_uring_setup", "bpf", "userfaultfd", "keyctl", "ptrace", "mount", "clone3"]
+        {
             assert_eq!(named(call), 0, "{call}");
         }
         for call in ["read", "execve", "seccomp"] {

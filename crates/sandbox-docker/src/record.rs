@@ -52,7 +52,11 @@ impl Parts {
                 cpu_us: usage.cpu_us.unwrap_or(0),
                 memory_peak_bytes: usage.memory_peak_bytes,
                 engine,
-                decoys: spec.decoys.iter().map(|d| Text::new(d.path.as_os_str().as_bytes())).collect(),
+                decoys: spec
+                    .decoys
+                    .iter()
+                    .map(|d| Text::new(d.path.as_os_str().as_bytes()))
+                    .collect(),
             },
             events,
             counters: summary.counters,
@@ -69,7 +73,9 @@ impl Parts {
             },
         };
         if followed.report.is_none() && !followed.killed && usage.oom_kills == 0 {
-            recording.faults.push("the container's first process ended without a report".to_owned());
+            recording
+                .faults
+                .push("the container's first process ended without a report".to_owned());
         }
         let mut listing = listing.unwrap_or_else(|| {
             let missing = "the files the command left were not looked at: the container's folders \
@@ -106,9 +112,7 @@ fn ending(followed: &Followed) -> Ending {
         (None, false, Some(report)) if libc::WIFEXITED(report.status) => {
             Ending::Exited { code: libc::WEXITSTATUS(report.status) }
         }
-        (None, false, Some(report)) => {
-            Ending::Signaled { signal: libc::WTERMSIG(report.status) }
-        }
+        (None, false, Some(report)) => Ending::Signaled { signal: libc::WTERMSIG(report.status) },
         (None, false, None) => Ending::Signaled { signal: libc::SIGKILL },
     }
 }

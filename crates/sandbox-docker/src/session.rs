@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bollard::container::AttachContainerResults;
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder, UploadToContainerOptionsBuilder,
+    AttachContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder,
+    UploadToContainerOptionsBuilder,
 };
 use sandbox::runner::process::LINGER;
 use sandbox::runner::process::supervise::Signals;
@@ -18,6 +19,7 @@ use sandbox::{MonitorChoice, Net, RunError, Spec, monotonic_ns};
 use types::Recording;
 use types::run::Wall;
 
+use crate::Docker;
 use crate::container::{GATE, GATE_FOLDER, Request};
 use crate::engine::{Engine, failed, is_missing};
 use crate::follow::{First, Follow};
@@ -29,7 +31,6 @@ use crate::profile::profile;
 use crate::record::{Parts, Phases, collect};
 use crate::sweep::{Left, sweep};
 use crate::watch::{self, Groups, Loading, Watcher};
-use crate::Docker;
 
 /// The gate ends a command by itself when this has passed since its deadline: then nobody follows.
 const ORPHANED: Duration = Duration::from_secs(5);
@@ -125,8 +126,14 @@ impl Session<'_> {
         left.image = image.made.then(|| image.id.clone());
         let profile = engine.has_seccomp().then(|| profile(&self.policy));
         let profile = profile.as_deref();
-        let request =
-            Request { spec, image: &image, places: &places, planted: &planted, profile, labels: &labels };
+        let request = Request {
+            spec,
+            image: &image,
+            places: &places,
+            planted: &planted,
+            profile,
+            labels: &labels,
+        };
         let mut walls = request.walls(engine);
         let id = self.create(&request, left, &mut missing).await?;
         let program = self.program(&id).await?;

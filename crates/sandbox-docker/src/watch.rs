@@ -13,12 +13,9 @@ use sandbox::runner::process::cgroup::{Cgroups, Usage};
 use sandbox::runner::process::recorder::Recorder;
 use sandbox::seccomp::{Decision, Policy};
 use sandbox::{MonitorChoice, RunError, Spec};
-use types::{Event, Tier};
+use types::{Event, Kind, Tier};
 
 use crate::gate;
-
-/// The gate is 1 in the container, and the command its first child.
-const COMMAND_PID: u32 = 2;
 
 /// Tier B on its way: the kernel's verifier takes longer than most of the rest.
 pub(crate) type Loading = JoinHandle<Result<ebpf::Loaded, Unavailable>>;
@@ -104,7 +101,7 @@ impl Watcher {
             let groups = groups?;
             let target = target(groups.watched(), policy.clone(), pid, start_ns)?;
             let observer = spec.observer.clone();
-            loaded.attach(target, Recorder::new(Some(COMMAND_PID), spec.events_max, observer))
+            loaded.attach(target, Recorder::new(None, spec.events_max, observer))
         });
         match attached {
             Ok(running) => Ok(Self::Ebpf(Box::new(running))),
@@ -134,7 +131,7 @@ impl Watcher {
                 let (recorder, mut summary) = running.finish();
                 let (events, faults) = recorder.finish();
                 summary.faults.extend(faults);
-                (Tier::B, events, summary)
+                (Tier::B, from_first_exec(events), summary)
             }
             Self::Off(reason) => {
                 let summary = Summary { faults: vec![reason], ..Summary::default() };
@@ -142,6 +139,24 @@ impl Watcher {
             }
         }
     }
+}
+
+/// Drops the steps of the command's process on the gate's way to its program: until then there is no
+/// other process that is recorded. Its number is not known beforehand, because the runtime's threads
+/// have used some.
+fn from_first_exec(mut events: Vec<Event>) -> Vec<Event> {
+    let exec = |event: &Event| matches!(event.kind, Kind::Exec { .. });
+    let begin = events.iter().position(|event| exec(event) && event.happened());
+    let begin = begin.unwrap_or(events.len());
+    let mut index = 0;
+    events.retain(|event| {
+        index += 1;
+        index > begin || exec(event)
+    });
+    for (id, event) in (1..).zip(&mut events) {
+        event.id = id;
+    }
+    events
 }
 
 fn target(

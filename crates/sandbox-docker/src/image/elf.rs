@@ -108,11 +108,13 @@ pub(super) fn read(file: &File) -> io::Result<Needs> {
         return Err(broken("its program headers are malformed"));
     }
     let table = bytes(file, at, size * count)?;
-    let headers: Vec<Header> = table.chunks_exact(size).map(Header::parse).collect::<Result<_, _>>()?;
+    let headers: Vec<Header> =
+        table.chunks_exact(size).map(Header::parse).collect::<Result<_, _>>()?;
     let of = |kind| headers.iter().find(move |header| header.kind == kind);
     let mut needs = Needs::default();
     if let Some(header) = of(3) {
-        let name = bytes(file, header.offset, usize::try_from(header.len).unwrap_or(0).min(NAME_MAX))?;
+        let name =
+            bytes(file, header.offset, usize::try_from(header.len).unwrap_or(0).min(NAME_MAX))?;
         needs.interpreter = Some(PathBuf::from(until_nul(&name)));
     }
     let Some(dynamic) = of(2) else { return Ok(needs) };
@@ -131,7 +133,8 @@ pub(super) fn read(file: &File) -> io::Result<Needs> {
         .ok_or_else(|| broken("its names are outside the file"))?;
     for (tag, value) in pairs {
         let name = || {
-            let at = strings.checked_add(value).ok_or_else(|| broken("a name is outside the file"))?;
+            let at =
+                strings.checked_add(value).ok_or_else(|| broken("a name is outside the file"))?;
             string(file, at)
         };
         match tag {

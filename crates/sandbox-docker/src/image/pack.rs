@@ -104,7 +104,9 @@ fn pack_files(
     let mut folders = BTreeSet::from([PathBuf::from("etc"), PathBuf::from("tmp")]);
     for inside in files.keys() {
         let below = inside.strip_prefix("/").unwrap_or(inside);
-        folders.extend(below.ancestors().skip(1).filter(|f| !f.as_os_str().is_empty()).map(PathBuf::from));
+        folders.extend(
+            below.ancestors().skip(1).filter(|f| !f.as_os_str().is_empty()).map(PathBuf::from),
+        );
     }
     for folder in &folders {
         entry(tar, folder, tar::EntryType::Directory, 0o755, &[])?;

@@ -1,0 +1,189 @@
+//! What a container's root is made of, and what is put into it.
+
+use std::fs;
+use std::path::Path;
+
+use sandbox::{Copied, Decoy, Mount, Root, RunError};
+use types::{Ending, FileChange, Kind, Recording};
+
+use crate::daemon::{Daemon, executable};
+use crate::lab::{refused, run, shell, spec, stderr, stdout};
+
+fn changes(recording: &Recording) -> Vec<&FileChange> {
+    let change = |event: &'_ types::Event| matches!(event.kind, Kind::FileChanged(_));
+    let events = recording.events.iter().filter(|event| change(event));
+    events
+        .filter_map(|event| match &event.kind {
+            Kind::FileChanged(change) => Some(change),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn an_image_that_is_not_there_is_refused_and_not_pulled() {
+    let Some(daemon) = Daemon::start() else { return };
+    let mut spec = shell("true");
+    spec.root = Root::Image("nobody/none:7".to_owned());
+    let RunError::Refused { reason } = refused(&daemon, &spec) else { panic!() };
+    assert!(reason.contains("docker pull nobody/none:7"), "{reason}");
+    spec.root = Root::Image("Not A Name".to_owned());
+    refused(&daemon, &spec);
+}
+
+#[test]
+fn a_folder_and_a_tar_file_become_roots() {
+    let Some(daemon) = Daemon::start() else { return };
+    for root in [Root::Folder(daemon.root()), Root::Tar(daemon.tar())] {
+        let mut spec = shell("echo inside; ls /bin/busybox");
+        spec.root = root;
+        assert_eq!(stdout(&run(&daemon, &spec)), "inside\n/bin/busybox\n");
+    }
+    let broken = daemon.socket().with_file_name("broken.tar");
+    fs::write(&broken, b"this is no tar file").unwrap();
+    let mut spec = shell("true");
+    spec.root = Root::Tar(broken);
+    refused(&daemon, &spec);
+    spec.root = Root::Tar("/nowhere.tar".into());
+    refused(&daemon, &spec);
+}
+
+#[test]
+fn a_program_of_the_host_runs_in_scratch_with_what_it_needs() {
+    let Some(daemon) = Daemon::start() else { return };
+    let mut spec = spec(&["/bin/busybox", "sh", "-c", "cat /etc/passwd; ls -a /"]);
+    spec.root = Root::Host;
+    let said = stdout(&run(&daemon, &spec));
+    assert!(said.contains("sandbox:x:65432") && !said.contains("usr\nvar"), "{said}");
+    // A dynamic one, and one that lies in the folder it runs in.
+    spec.program = "/bin/cat".into();
+    spec.command = vec!["cat".into(), "/proc/self/maps".into()];
+    let recording = run(&daemon, &spec);
+    assert!(stdout(&recording).contains("libc.so"), "{}", stderr(&recording));
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("own");
+    fs::copy("/bin/busybox", &own).unwrap();
+    executable(&own);
+    spec.program.clone_from(&own);
+    spec.command = vec!["sh".into(), "-c".into(), "pwd; echo x > made; echo $0".into()];
+    spec.cwd = folder.path().to_owned();
+    spec.cwd_is_new = false;
+    let recording = run(&daemon, &spec);
+    assert!(
+        stdout(&recording).contains(&folder.path().display().to_string()),
+        "{}",
+        stderr(&recording)
+    );
+    let changed: Vec<_> = changes(&recording).iter().map(|c| c.path.to_string()).collect();
+    assert_eq!(changed, [folder.path().join("made").display().to_string()]);
+    assert!(!folder.path().join("made").exists());
+}
+
+#[test]
+fn a_script_without_an_image_is_refused_with_the_way_out() {
+    let Some(daemon) = Daemon::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script");
+    fs::write(&script, "#!/bin/sh\n").unwrap();
+    let mut spec = spec(&["script"]);
+    spec.program = script;
+    spec.root = Root::Host;
+    let RunError::Refused { reason } = refused(&daemon, &spec) else { panic!() };
+    assert!(reason.contains("--image"), "{reason}");
+}
+
+#[test]
+fn copies_mounts_and_decoys_are_there() {
+    let Some(daemon) = Daemon::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let given = folder.path().join("given");
+    fs::write(&given, "#!/bin/sh\necho given\n").unwrap();
+    fs::create_dir(folder.path().join("rw")).unwrap();
+    fs::set_permissions(
+        folder.path().join("rw"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o777),
+    )
+    .unwrap();
+    let mut spec = shell(
+        "/work/tool; cat /data/given | head -1; (echo x > /data/given) 2>/dev/null || echo ro; \
+         echo out > /rw/out; cat /home/u/.ssh/id_rsa; echo enc > /home/u/doc.txt; ls -l /work/tool",
+    );
+    spec.copies = vec![Copied { source: given.clone(), target: "/work/tool".into() }];
+    let mount = |source: &Path, target: &str, writable| Mount {
+        source: source.to_owned(),
+        target: target.into(),
+        writable,
+    };
+    spec.mounts =
+        vec![mount(folder.path(), "/data", false), mount(&folder.path().join("rw"), "/rw", true)];
+    let decoy = |path: &str, content: &str, mode| Decoy {
+        path: path.into(),
+        content: content.as_bytes().to_vec(),
+        mode,
+    };
+    spec.decoys = vec![
+        decoy("/home/u/.ssh/id_rsa", "KEY\n", 0o600),
+        decoy("/home/u/doc.txt", "doc\n", 0o644),
+    ];
+    let recording = run(&daemon, &spec);
+    let said = stdout(&recording);
+    assert!(
+        said.starts_with("given\n#!/bin/sh\nro\nKEY\n") && said.contains("rwxr-xr-x"),
+        "{said}{}",
+        stderr(&recording)
+    );
+    assert_eq!(fs::read_to_string(folder.path().join("rw/out")).unwrap(), "out\n");
+    let changed: Vec<_> =
+        changes(&recording).iter().map(|c| (c.path.to_string(), c.change.as_str())).collect();
+    assert_eq!(changed, [("/home/u/doc.txt".to_owned(), "modified")]);
+    assert_eq!(recording.run.decoys.len(), 2);
+    let mut outside = shell("true");
+    outside.copies = vec![Copied { source: given, target: "/etc/tool".into() }];
+    assert!(matches!(refused(&daemon, &outside), RunError::Refused { .. }));
+}
+
+#[test]
+fn changed_files_are_listed_hashed_and_kept() {
+    let Some(daemon) = Daemon::start() else { return };
+    let keep = tempfile::tempdir().unwrap();
+    let mut spec = shell(
+        "mkdir -p /tmp/a/b; echo hello > /tmp/a/b/f; ln -s /etc/shadow /tmp/link; chmod 640 /tmp/a/b/f; \
+         mkdir /work/d; echo gone > /work/gone; rm /work/gone; echo shm > /dev/shm/s",
+    );
+    spec.keep = Some(keep.path().to_owned());
+    let recording = run(&daemon, &spec);
+    let found = changes(&recording);
+    let of = |path: &str| *found.iter().find(|c| c.path.to_string() == path).unwrap();
+    let file = of("/tmp/a/b/f");
+    assert_eq!((file.change.as_str(), file.mode, file.size_bytes), ("created", 0o640, 6));
+    // printf 'hello\n' | sha256sum
+    let hash = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
+    assert_eq!(file.sha256.as_deref(), Some(hash));
+    assert_eq!(of("/tmp/link").file_type, "symlink");
+    assert_eq!(of("/work/d").file_type, "directory");
+    assert_eq!(of("/dev/shm/s").file_type, "file");
+    assert!(!found.iter().any(|change| change.path.to_string() == "/work/gone"));
+    assert_eq!(fs::read_to_string(keep.path().join("tmp/a/b/f")).unwrap(), "hello\n");
+    assert!(!keep.path().join("tmp/link").exists());
+    assert_eq!(recording.run.ending, Ending::Exited { code: 0 });
+}
+
+/// An image whose /tmp is a link to somewhere else must not lead the runner out of it.
+#[test]
+fn links_of_an_image_lead_nowhere_outside() {
+    let Some(daemon) = Daemon::start() else { return };
+    let root = daemon.root();
+    let outside = tempfile::tempdir().unwrap();
+    fs::remove_dir(root.join("tmp")).unwrap();
+    std::os::unix::fs::symlink(outside.path(), root.join("tmp")).unwrap();
+    let mut spec = shell("echo hostile > /tmp/x; ls -d /tmp/x");
+    spec.root = Root::Folder(root);
+    let recording = daemon_run(&daemon, &spec);
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0, "{recording:?}");
+}
+
+fn daemon_run(daemon: &Daemon, spec: &sandbox::Spec) -> Result<Recording, RunError> {
+    let result = sandbox::Runner::run(&daemon.runner(), spec);
+    assert_eq!(daemon.leftovers(), Vec::<String>::new());
+    result
+}
