@@ -72,7 +72,7 @@ impl Answerer {
         if matches!(self.outer, Outer::Unknown) {
             self.outer = match bytes.first() {
                 Some(&TLS_HANDSHAKE) if room.authority.is_some() => {
-                    Outer::Hello(Box::new(Acceptor::default()))
+                    Outer::Hello(Box::default())
                 }
                 _ => Outer::Plain,
             };

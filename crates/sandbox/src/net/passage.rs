@@ -175,7 +175,7 @@ impl Passage {
         if held.first() == Some(&TLS_HANDSHAKE) {
             self.now.protocol = "tls";
             self.now.line = b"ClientHello".to_vec();
-            self.stage = Stage::Hello(held.clone(), Box::new(Acceptor::default()));
+            self.stage = Stage::Hello(held.clone(), Box::default());
             return self.greet(&held, room);
         }
         match http::begins(&held) {

@@ -9,28 +9,36 @@ mod sink;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use sandbox::runner::process::Process;
 use sandbox::{
-    Allowed, Artifacts, Decoy, EVENTS_MAX, Memory, MonitorChoice, Net, Root, Runner as _, Spec,
-    Stdin, Wasm,
+    Allowed, Artifacts, Decoy, EVENTS_MAX, Memory, MonitorChoice, Net, Root, RunError, Runner as _,
+    Spec, Stdin, Wasm,
 };
 use types::{Endpoint, Event, Kind, Limits, Recording};
 
 /// Whether what a test needs is here; says SKIP when not.
 fn have(programs: &[&str]) -> bool {
     if let Err(reason) = sandbox::probe::process_runner().and_then(|()| sandbox::net::available()) {
-        println!("SKIP {reason}");
+        skip(&reason);
         return false;
     }
     let there = |name: &&str| Path::new("/usr/bin").join(name).exists();
     match programs.iter().find(|name| !there(name)) {
         Some(name) => {
-            println!("SKIP {name} is not installed");
+            skip(&format!("{name} is not installed"));
             false
         }
         None => true,
     }
+}
+
+/// Past the capture of output by the test harness.
+fn skip(reason: &str) {
+    use std::io::Write as _;
+    let mut errors = std::fs::OpenOptions::new().append(true).open("/dev/stderr").unwrap();
+    writeln!(errors, "SKIP {reason}").unwrap();
 }
 
 fn spec(script: &str, net: Net) -> Spec {
@@ -46,7 +54,7 @@ fn spec(script: &str, net: Net) -> Spec {
         cwd: PathBuf::from("/tmp"),
         cwd_is_new: false,
         copies: Vec::new(),
-        hidden: Vec::new(),
+        hidden: vec![PathBuf::from("/root")],
         tools: Vec::new(),
         mounts: Vec::new(),
         net,
@@ -88,9 +96,16 @@ struct Seen {
     recording: Recording,
 }
 
+/// One run at a time: forks of one run would hold the other's pipes open.
+fn record(spec: &Spec) -> Result<Recording, RunError> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    Process::new().run(spec)
+}
+
 #[track_caller]
 fn run(spec: &Spec) -> Seen {
-    let recording = Process::new().run(spec).unwrap_or_else(|error| {
+    let recording = record(spec).unwrap_or_else(|error| {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         panic!("{error}: {cause:?}")
     });

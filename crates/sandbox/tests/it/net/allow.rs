@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use sandbox::Net;
 
-use super::{Seen, allowed, have, run, spec};
+use super::{Seen, allowed, have, run, skip, spec};
 
 /// A server outside that answers every connection with one line and tells what it got.
 fn server(ip: IpAddr) -> (u16, Receiver<Vec<u8>>) {
@@ -80,7 +80,7 @@ fn without_the_proxy_the_same_holds() {
         return;
     }
     let Some(ip) = own_address() else {
-        println!("SKIP this host has no address but its loopback");
+        skip("this host has no address but its loopback");
         return;
     };
     let (port, _heard) = server(ip);

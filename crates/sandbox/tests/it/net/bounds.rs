@@ -2,7 +2,7 @@
 
 use sandbox::Net;
 
-use super::{have, sink, spec};
+use super::{have, record, sink, spec};
 
 #[test]
 fn many_connections_and_questions_are_all_counted() {
@@ -37,10 +37,7 @@ fn too_many_connections_at_once_are_reset_and_make_the_record_incomplete() {
     let script = r#"perl -MIO::Socket::INET -e '
         my @all = map { IO::Socket::INET->new(PeerAddr => "192.0.2.1:80", Timeout => 5) } 1..300;
         print scalar(grep { defined } @all), "\n";'"#;
-    let recording = {
-        use sandbox::Runner as _;
-        sandbox::runner::process::Process::new().run(&spec(script, Net::Sink)).unwrap()
-    };
+    let recording = record(&spec(script, Net::Sink)).unwrap();
     assert_eq!(recording.output.unwrap().stdout.to_lossy(), "256\n");
     assert!(
         recording.faults.iter().any(|fault| fault.contains("44 connections")),

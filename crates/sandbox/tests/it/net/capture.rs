@@ -5,7 +5,7 @@ use std::process::Command;
 
 use sandbox::Net;
 
-use super::{have, run, spec};
+use super::{have, run, skip, spec};
 
 /// A file that is gone with the test.
 struct Gone(PathBuf);
@@ -45,7 +45,7 @@ fn read(path: &str) -> Option<String> {
             return Some(String::from_utf8_lossy(&output.stdout).into_owned());
         }
     }
-    println!("SKIP neither tshark nor tcpdump is installed");
+    skip("neither tshark nor tcpdump is installed");
     None
 }
 
