@@ -78,7 +78,7 @@ impl Plan {
 
 /// What of a spec a module has nothing to do with is an error where it asks for something.
 fn fits(spec: &Spec) -> Result<(), RunError> {
-    if spec.root != Root::Host {
+    if spec.root != Root::Host || !spec.layers.is_empty() {
         return Err(refused(
             "a module has no root folder; grant folders with filesystem:DIR".to_owned(),
         ));

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use sandbox::landlock::Ruleset;
 use sandbox::{Net, Spec, Stdin};
+use tokio::time::timeout;
 use types::{Counters, Ending, Event, Kind, Text};
 use wasmtime::{Engine, Linker, ResourceLimiter, Store, Trap};
 use wasmtime_wasi::p2::bindings::Command;
@@ -105,8 +106,8 @@ impl Session<'_> {
                 let mut ctx = ctx;
                 let state = Preview1::new(ctx.build_p1(), host, names.into_iter());
                 let mut store = self.store(engine, state, |state| &mut state.host.bounds);
-                let outcome = runtime
-                    .block_on(tokio::time::timeout(self.timeout, module_main(&mut store, module)));
+                let run = async { timeout(self.timeout, module_main(&mut store, module)).await };
+                let outcome = runtime.block_on(run);
                 let used = self.fuel_used(&store);
                 (outcome, store.into_data().host, used)
             }
@@ -114,10 +115,8 @@ impl Session<'_> {
                 let mut ctx = ctx;
                 let state = Preview2::new(ctx.build(), host, allowed, &self.analysis.imports);
                 let mut store = self.store(engine, state, |state| &mut state.host.bounds);
-                let outcome = runtime.block_on(tokio::time::timeout(
-                    self.timeout,
-                    component_main(&mut store, component),
-                ));
+                let run = async { timeout(self.timeout, component_main(&mut store, component)).await };
+                let outcome = runtime.block_on(run);
                 let used = self.fuel_used(&store);
                 (outcome, store.into_data().host, used)
             }
