@@ -22,6 +22,9 @@ const CHUNK: usize = 256 << 10;
 /// Mappings before executable memory that could hold the header of an image loaded by hand.
 const SEGMENTS_MAX: usize = 8;
 
+/// Stretches of pages, as start and end.
+type Runs = Vec<(u64, u64)>;
+
 /// How far a capture may go.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
@@ -143,7 +146,7 @@ struct Taking<'a> {
 impl Taking<'_> {
     /// Executable memory, the smallest first: a large region must not hide a small one.
     fn regions(&mut self, mappings: &[Mapping]) -> Vec<Region> {
-        let mut wanted: Vec<(u64, Vec<(u64, u64)>, &Mapping)> = mappings
+        let mut wanted: Vec<(u64, Runs, &Mapping)> = mappings
             .iter()
             .filter(|mapping| mapping.remarkable())
             .map(|mapping| {
@@ -163,7 +166,7 @@ impl Taking<'_> {
 
     /// What of a mapping there is to read. Pages of files are read whether this process used them
     /// or not; untouched memory is zeros.
-    fn runs(&self, mapping: &Mapping) -> Vec<(u64, u64)> {
+    fn runs(&self, mapping: &Mapping) -> Runs {
         match mapping.backing {
             Backing::Anonymous | Backing::Stack if !mapping.shared => {
                 self.process.used_pages(mapping).unwrap_or_default()

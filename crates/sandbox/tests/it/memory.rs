@@ -104,6 +104,7 @@ fn deed(program: &Path, name: &str) -> Spec {
 }
 
 fn run(spec: &Spec) -> Recording {
+    let _turn = crate::turn();
     Process::new().run(spec).unwrap_or_else(|error| {
         panic!("{error}: {:?}", std::error::Error::source(&error));
     })

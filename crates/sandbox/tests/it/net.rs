@@ -9,7 +9,6 @@ mod sink;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use sandbox::runner::process::Process;
 use sandbox::{
@@ -98,8 +97,7 @@ struct Seen {
 
 /// One run at a time: forks of one run would hold the other's pipes open.
 fn record(spec: &Spec) -> Result<Recording, RunError> {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = crate::turn();
     Process::new().run(spec)
 }
 

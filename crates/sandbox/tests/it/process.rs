@@ -78,6 +78,7 @@ pub(crate) fn spec(root: Root, script: &str) -> Spec {
 
 /// Runs to its end; what the command printed, and the recording.
 pub(crate) fn run(spec: &Spec) -> (String, Recording) {
+    let _turn = crate::turn();
     let recording = Process::new().run(spec).unwrap_or_else(|error| panic!("{error}"));
     let output = recording.output.as_ref().unwrap();
     let printed = output.stdout.to_lossy().into_owned() + &output.stderr.to_lossy();
@@ -85,6 +86,7 @@ pub(crate) fn run(spec: &Spec) -> (String, Recording) {
 }
 
 pub(crate) fn refused(spec: &Spec) -> String {
+    let _turn = crate::turn();
     match Process::new().run(spec) {
         Err(RunError::Refused { reason }) => reason,
         Err(error) => panic!("not refused: {error}: {:?}", std::error::Error::source(&error)),
