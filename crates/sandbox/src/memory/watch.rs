@@ -4,25 +4,30 @@
 //! Whoever calls copies in its own thread, so that the hold ends with the call; a thread of this
 //! room thinks about the copies and makes the later looks. Everything is bounded and counted.
 
+mod books;
+mod freezer;
+mod merge;
+mod thinker;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use std::{fmt, fs, io};
 
 use types::ports::Scanner;
-use types::{Event, Kind, Task, Text};
+use types::{Event, Task, Text};
 
+use self::books::{Books, count, note};
+use self::freezer::Freezer;
+pub(crate) use self::merge::merge;
+use self::thinker::Thinker;
 use super::Missed;
 use super::capture::{self, Bounds, Capture};
 use super::demand::Demand;
-use super::dump;
-use super::examine::{Findings, examine};
 use crate::spec::{Memory, MonitorChoice, Spec};
 use crate::sys::monotonic_ns;
 
@@ -41,12 +46,6 @@ const SUSPECTS_MAX: usize = 1024;
 /// Processes that are looked at when everything is frozen, and how long that takes at most.
 const FROZEN_MAX: usize = 64;
 const FROZEN: Duration = Duration::from_secs(2);
-/// How long the freezer gets to stop everything.
-const FREEZING: Duration = Duration::from_millis(50);
-/// Events of one run.
-const EVENTS_MAX: usize = 2000;
-/// Core files of one run.
-const CORES_MAX: u64 = 8;
 /// A process' start is known to a clock tick here; an event's to the nanosecond.
 const START_SLACK_NS: u64 = 20_000_000;
 
@@ -85,30 +84,6 @@ pub(crate) struct Setting {
     pub(crate) init: u32,
     /// The run's cgroup v2 folder, where there is one.
     pub(crate) group: Option<PathBuf>,
-}
-
-#[derive(Debug, Default)]
-struct Books {
-    glances: AtomicU64,
-    ends: AtomicU64,
-    execs: AtomicU64,
-    looks: AtomicU64,
-    freezes: AtomicU64,
-    longest_hold_us: AtomicU64,
-    gone: AtomicU64,
-    refused: AtomicU64,
-    cut: AtomicU64,
-    not_compared: AtomicU64,
-    scans_failed: AtomicU64,
-    /// Looks that were not made because a bound of this room was reached.
-    skipped: AtomicU64,
-    waiting_bytes: AtomicU64,
-    cores: AtomicU64,
-    cores_failed: AtomicU64,
-}
-
-fn count(counter: &AtomicU64, by: u64) -> u64 {
-    counter.fetch_add(by, Ordering::Relaxed)
 }
 
 struct Copied {
@@ -241,42 +216,6 @@ impl Watch {
     }
 }
 
-impl Books {
-    /// Single processes come and go; only when nothing at all could be read is evidence missing.
-    fn fault(&self) -> Option<String> {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let refused = get(&self.refused);
-        (refused > 0 && get(&self.looks) == 0 && get(&self.glances) == refused)
-            .then(|| format!("the memory of none of {refused} processes could be read"))
-    }
-}
-
-fn note(books: &Books) -> String {
-    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let mut note = format!(
-        "{} processes glanced at before they ended, {} looked at closely; longest hold {} us",
-        get(&books.glances),
-        get(&books.looks),
-        get(&books.longest_hold_us)
-    );
-    for (counter, what) in [
-        (&books.freezes, "times everything was frozen"),
-        (&books.gone, "processes were gone before they could be looked at"),
-        (&books.refused, "processes could not be read"),
-        (&books.cut, "looks ended at their bound of time or bytes"),
-        (&books.skipped, "looks were not made: too many"),
-        (&books.not_compared, "files of executable text could not be compared"),
-        (&books.scans_failed, "scans for patterns did not come to their end"),
-        (&books.cores, "core files written"),
-        (&books.cores_failed, "core files could not be written"),
-    ] {
-        if get(counter) > 0 {
-            note.push_str(&format!("; {} {what}", get(counter)));
-        }
-    }
-    note
-}
-
 impl Handle {
     /// A process, by its id inside and its start, made memory executable or ran code there. Never
     /// waits.
@@ -352,8 +291,7 @@ impl Handle {
 
     fn look(&self, pid: u32, trigger: Trigger, deadline: Instant) {
         if let Some(copied) = self.shared.copy(pid, trigger, deadline)
-            && let Err(std::sync::mpsc::TrySendError::Full(_)) =
-                self.jobs.try_send(Job::Examine(Box::new(copied)))
+            && let Err(TrySendError::Full(_)) = self.jobs.try_send(Job::Examine(Box::new(copied)))
         {
             count(&self.shared.books.skipped, 1);
         }
@@ -480,216 +418,4 @@ fn suspended_ns() -> u64 {
 fn is_last(tid: u32) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     fs::metadata(format!("/proc/{tid}/task")).is_ok_and(|meta| meta.nlink() <= 3)
-}
-
-/// Everything in the run's group stands still while this lives.
-struct Freezer {
-    file: File,
-    thaw: bool,
-}
-
-impl Freezer {
-    fn freeze(group: Option<PathBuf>, trigger: Trigger) -> Option<Self> {
-        let group = group?;
-        // A run that somebody paused stays so.
-        let control = group.join("cgroup.freeze");
-        let stood_still = fs::read_to_string(&control).is_ok_and(|state| state.trim() == "1");
-        let mut file = fs::OpenOptions::new().write(true).open(control).ok()?;
-        file.write_all(b"1").ok()?;
-        let began = Instant::now();
-        let frozen = || {
-            let mut text = String::new();
-            File::open(group.join("cgroup.events"))
-                .and_then(|mut file| file.read_to_string(&mut text))
-                .is_ok_and(|_| text.contains("frozen 1"))
-        };
-        while !frozen() && began.elapsed() < FREEZING {
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        Some(Self { file, thaw: trigger != Trigger::Timeout && !stood_still })
-    }
-}
-
-impl Drop for Freezer {
-    fn drop(&mut self) {
-        if self.thaw {
-            let _ = self.file.write_all(b"0");
-        }
-    }
-}
-
-/// The thread that thinks.
-struct Thinker {
-    shared: Arc<Shared>,
-    events: Vec<Event>,
-    /// Findings past the bound.
-    more: u64,
-}
-
-impl Thinker {
-    fn run(mut self, jobs: &Receiver<Job>) -> Vec<Event> {
-        loop {
-            let next = self.next_due();
-            let job = match next.map(|due| due.saturating_duration_since(Instant::now())) {
-                Some(wait) => jobs.recv_timeout(wait),
-                None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match job {
-                Ok(Job::Examine(copied)) => self.examine(&copied),
-                Ok(Job::Wake) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            self.make_due_looks();
-        }
-        count(&self.shared.books.skipped, self.more);
-        self.events
-    }
-
-    fn next_due(&self) -> Option<Instant> {
-        let suspects = self.shared.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-        suspects.values().filter_map(|suspect| suspect.due).min()
-    }
-
-    fn make_due_looks(&mut self) {
-        let now = Instant::now();
-        let mut due: Vec<(u32, u64)> = Vec::new();
-        let mut suspects = self.shared.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, suspect) in suspects.iter_mut() {
-            if suspect.due.is_some_and(|at| at <= now) {
-                suspect.due = None;
-                suspect.looks += 1;
-                due.push(*key);
-            }
-        }
-        drop(suspects);
-        if due.is_empty() {
-            return;
-        }
-        for host_pid in self.shared.members() {
-            let Ok(who) = super::process::Process::open(host_pid).and_then(|p| p.who()) else {
-                continue;
-            };
-            let start_ns = self.shared.start_ns(who.start_ticks);
-            let same = |&(pid, start): &(u32, u64)| {
-                pid == who.pid && start.abs_diff(start_ns) <= START_SLACK_NS
-            };
-            let Some(at) = due.iter().position(same) else { continue };
-            due.swap_remove(at);
-            let deadline = Instant::now() + self.shared.hold();
-            if let Some(copied) = self.shared.copy(host_pid, Trigger::WriteExecute, deadline) {
-                self.examine(&copied);
-            }
-        }
-        // Who is not there any more was looked at before it ended.
-    }
-
-    fn examine(&mut self, copied: &Copied) {
-        let shared = self.shared.clone();
-        let books = &shared.books;
-        let capture = &copied.capture;
-        let findings = examine(capture, shared.setting.scanner.as_deref());
-        books.waiting_bytes.fetch_sub(capture.bytes, Ordering::Relaxed);
-        count(&books.cut, u64::from(findings.cut.is_some()));
-        count(&books.not_compared, findings.not_compared);
-        count(&books.scans_failed, findings.scans_failed);
-        if let Some(folder) = &shared.setting.cores
-            && (copied.trigger == Trigger::Demand || findings.telling())
-            && count(&books.cores, 1) < CORES_MAX
-            && dump::write(folder, capture).is_err()
-        {
-            books.cores.fetch_sub(1, Ordering::Relaxed);
-            count(&books.cores_failed, 1);
-        }
-        self.more += findings.more;
-        for kind in kinds(copied.trigger, findings) {
-            self.keep(copied, kind);
-        }
-    }
-
-    fn keep(&mut self, copied: &Copied, kind: Kind) {
-        let task = self.shared.task(&copied.capture);
-        let same = |event: &Event| {
-            event.task.pid == task.pid
-                && event.task.start_ns == task.start_ns
-                && fact(&event.kind) == fact(&kind)
-        };
-        if self.events.iter().any(same) {
-            return;
-        }
-        if self.events.len() >= EVENTS_MAX {
-            self.more += 1;
-            return;
-        }
-        self.events.push(Event {
-            id: 0,
-            time_ns: copied.time_ns,
-            task,
-            kind,
-            ret: None,
-            blocked: false,
-            advisory: false,
-            truncated: copied.capture.cut.is_some(),
-            count: 1,
-        });
-    }
-}
-
-/// What makes two findings the same, whenever they were made. Who asks gets an answer of their own.
-fn fact(kind: &Kind) -> (&str, u64, bool) {
-    match kind {
-        Kind::MemoryRegion { trigger, finding, address, .. } => {
-            (finding, *address, trigger == Trigger::Demand.name())
-        }
-        Kind::PatternMatch { rule, .. } => (rule, 0, false),
-        _ => ("", 0, false),
-    }
-}
-
-fn kinds(trigger: Trigger, findings: Findings) -> Vec<Kind> {
-    let regions = findings.found.into_iter().map(|found| Kind::MemoryRegion {
-        trigger: trigger.name().to_owned(),
-        finding: found.finding.to_owned(),
-        address: found.address,
-        length: found.length,
-        protection: found.protection,
-        file: found.file.map(Text::new),
-        entropy_millibits: found.entropy_millibits,
-        detail: Text::from(found.detail.as_str()),
-    });
-    let matches = findings.matches.into_iter().map(|found| Kind::PatternMatch {
-        rule: found.pattern.rule,
-        title: found.pattern.title,
-        place: "memory".to_owned(),
-        target: Text::from(found.target.as_str()),
-        level: found.pattern.level,
-        techniques: found.pattern.techniques,
-        offset: found.pattern.offset,
-    });
-    regions.chain(matches).collect()
-}
-
-/// Puts what the looks found among the run's other events: by time, with the tasks those know to
-/// the nanosecond, numbered anew.
-pub(crate) fn merge(events: &mut Vec<Event>, mut found: Vec<Event>) {
-    if found.is_empty() {
-        return;
-    }
-    for event in &mut found {
-        let (pid, start_ns) = (event.task.pid, event.task.start_ns);
-        let known = events
-            .iter()
-            .filter(|known| known.time_ns <= event.time_ns || known.task.tid == pid)
-            .map(|known| &known.task)
-            .filter(|task| task.pid == pid && task.start_ns.abs_diff(start_ns) <= START_SLACK_NS)
-            .min_by_key(|task| (task.start_ns.abs_diff(start_ns), task.tid != pid));
-        if let Some(task) = known {
-            let comm = std::mem::replace(&mut event.task.comm, Text::from(""));
-            event.task = Task { tid: pid, comm, ..task.clone() };
-        }
-    }
-    events.append(&mut found);
-    events.sort_by_key(|event| event.time_ns);
-    for (id, event) in (1..).zip(events) {
-        event.id = id;
-    }
 }
