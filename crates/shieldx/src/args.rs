@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+mod rules;
 mod run;
 mod service;
 mod slo;
 
+pub use rules::{RulesArgs, RulesCommand};
 pub use run::RunArgs;
 pub use service::{
     ConfigArgs, GetArgs, HealthArgs, KeyArgs, KeyCommand, ListArgs, LoadArgs, ServerArgs,
@@ -45,6 +47,7 @@ pub enum Command {
     Diff(DiffArgs),
     Doctor(DoctorArgs),
     Detectors(DetectorsArgs),
+    Rules(RulesArgs),
     /// One run for `shieldx up`, which starts this itself.
     #[command(hide = true)]
     Worker,

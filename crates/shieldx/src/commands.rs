@@ -7,6 +7,7 @@ pub mod inventory;
 pub mod key;
 pub mod load;
 pub mod replay;
+pub mod rules;
 pub mod run;
 pub mod slo;
 pub mod submit;

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Request::Diff(request) => commands::diff::diff(&request, &environment),
         Request::Doctor(request) => commands::inventory::doctor(&request, &environment),
         Request::Detectors(request) => commands::inventory::detectors(&request),
+        Request::Rules(request) => commands::rules::rules(&request),
         Request::Completions(request) => commands::inventory::completions(request),
         Request::Submit(request) => commands::submit::submit(&request, &environment),
         Request::Get(request) => commands::get::get(&request, &environment),

@@ -14,6 +14,7 @@ use clap::ValueEnum;
 mod limits;
 mod network;
 mod places;
+pub mod rules;
 mod run;
 pub mod service;
 pub mod slo;
@@ -35,6 +36,7 @@ pub enum Request {
     Diff(DiffRequest),
     Doctor(InventoryRequest),
     Detectors(InventoryRequest),
+    Rules(rules::RulesRequest),
     Completions(clap_complete::Shell),
     Submit(Box<SubmitRequest>),
     Get(GetRequest),
@@ -128,6 +130,7 @@ impl Request {
             Command::Diff(args) => Request::Diff(diff(args)),
             Command::Doctor(args) => Request::Doctor(InventoryRequest { json: args.json }),
             Command::Detectors(args) => Request::Detectors(InventoryRequest { json: args.json }),
+            Command::Rules(args) => Request::Rules(rules::rules(args)?),
             Command::Completions { shell } => Request::Completions(shell),
             Command::Submit(args) => {
                 Request::Submit(Box::new(service::submit(*args, environment)?))
