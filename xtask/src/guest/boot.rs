@@ -40,9 +40,9 @@ fn boot(folder: &Path, disk: &Path) -> anyhow::Result<()> {
     let append =
         format!("console=ttyS0 quiet panic=-1 reboot=t random.trust_cpu=on {LSM} shieldx.exec");
     let mut qemu = Command::new(QEMU)
-        .args(["-M", "microvm,pit=on,pic=on,rtc=on", "-accel", "tcg", "-cpu", "max", "-m", "1024"])
+        .args(["-M", "pc", "-accel", "tcg", "-cpu", "max", "-m", "1024"])
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
-        .args(["-global", "virtio-mmio.force-legacy=false", "-serial", "stdio"])
+        .args(["-serial", "stdio"])
         .args(["-append", &append])
         .arg("-kernel")
         .arg(folder.join("vmlinuz"))
@@ -50,7 +50,7 @@ fn boot(folder: &Path, disk: &Path) -> anyhow::Result<()> {
         .arg(folder.join("initramfs"))
         .arg("-drive")
         .arg(format!("id=disk,if=none,format=raw,readonly=on,file={}", disk.display()))
-        .args(["-device", "virtio-blk-device,drive=disk"])
+        .args(["-device", "virtio-blk-pci,drive=disk"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
