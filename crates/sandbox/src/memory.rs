@@ -13,7 +13,7 @@ mod examine;
 pub(crate) mod gate;
 mod maps;
 mod process;
-pub(crate) mod watch;
+pub mod watch;
 
 use std::time::{Duration, Instant};
 
