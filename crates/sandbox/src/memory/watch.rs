@@ -23,7 +23,7 @@ use types::{Event, Task, Text};
 
 use self::books::{Books, count, note};
 use self::freezer::Freezer;
-pub(crate) use self::merge::merge;
+pub use self::merge::merge;
 use self::thinker::Thinker;
 use super::Missed;
 use super::capture::{self, Bounds, Capture};
@@ -51,7 +51,7 @@ const START_SLACK_NS: u64 = 20_000_000;
 
 /// Why a look is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Trigger {
+pub enum Trigger {
     WriteExecute,
     Exit,
     Timeout,
@@ -115,7 +115,7 @@ struct Shared {
 
 /// Asks for looks; cheap to copy.
 #[derive(Clone)]
-pub(crate) struct Handle {
+pub struct Handle {
     shared: Arc<Shared>,
     jobs: SyncSender<Job>,
 }
@@ -127,20 +127,26 @@ impl fmt::Debug for Handle {
 }
 
 /// The looks of one run.
-pub(crate) struct Watch {
+pub struct Watch {
     thread: JoinHandle<Vec<Event>>,
     handle: Handle,
 }
 
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
 /// What the looks came to.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// Without ids; the tasks know their start to a clock tick only.
-    pub(crate) events: Vec<Event>,
+    pub events: Vec<Event>,
     /// What was looked at, what was not and why, in words; none where nobody looked.
-    pub(crate) note: Option<String>,
+    pub note: Option<String>,
     /// Why there is no result at all, where there is none.
-    pub(crate) fault: Option<String>,
+    pub fault: Option<String>,
 }
 
 impl Watch {
@@ -148,7 +154,7 @@ impl Watch {
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub(crate) fn of_run(
+    pub fn of_run(
         spec: &Spec,
         group: Option<&Path>,
         init: libc::pid_t,
@@ -192,12 +198,14 @@ impl Watch {
         Ok(Self { thread, handle })
     }
 
-    pub(crate) fn handle(&self) -> Handle {
+    #[must_use]
+    pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
     /// To be called when the run's processes are gone and every other handle is.
-    pub(crate) fn finish(self) -> Outcome {
+    #[must_use]
+    pub fn finish(self) -> Outcome {
         let Self { thread, handle } = self;
         if let Some(demand) = &handle.shared.setting.demand {
             demand.retire();
@@ -266,7 +274,7 @@ impl Handle {
 
     /// Looks at every process of the run while all of them are frozen, where there is a freezer.
     /// After the time-out they stay frozen: whoever calls kills them next.
-    pub(crate) fn all(&self, trigger: Trigger) {
+    pub fn all(&self, trigger: Trigger) {
         let shared = &*self.shared;
         let began = Instant::now();
         let mut freezer = Freezer::freeze(shared.setting.group.clone(), trigger);
