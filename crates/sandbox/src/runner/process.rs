@@ -8,10 +8,12 @@ mod attach;
 mod below;
 pub mod cgroup;
 pub mod changes;
+mod collect;
 pub mod describe;
 mod ids;
 mod inside;
 mod phases;
+mod prepared;
 pub mod recorder;
 mod rootfs;
 mod snapshot;
@@ -22,18 +24,17 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use types::{Activity, Recording, run::Wall};
+use types::Recording;
 
-use self::attach::{Attach, COMMAND_PID, finish_loading, start_loading};
+use self::attach::{Attach, COMMAND_PID, finish_loading};
 use self::cgroup::Cgroups;
-use self::describe::{append, run_record, walls};
+use self::collect::End;
 pub use self::inside::LINGER;
 use self::phases::Phases;
-use self::rootfs::{INSIDE_IDS, INSIDE_UID, Stood};
-use self::snapshot::Snapshot;
+pub use self::prepared::Prepared;
+use self::rootfs::{INSIDE_IDS, INSIDE_UID};
 use self::start::{Start, wait_built};
 use self::supervise::{Capture, Loop};
 use crate::memory;
@@ -41,7 +42,7 @@ use crate::memory::watch::Watch;
 use crate::net;
 use crate::runner::{RunError, Runner, Unsupported};
 use crate::seccomp::Policy;
-use crate::spec::Spec;
+use crate::spec::{MonitorChoice, Net, Spec};
 use crate::sys::{self, monotonic_ns};
 
 /// Runs commands as processes of this host behind the kernel's own walls.
@@ -52,6 +53,13 @@ impl Process {
     #[must_use]
     pub fn new() -> Self {
         Self
+    }
+
+    /// Makes what a run needs whatever it runs, so that it starts sooner. One run of this process,
+    /// once: the ids are the process' own.
+    #[must_use]
+    pub fn prepare(&self, net: Net, monitor: MonitorChoice) -> Prepared {
+        Prepared::make(net, monitor)
     }
 }
 
@@ -82,18 +90,35 @@ impl Runner for Process {
     fn run(&self, spec: &Spec) -> Result<Recording, RunError> {
         let mut phases = Phases::new(spec.observer.as_ref());
         phases.begin("build");
+        Prepared::at_once(spec.net, spec.monitor).carry_out(spec, phases)
+    }
+}
+
+impl Prepared {
+    /// Runs the command to its end, as [`Runner::run`] does.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn run(mut self, spec: &Spec) -> Result<Recording, RunError> {
+        let mut phases = Phases::new(spec.observer.as_ref());
+        phases.begin("build");
+        self.fit(spec.net, spec.monitor);
+        self.carry_out(spec, phases)
+    }
+
+    fn carry_out(mut self, spec: &Spec, mut phases: Phases<'_>) -> Result<Recording, RunError> {
         let policy = Policy::standard(spec.net);
-        let loading = start_loading(spec, &policy);
         let network = net::Plan::new(spec)?;
-        let start = Start::prepare(spec, &policy, network.as_ref())?;
+        let start = Start::prepare(spec, &policy, network.as_ref(), &mut self)?;
         let Start { signals, outer, keeper, mut cgroups, stdout, stderr, plan } = start;
         let mut missing = cgroups.create(&spec.limits);
         let start_ns = monotonic_ns();
         let started = Instant::now();
         let mut built = wait_built(&outer, &cgroups)?;
-        let network = net::Responder::start(network, spec, built.tunnel.take(), built.init, start_ns)
-            .map_err(setup("start the sandbox's network"))?;
-        let loaded = finish_loading(spec, loading, &mut missing)?;
+        let network =
+            net::Responder::start(network, spec, built.tunnel.take(), built.init, start_ns)
+                .map_err(setup("start the sandbox's network"))?;
+        let loaded = finish_loading(spec, self.loading.take(), &mut missing)?;
         let base = plan.base.unwrap_or_else(sys::effective_uid);
         let uid_map =
             vec![if plan.base.is_some() { (0, base, INSIDE_IDS) } else { (INSIDE_UID, base, 1) }];
@@ -127,76 +152,15 @@ impl Runner for Process {
         }
         let duration_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let (tier, mut events, mut summary) = watcher.finish();
-        let looks = looks.map(Watch::finish).unwrap_or_default();
-        memory::watch::merge(&mut events, looks.events);
-        summary.faults.extend(looks.fault);
+        let mut looks = looks.map(Watch::finish).unwrap_or_default();
+        memory::watch::merge(&mut events, std::mem::take(&mut looks.events));
+        summary.faults.extend(looks.fault.take());
         let network = network.map(|network| network.finish(&mut events, start_ns, COMMAND_PID));
-        let network = network.unwrap_or_default();
-        summary.faults.extend(network.faults);
+        let mut network = network.unwrap_or_default();
+        summary.faults.append(&mut network.faults);
+        let end = End { keeper, cgroups, built, plan, missing, watched, duration_ns, tier };
         phases.begin("collect");
-        let watched = watched.map_err(|(step, source)| RunError::Setup { step, source })?;
-        let Stood { staging, below } = &built.stood;
-        let (areas, made, keep) = (&plan.areas, &plan.made, spec.keep.as_deref());
-        let scanner = spec.scanner.as_ref();
-        let mut listing = changes::list_over(staging.as_fd(), areas, made, below, keep, scanner)
-            .map_err(setup("write the kept files"))?;
-        if let Some(path) = &spec.artifacts.snapshot {
-            let snapshot = Snapshot {
-                staging: staging.as_fd(),
-                areas,
-                made,
-                below,
-                base: plan.base,
-                bytes_max: spec.limits.disk_bytes,
-            };
-            let lacks = snapshot.write(path);
-            listing.notes.extend(lacks.map_err(setup("write the snapshot"))?);
-        }
-        let usage = cgroups.usage();
-        let walls = walls(spec, &plan, &cgroups, &built.notes, &missing);
-        drop(keeper);
-        let mut recording = Recording {
-            run: run_record(spec, &built.notes, tier, walls, &watched, duration_ns, &usage),
-            events,
-            counters: summary.counters,
-            faults: summary.faults,
-            output: Some(watched.output),
-            anomaly: None,
-            rule_sets: Vec::new(),
-            matches: Vec::new(),
-            activity: Activity {
-                calls: summary.calls,
-                durations: summary.durations,
-                traffic: summary.traffic,
-                phases_us: BTreeMap::new(),
-            },
-        };
-        if let Some(pause) = spec.pause.as_ref().filter(|_| watched.overslept) {
-            let max = pause.max().as_secs_f32();
-            recording.faults.push(format!("the run was ended: it was paused for {max} s in all"));
-        }
-        if watched.lost {
-            recording.faults.push("the sandbox's init ended without a report".to_owned());
-        }
-        let full = sys::is_full(staging.as_fd());
-        append(&mut recording, listing.take_kinds(), &usage, spec, watched.survivors, full);
-        recording.faults.append(&mut listing.faults);
-        recording.run.isolation.walls.extend(listing.notes.into_iter().map(|detail| Wall {
-            name: "files".to_owned(),
-            on: true,
-            detail,
-        }));
-        recording.run.isolation.walls.extend(looks.note.map(|detail| Wall {
-            name: "memory".to_owned(),
-            on: true,
-            detail,
-        }));
-        let noted = network.notes.into_iter();
-        recording.run.isolation.walls.extend(noted.map(|detail| Wall {
-            name: "network".to_owned(),
-            on: true,
-            detail,
-        }));
+        let mut recording = end.record(spec, events, summary, looks, network)?;
         recording.activity.phases_us = phases.end();
         Ok(recording)
     }

@@ -32,8 +32,8 @@ pub(super) type Loading = JoinHandle<Result<ebpf::Loaded, monitor::Unavailable>>
 
 /// Starts to load tier B beside the building of the sandbox: the kernel's verifier takes longer
 /// than everything else. `None` for the other tiers.
-pub(super) fn start_loading(spec: &Spec, policy: &Policy) -> Option<Loading> {
-    let wanted = match spec.monitor {
+pub(super) fn start_loading(monitor: MonitorChoice, policy: &Policy) -> Option<Loading> {
+    let wanted = match monitor {
         MonitorChoice::Auto => sys::effective_uid() == 0,
         MonitorChoice::Ebpf => true,
         MonitorChoice::Notify | MonitorChoice::Off => false,

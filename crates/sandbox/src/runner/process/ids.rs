@@ -16,10 +16,9 @@ const BASE_FIRST: u32 = 0x1000_0000;
 const RANGES: u32 = 0x6000;
 
 /// Makes the run's ids. The range comes from the supervisor's pid, which no other run has now.
-pub(crate) fn make(spec: &Spec) -> io::Result<Ids> {
-    let base = BASE_FIRST + (std::process::id() % RANGES) * INSIDE_IDS;
-    let shift = format!("0 {base} {INSIDE_IDS}\n");
-    let shifted = user_namespace(&shift, &shift)?;
+pub(crate) fn make(spec: &Spec, prepared: Option<OwnedFd>) -> io::Result<Ids> {
+    let base = base();
+    let shifted = prepared.map_or_else(shifted, Ok)?;
     let mut owners: Vec<Owner> = Vec::new();
     for path in spec.tools.iter().chain([&spec.cwd]) {
         let Ok(meta) = fs::metadata(path) else { continue };
@@ -30,6 +29,16 @@ pub(crate) fn make(spec: &Spec) -> io::Result<Ids> {
         }
     }
     Ok(Ids { base, shifted, owners })
+}
+
+/// The user namespace that shifts every id into the range. It knows nothing of a spec.
+pub(crate) fn shifted() -> io::Result<OwnedFd> {
+    let shift = format!("0 {} {INSIDE_IDS}\n", base());
+    user_namespace(&shift, &shift)
+}
+
+fn base() -> u32 {
+    BASE_FIRST + (std::process::id() % RANGES) * INSIDE_IDS
 }
 
 /// The map that shifts every id but lets `owner` and the command's user change places.

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use libc::c_ulong;
 
 use super::cgroup::Cgroups;
+use super::prepared::Spaces;
 use super::rootfs::{Failed, INSIDE_UID, Plan, failed, unpacks};
 use super::wire::{Go, Inner};
 use crate::landlock::Ruleset;
@@ -36,6 +37,8 @@ const UNPACK: Duration = Duration::from_secs(120);
 /// Everything the inner processes need; made before the first fork.
 pub(crate) struct Inside<'a> {
     pub spec: &'a Spec,
+    /// Namespaces that were made ahead.
+    pub spaces: Option<Spaces>,
     pub plan: Plan,
     pub cgroups: Cgroups,
     pub inner: Inner,
@@ -178,11 +181,14 @@ impl Inside<'_> {
         let named = |step: &'static str| failed(step);
         sys::rename_process(c"sx-init");
         sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong).map_err(named("tie init"))?;
-        sys::unshare(
-            libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWNET,
-        )
-        .map_err(named("create namespaces"))?;
-        sys::set_hostname(c"sandbox").map_err(named("name the sandbox"))?;
+        if let Some(spaces) = &self.spaces {
+            sys::unshare(libc::CLONE_NEWNS).map_err(named("create the mount namespace"))?;
+            spaces.enter().map_err(named("enter the namespaces that were made ahead"))?;
+        } else {
+            let others = libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWNET;
+            sys::unshare(libc::CLONE_NEWNS | others).map_err(named("create namespaces"))?;
+            sys::set_hostname(c"sandbox").map_err(named("name the sandbox"))?;
+        }
         if self.spec.net != Net::None {
             sys::loopback_up().map_err(named("bring loopback up"))?;
         }

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use super::cgroup::Cgroups;
 use super::inside::{self, Inside};
+use super::prepared::Prepared;
 use super::rootfs::{Plan, Stood};
 use super::supervise::Signals;
 use super::wire::{Go, Inner, Message, Outer};
@@ -60,12 +61,14 @@ impl Start {
         spec: &Spec,
         policy: &Policy,
         network: Option<&net::Plan>,
+        prepared: &mut Prepared,
     ) -> Result<Self, RunError> {
         let signals = Signals::catch().map_err(setup("catch signals"))?;
         let cgroups = Cgroups::plan(&spec.id);
         cgroups.sweep();
         let ids = if sys::effective_uid() == 0 {
-            Some(ids::make(spec).map_err(setup("create the run's user namespace"))?)
+            let made = ids::make(spec, prepared.shifted.take());
+            Some(made.map_err(setup("create the run's user namespace"))?)
         } else {
             None
         };
@@ -88,6 +91,7 @@ impl Start {
         };
         let inside = Inside {
             spec,
+            spaces: prepared.spaces.take(),
             plan,
             cgroups: cgroups.clone(),
             inner: Inner(inner),

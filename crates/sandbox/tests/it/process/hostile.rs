@@ -126,8 +126,23 @@ fn names_links_and_devices_get_nothing_of_the_host() {
             ],
             None,
         ),
-        ("hard link through a link", vec![link("o", EntryType::Symlink, "/"), link("h", EntryType::Link, &format!("o/{inside}"))], Some("hard link")),
-        ("devices", vec![header("sda", EntryType::Block, 0), header("mem", EntryType::Char, 0), header("pipe", EntryType::Fifo, 0)], None),
+        (
+            "hard link through a link",
+            vec![
+                link("o", EntryType::Symlink, "/"),
+                link("h", EntryType::Link, &format!("o/{inside}")),
+            ],
+            Some("hard link"),
+        ),
+        (
+            "devices",
+            vec![
+                header("sda", EntryType::Block, 0),
+                header("mem", EntryType::Char, 0),
+                header("pipe", EntryType::Fifo, 0),
+            ],
+            None,
+        ),
     ];
     for (what, entries, why) in cases {
         let path = side.path().join("case.tar");

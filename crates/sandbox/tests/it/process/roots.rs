@@ -194,7 +194,10 @@ fn an_oci_layout_is_a_root() {
         check_root(Root::Oci(path.clone(), Some(name.to_owned())));
     }
     let image = oci::image(&path, Some("1")).unwrap();
-    assert_eq!((image.env.as_slice(), image.layers), (&["PATH=/bin", "A=b"].map(str::to_owned)[..], 2));
+    assert_eq!(
+        (image.env.as_slice(), image.layers),
+        (&["PATH=/bin", "A=b"].map(str::to_owned)[..], 2)
+    );
     assert_eq!((image.working_dir, image.user), (Some("/srv".into()), Some("77".to_owned())));
     assert_eq!([image.entrypoint, image.cmd].concat(), ["sh", "-c", "true"]);
 
@@ -284,7 +287,15 @@ fn links_in_place_of_the_sandboxes_own_folders_are_covered() {
     let folder = tempfile::tempdir().unwrap();
     busybox(folder.path());
     fs::remove_dir(folder.path().join("var")).unwrap();
-    for (name, to) in [("proc", "/etc"), ("dev", "/srv"), ("tmp", "/tmp"), ("var", ".."), ("work", "/bin"), ("run", "nowhere"), ("sys", "sys")] {
+    for (name, to) in [
+        ("proc", "/etc"),
+        ("dev", "/srv"),
+        ("tmp", "/tmp"),
+        ("var", ".."),
+        ("work", "/bin"),
+        ("run", "nowhere"),
+        ("sys", "sys"),
+    ] {
         symlink(to, folder.path().join(name)).unwrap();
     }
     let script = "echo x > /tmp/t && ls /proc/self/stat /dev/null /bin/sh && cat /srv/data && ls -ld /tmp /var/tmp";

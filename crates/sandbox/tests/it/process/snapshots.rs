@@ -45,7 +45,9 @@ fn check(root: Root, cwd: &Path) {
     assert_eq!(exited(&recording), 0, "{printed}");
     let inside = cwd.strip_prefix("/").unwrap().to_str().unwrap();
     let names = names(&snapshot);
-    for name in ["sub/", "sub/a", "sub/b", "sub/link", "sub/pipe", ".wh.old", "folder/.wh..wh..opq", &long] {
+    for name in
+        ["sub/", "sub/a", "sub/b", "sub/link", "sub/pipe", ".wh.old", "folder/.wh..wh..opq", &long]
+    {
         assert!(names.contains(&format!("{inside}/{name}")), "{name}: {names:?}");
     }
     assert!(names.contains(&"tmp/t".to_owned()), "{names:?}");
@@ -111,8 +113,7 @@ fn a_snapshot_is_bounded_and_says_what_it_lacks() {
     let snapshot: PathBuf = side.path().join("snapshot.tar");
     // Each file is sparse and as large as a file may be; together far larger than the bound.
     let script = "i=0; while [ $i -lt 20 ]; do busybox truncate -s 60000000 f$i; i=$((i+1)); done";
-    let (printed, recording) =
-        run(&with_snapshot(spec(Root::Folder(root), script), &snapshot));
+    let (printed, recording) = run(&with_snapshot(spec(Root::Folder(root), script), &snapshot));
     assert_eq!(exited(&recording), 0, "{printed}");
     assert!(fs::metadata(&snapshot).unwrap().len() < 70_000_000);
     let walls = super::walls(&recording);
