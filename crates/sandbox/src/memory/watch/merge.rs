@@ -6,7 +6,7 @@ use super::START_SLACK_NS;
 
 /// Puts what the looks found among the run's other events: by time, with the tasks those know to
 /// the nanosecond, numbered anew.
-pub(crate) fn merge(events: &mut Vec<Event>, mut found: Vec<Event>) {
+pub fn merge(events: &mut Vec<Event>, mut found: Vec<Event>) {
     if found.is_empty() {
         return;
     }
