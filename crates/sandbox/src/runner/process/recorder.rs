@@ -38,7 +38,8 @@ impl Recorder {
 
     /// Tells of memory that becomes executable as soon as it is recorded.
     #[must_use]
-    pub(crate) fn watched_by(self, watch: Option<Handle>) -> Self {
+    #[must_use]
+    pub fn watched_by(self, watch: Option<Handle>) -> Self {
         Self { watch, ..self }
     }
 
