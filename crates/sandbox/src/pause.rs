@@ -88,7 +88,10 @@ impl Pause {
     }
 
     /// The run starts; `None` where there is no freezer.
-    pub(crate) fn attach(&self, brake: Option<Brake>) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When it shall stand still and the kernel does not let it.
+    pub fn attach(&self, brake: Option<Brake>) -> io::Result<()> {
         let mut state = self.state();
         state.cannot = brake.is_none();
         state.brake = brake;
@@ -96,7 +99,7 @@ impl Pause {
     }
 
     /// The run is over, or must be able to end.
-    pub(crate) fn detach(&self) {
+    pub fn detach(&self) {
         let mut state = self.state();
         let _ = state.release();
         state.brake = None;
@@ -105,11 +108,14 @@ impl Pause {
     }
 
     /// Whether the run has stood still for longer than it may.
-    pub(crate) fn is_spent(&self) -> bool {
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
         self.stood_still() >= self.0.max
     }
 
-    pub(crate) fn max(&self) -> Duration {
+    /// How long it may stand still in total.
+    #[must_use]
+    pub fn max(&self) -> Duration {
         self.0.max
     }
 
@@ -149,7 +155,7 @@ impl State {
 
 /// The freezer of one control group.
 #[derive(Debug)]
-pub(crate) struct Brake {
+pub struct Brake {
     /// What is written to: v2's `cgroup.freeze` or v1's `freezer.state`.
     pub control: File,
     /// What tells whether all tasks stand: v2's `cgroup.events`; v1's own file tells it.
