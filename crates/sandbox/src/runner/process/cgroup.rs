@@ -99,7 +99,7 @@ impl Cgroups {
                 found.v2 = Some(group);
                 continue;
             }
-            for controller in ["memory", "pids", "cpu", "cpuacct"] {
+            for controller in ["memory", "pids", "cpu", "cpuacct", "freezer"] {
                 if hierarchy.controllers.iter().any(|c| c == controller) {
                     found.v1.push((controller.to_owned(), group.clone()));
                 }
@@ -235,7 +235,8 @@ impl Cgroups {
     }
 
     /// What pauses the run: the v2 group around the processes, or v1's freezer.
-    pub(crate) fn brake(&self) -> Option<Brake> {
+    #[must_use]
+    pub fn brake(&self) -> Option<Brake> {
         let open = |path: &Path| fs::OpenOptions::new().write(true).open(path).ok();
         if let Some(group) = self.v2.as_ref().filter(|_| self.nested) {
             let control = open(&group.join("cgroup.freeze"))?;
