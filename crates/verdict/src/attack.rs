@@ -58,6 +58,7 @@ attack! {
     EXFILTRATION_C2 "T1041" "Exfiltration Over C2 Channel" "exfiltration";
     SERVICE_DISCOVERY "T1046" "Network Service Discovery" "discovery";
     EXFILTRATION_ALTERNATIVE "T1048" "Exfiltration Over Alternative Protocol" "exfiltration";
+    EXFILTRATION_UNENCRYPTED "T1048.003" "Exfiltration Over Unencrypted Non-C2 Protocol" "exfiltration";
     AT "T1053.002" "At" "persistence";
     CRON "T1053.003" "Cron" "persistence";
     SYSTEMD_TIMERS "T1053.006" "Systemd Timers" "persistence";

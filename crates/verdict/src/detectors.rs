@@ -15,6 +15,7 @@ mod network;
 mod persistence;
 mod privilege;
 mod ransom;
+mod requests;
 mod severity;
 mod shells;
 mod tampering;
@@ -33,6 +34,7 @@ const FAMILIES: &[&[Detector]] = &[
     tampering::ALL,
     kernel::ALL,
     network::ALL,
+    requests::ALL,
     execution::ALL,
     discovery::ALL,
     collection::ALL,

@@ -1,7 +1,10 @@
 //! What was gathered from devices and screens, and what was sent out.
 
+use std::collections::BTreeMap;
+
 use types::{Endpoint, Kind, StdioKind};
 
+use super::requests::{Said, question, said};
 use crate::attack::{
     AUDIO_CAPTURE, CLIPBOARD, EXFILTRATION_ALTERNATIVE, EXFILTRATION_C2, KEYLOGGING,
     SCREEN_CAPTURE, VIDEO_CAPTURE, WEB_EXFILTRATION,
@@ -87,8 +90,9 @@ pub(crate) const ALL: &[Detector] = &[
             "read-and-send",
             "Secrets read by a process that then used the network",
             EXFILTRATION_C2,
-            "one process that read a sensitive file and afterwards connected to the network",
-            &["open", "connect", "send"],
+            "one process that read a sensitive file and afterwards connected to the network, or sent \
+             data there by itself or by a program that it started",
+            &["open", "connect", "request"],
         ),
         find: read_and_send,
     },
@@ -98,7 +102,7 @@ pub(crate) const ALL: &[Detector] = &[
             "Drop site or chat service contacted",
             WEB_EXFILTRATION,
             "names of paste, upload, webhook and callback services in questions or arguments",
-            &["dns", "exec"],
+            &["dns", "exec", "request"],
         ),
         find: drop_site,
     },
@@ -382,7 +386,35 @@ fn text_uploads(text: &str) -> bool {
     ((out || netcat) && is_sensitive(text)) || piped
 }
 
+/// The last upload of each process, and the last below it.
+#[derive(Default)]
+struct Uploads {
+    own: BTreeMap<usize, usize>,
+    below: BTreeMap<usize, usize>,
+}
+
+impl Uploads {
+    fn new(timeline: &Timeline<'_>) -> Self {
+        let mut uploads = Self::default();
+        for (index, _) in said(timeline).filter(|(_, said)| said.uploads()) {
+            let Some(process) = timeline.process(index) else { continue };
+            uploads.own.insert(process, index);
+            for ancestor in timeline.lineage(process) {
+                uploads.below.insert(ancestor, index);
+            }
+        }
+        uploads
+    }
+
+    /// The last upload by this process, one it descends from or one below it.
+    fn of(&self, timeline: &Timeline<'_>, process: usize) -> Option<usize> {
+        let above = timeline.lineage(process).filter_map(|ancestor| self.own.get(&ancestor));
+        above.chain(self.below.get(&process)).copied().max()
+    }
+}
+
 fn read_and_send(timeline: &Timeline<'_>) -> Option<Finding> {
+    let uploads = Uploads::new(timeline);
     for read in timeline.reads.iter().filter(|read| is_sensitive(&read.path)) {
         let (image, event) = (timeline.image(read.event), &timeline.events[read.event]);
         let public = read.path == "/etc/passwd"
@@ -396,6 +428,17 @@ fn read_and_send(timeline: &Timeline<'_>) -> Option<Finding> {
             continue;
         }
         let process = timeline.process(read.event);
+        let uploaded = process.and_then(|process| uploads.of(timeline, process));
+        if let Some(sent) = uploaded.filter(|&sent| sent > read.event) {
+            let to = Said::of(&timeline.events[sent]).map(|said| said.to()).unwrap_or_default();
+            let summary = format!(
+                "{} read {} and data was sent to {}",
+                show(image.exact_name()),
+                show(&read.path),
+                show(&to)
+            );
+            return Some(Finding::new(24, summary, vec![read.event, sent]));
+        }
         let sent = timeline.connections.iter().copied().find(|&index| {
             index > read.event
                 && timeline.process(index) == process
@@ -461,8 +504,7 @@ fn drop_site(timeline: &Timeline<'_>) -> Option<Finding> {
         }
     }
     for (index, event) in timeline.events.iter().enumerate() {
-        if let Kind::Dns { question, .. } = &event.kind {
-            let name = question.to_lossy().trim_end_matches('.').to_ascii_lowercase();
+        if let Some(name) = question(event) {
             let site =
                 SITES.iter().find(|site| name == **site || name.ends_with(&format!(".{site}")));
             if let Some(site) = site {

@@ -99,7 +99,7 @@ pub(crate) const ALL: &[Detector] = &[
             title: "Cloud metadata service asked",
             attack: CLOUD_METADATA,
             looks_for: "connections or requests to the metadata address of a cloud machine",
-            needs: &["connect", "send", "exec", "dns"],
+            needs: &["connect", "send", "exec", "dns", "request"],
             tier_c: TierC::Sees,
         },
         find: metadata,
@@ -460,6 +460,11 @@ fn metadata(timeline: &Timeline<'_>) -> Option<Finding> {
             | Kind::Send { peer: Some(Endpoint::Inet { ip, .. }), .. } => ip.to_string(),
             Kind::Dns { question, .. } => {
                 question.to_lossy().trim_end_matches('.').to_ascii_lowercase()
+            }
+            Kind::Request { peer: Endpoint::Inet { ip, .. }, host, .. } => {
+                let named = host.as_ref().map(|host| host.to_lossy().to_ascii_lowercase());
+                let named = named.filter(|host| METADATA_NAMES.contains(&host.as_str()));
+                named.unwrap_or_else(|| ip.to_string())
             }
             _ => continue,
         };

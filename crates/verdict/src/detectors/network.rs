@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use types::{Endpoint, Kind};
 
+use super::requests::{question, said};
 use crate::attack::{
     BRUTE_FORCE, COMPUTE_HIJACKING, DNS_PROTOCOL, NETWORK_SNIFFING, NON_APPLICATION_PROTOCOL,
     NON_STANDARD_PORT, PROXY, SERVICE_DISCOVERY, TUNNELING, WEB_PROTOCOLS,
@@ -71,7 +72,7 @@ pub(crate) const ALL: &[Detector] = &[
             title: "Data carried in DNS questions",
             attack: DNS_PROTOCOL,
             looks_for: "many different long, random-looking names below one domain",
-            needs: &["dns", "exec"],
+            needs: &["dns", "exec", "request"],
             tier_c: TierC::Reduced("questions are seen only where they are sent as a datagram"),
         },
         find: dns_tunnel,
@@ -81,8 +82,9 @@ pub(crate) const ALL: &[Detector] = &[
             "crypto-miner",
             "Cryptocurrency miner",
             COMPUTE_HIJACKING,
-            "pool addresses, miner programs and options, and the tuning that miners do",
-            &["exec", "connect", "dns", "open", "set_name"],
+            "pool addresses, what miners say to them, miner programs and options, and the tuning that \
+             miners do",
+            &["exec", "connect", "dns", "open", "set_name", "request"],
         ),
         find: miner,
     },
@@ -91,8 +93,8 @@ pub(crate) const ALL: &[Detector] = &[
             "beacon",
             "Regular calls to one address",
             WEB_PROTOCOLS,
-            "connections to one outside address at regular intervals",
-            &["connect"],
+            "connections or requests to one outside address at regular intervals",
+            &["connect", "request"],
         ),
         find: beacon,
     },
@@ -112,7 +114,7 @@ pub(crate) const ALL: &[Detector] = &[
             "Tunnel through the network's edge",
             TUNNELING,
             "programs that make this machine reachable from outside",
-            &["exec", "dns"],
+            &["exec", "dns", "request"],
         ),
         find: tunnel,
     },
@@ -122,7 +124,7 @@ pub(crate) const ALL: &[Detector] = &[
             "Anonymising network used",
             PROXY,
             "Tor and similar programs, their local ports, or onion names",
-            &["exec", "connect", "dns"],
+            &["exec", "connect", "dns", "request"],
         ),
         find: proxy,
     },
@@ -271,8 +273,8 @@ fn dns_tunnel(timeline: &Timeline<'_>) -> Option<Finding> {
         }
     };
     for (index, event) in timeline.events.iter().enumerate() {
-        if let Kind::Dns { question, .. } = &event.kind {
-            note(index, &question.to_lossy());
+        if let Some(name) = question(event) {
+            note(index, &name);
         }
     }
     // Without a network the resolver may never get to ask; the tools were still told to.
@@ -310,8 +312,13 @@ fn miner(timeline: &Timeline<'_>) -> Option<Finding> {
     }
     for (index, event) in timeline.events.iter().enumerate() {
         let (weight, sign) = match &event.kind {
-            Kind::Dns { question, .. } if names::is_pool(&question.to_lossy()) => {
+            Kind::Dns { .. } | Kind::Request { .. }
+                if question(event).is_some_and(|name| names::is_pool(&name)) =>
+            {
                 (18, "a pool's name")
+            }
+            Kind::Request { line, .. } if names::is_stratum(&line.to_lossy()) => {
+                (26, "what miners and pools say")
             }
             Kind::SetName { name } if names::is_miner(&name.to_lossy()) => (18, "a miner's name"),
             _ => continue,
@@ -352,13 +359,25 @@ fn beacon(timeline: &Timeline<'_>) -> Option<Finding> {
             calls.entry((ip, port)).or_default().push(index);
         }
     }
-    for ((ip, port), events) in calls {
+    let connected = calls.into_iter().map(|((ip, port), events)| (ip.to_string(), port, events));
+    // Calls over one connection, and those that one process made to the same peer again and again,
+    // show only as requests.
+    let mut asked: BTreeMap<(String, u16), Vec<usize>> = BTreeMap::new();
+    for (index, said) in said(timeline) {
+        let counts = said.protocol != "dns" && said.protocol != "tls" && is_outside(said.ip);
+        if counts && !timeline.image(index).is_package_tool() {
+            asked.entry((said.to(), said.port)).or_default().push(index);
+        }
+    }
+    let asked = asked.into_iter().map(|((host, port), events)| (host, port, events));
+    for (peer, port, events) in connected.chain(asked) {
         let times: Vec<u64> = events.iter().map(|&index| timeline.events[index].time_ns).collect();
         let gaps: BTreeSet<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         let (Some(&least), Some(&most)) = (gaps.first(), gaps.last()) else { continue };
         // Programs that retry wait longer each time; a beacon keeps its pace.
         if events.len() >= CALLS_MIN && least >= INTERVAL_MIN_NS && most - least <= least / 3 {
-            let summary = format!("{} calls to {ip} port {port} at the same pace", events.len());
+            let summary =
+                format!("{} calls to {} port {port} at the same pace", events.len(), show(&peer));
             return Some(Finding::new(14, summary, events));
         }
     }
@@ -385,10 +404,8 @@ fn tunnel(timeline: &Timeline<'_>) -> Option<Finding> {
         hits.add(image.event, 15, image.exact_name());
     }
     for (index, event) in timeline.events.iter().enumerate() {
-        if let Kind::Dns { question, .. } = &event.kind
-            && names::is_tunnel_host(&question.to_lossy())
-        {
-            hits.add(index, 13, &question.to_lossy());
+        if let Some(name) = question(event).filter(|name| names::is_tunnel_host(name)) {
+            hits.add(index, 13, &name);
         }
     }
     hits.finding("by ")
@@ -402,10 +419,8 @@ fn proxy(timeline: &Timeline<'_>) -> Option<Finding> {
         hits.add(image.event, 14, image.exact_name());
     }
     for (index, event) in timeline.events.iter().enumerate() {
-        if let Kind::Dns { question, .. } = &event.kind
-            && question.to_lossy().trim_end_matches('.').ends_with(".onion")
-        {
-            hits.add(index, 14, &question.to_lossy());
+        if let Some(name) = question(event).filter(|name| name.ends_with(".onion")) {
+            hits.add(index, 14, &name);
         }
     }
     for (index, ip, port) in inet(timeline) {

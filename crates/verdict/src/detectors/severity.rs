@@ -21,6 +21,7 @@ const CRITICAL: &[&str] = &[
     "namespace-escape",
     "host-interface",
     "key-logging",
+    "decoy-sent",
 ];
 
 /// Worth knowing, and also done by people who mean no harm.
@@ -48,6 +49,10 @@ const MEDIUM: &[&str] = &[
     "discovery-burst",
     "sandbox-checks",
     "clipboard-read",
+    "webhook-post",
+    "bare-address",
+    "unencrypted-login",
+    "unlisted-host",
     "resource-exhaustion",
 ];
 

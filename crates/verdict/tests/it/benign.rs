@@ -1,6 +1,7 @@
 //! Everyday traces: not a single detection. Each is named with the detectors that it comes near.
 
 mod data;
+mod requests;
 mod system;
 
 use std::collections::BTreeSet;
@@ -8,6 +9,7 @@ use std::collections::BTreeSet;
 use verdict::{Options, assess, detectors};
 
 use self::data::{MANY_FILES, PLACES, SECRETS, STREAMS};
+use self::requests::REQUESTS;
 use self::system::{CODE, KERNEL, NETWORK, PROGRAMS, TRACES};
 use crate::trace::Trace;
 
@@ -36,7 +38,7 @@ fn files() -> impl Iterator<Item = (u32, String)> {
 const GZIP: &[u8] = b"\x1f\x8b\x08\x00and then sixty bytes of noise";
 
 const ALL: &[&[Row]] =
-    &[STREAMS, SECRETS, PLACES, MANY_FILES, CODE, TRACES, KERNEL, NETWORK, PROGRAMS];
+    &[STREAMS, SECRETS, PLACES, MANY_FILES, CODE, TRACES, KERNEL, NETWORK, REQUESTS, PROGRAMS];
 
 #[test]
 fn everyday_traces_have_no_detection() {

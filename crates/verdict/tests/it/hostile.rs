@@ -1,6 +1,7 @@
 //! For every detector, a trace that it must fire on.
 
 mod data;
+mod requests;
 mod system;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use types::Verdict;
 use verdict::{Options, assess, detectors};
 
 use self::data::{COLLECTION, CREDENTIALS, DISCOVERY, DISRUPTION, RANSOM};
+use self::requests::REQUESTS;
 use self::system::{EXECUTION, KERNEL, MEMORY, NETWORK, PERSISTENCE, PRIVILEGE, SHELLS, TAMPERING};
 use crate::trace::{ROOT, Trace};
 
@@ -69,6 +71,7 @@ const ALL: &[&[Row]] = &[
     TAMPERING,
     KERNEL,
     NETWORK,
+    REQUESTS,
     EXECUTION,
     DISCOVERY,
     COLLECTION,

@@ -241,6 +241,27 @@ pub(crate) fn dns(question: &str, record: u16) -> Kind {
     Kind::Dns { question: question.into(), record, server: None }
 }
 
+/// A request, answered by the sink.
+pub(crate) fn request(protocol: &str, peer: Endpoint, host: &str, line: &str, head: &[u8]) -> Kind {
+    let digits: Vec<String> = head.iter().take(64).map(|b| format!("{b:02x}")).collect();
+    Kind::Request {
+        protocol: protocol.to_owned(),
+        peer,
+        host: (!host.is_empty()).then(|| host.into()),
+        line: line.into(),
+        sent_bytes: 200,
+        received_bytes: 120,
+        head: digits.concat(),
+        answer: "sink".to_owned(),
+        carries: Vec::new(),
+    }
+}
+
+/// An HTTP request to a named host, answered by the sink.
+pub(crate) fn http(host: &str, line: &str, body: &[u8]) -> Kind {
+    request("http", inet("198.18.77.3", 443), host, line, body)
+}
+
 pub(crate) fn syscall(call: &str, args: &[u64]) -> Kind {
     Kind::Syscall { call: call.to_owned(), args: args.to_vec(), target: None }
 }

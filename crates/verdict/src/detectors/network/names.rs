@@ -78,6 +78,15 @@ pub(super) fn is_pool(name: &str) -> bool {
     PARTS.iter().any(|part| name.contains(part))
 }
 
+/// The first words of a miner to its pool: JSON-RPC of the Stratum protocols.
+pub(super) fn is_stratum(line: &str) -> bool {
+    let rpc = line.contains("\"method\"");
+    let mining = ["mining.subscribe", "mining.authorize", "mining.submit", "eth_submitLogin"];
+    let login =
+        line.contains("\"login\"") && line.contains("\"pass\"") && line.contains("\"params\"");
+    rpc && (mining.iter().any(|word| line.contains(word)) || login)
+}
+
 const MINERS: &[&str] = &[
     "xmrig",
     "xmr-stak",
