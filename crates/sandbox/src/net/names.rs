@@ -13,8 +13,14 @@ use crate::monitor::dns;
 
 /// Names that get an address, at most.
 const NAMES_MAX: usize = 60_000;
-/// 198.18.0.0/15, from its second kilobyte on.
-const V4_FIRST: u32 = 0xc612_0400;
+/// 198.18.0.0/15.
+const V4_FIRST: u32 = 0xc612_0000;
+const V4_COUNT: u32 = 1 << 17;
+/// Numbers are spread over the block by multiplication, so that names that are asked for one after
+/// the other are no neighbours: addresses side by side would look like a sweep. Any odd number can
+/// be undone modulo a power of two.
+const SPREAD: u32 = 0x6487;
+const SPREAD_INVERSE: u32 = inverse(SPREAD);
 /// 2001:2::/48.
 const V6_FIRST: u128 = 0x2001_0002_0000_0000_0000_0000_0000_0000;
 const TTL_S: u32 = 300;
@@ -94,7 +100,10 @@ impl Names {
     /// The name behind a made-up address.
     pub(super) fn name_of(&self, ip: IpAddr) -> Option<&str> {
         let number = match ip.to_canonical() {
-            IpAddr::V4(v4) => u32::from(v4).checked_sub(V4_FIRST)?,
+            IpAddr::V4(v4) => {
+                let offset = u32::from(v4).checked_sub(V4_FIRST).filter(|at| *at < V4_COUNT)?;
+                offset.wrapping_mul(SPREAD_INVERSE).checked_rem(V4_COUNT)?.checked_sub(1)?
+            }
             IpAddr::V6(v6) => u32::try_from(u128::from(v6).checked_sub(V6_FIRST)?).ok()?,
         };
         self.by_number.get(usize::try_from(number).ok()?).map(String::as_str)
@@ -133,7 +142,7 @@ impl Names {
             return reply(question, NAME_ERROR, &[]);
         }
         let Some(number) = self.number(&name) else { return reply(question, SERVER_FAILURE, &[]) };
-        let v4 = || Ipv4Addr::from(V4_FIRST + number).octets().to_vec();
+        let v4 = || address(number).octets().to_vec();
         let v6 = || Ipv6Addr::from(V6_FIRST + u128::from(number)).octets().to_vec();
         let below = |label: &str| wire(&format!("{label}.{name}"));
         let records: Vec<(u16, Vec<u8>)> = match question.record {
@@ -150,6 +159,21 @@ impl Names {
         };
         reply(question, 0, &records)
     }
+}
+
+/// The address of a name; the network's own, number 0 of the block, is nobody's.
+fn address(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(V4_FIRST + (number + 1).wrapping_mul(SPREAD) % V4_COUNT)
+}
+
+/// The number that undoes a multiplication by `odd` modulo 2^32, by Newton's iteration.
+const fn inverse(odd: u32) -> u32 {
+    let (mut x, mut round) = (odd, 0);
+    while round < 5 {
+        x = x.wrapping_mul(2_u32.wrapping_sub(odd.wrapping_mul(x)));
+        round += 1;
+    }
+    x
 }
 
 /// A name without its last dot, in lower case. Names that are no text have no address.
@@ -245,14 +269,16 @@ mod tests {
         let other = ask(&mut names, "b.example", A);
         assert_eq!(first[..4], [7, 9, 0x81, 0x80]);
         assert_ne!(first[first.len() - 4..], other[other.len() - 4..]);
-        assert_eq!(first, ask(&mut names, "A.Example", A).to_ascii_lowercase());
+        assert_eq!(first[17..], ask(&mut names, "A.Example", A)[17..]);
         let ip = Ipv4Addr::from(<[u8; 4]>::try_from(&first[first.len() - 4..]).unwrap());
         assert_eq!(names.name_of(IpAddr::V4(ip)), Some("a.example"));
-        assert_eq!(names.name_of("198.18.0.1".parse().unwrap()), None);
+        assert_eq!(names.name_of("198.18.0.0".parse().unwrap()), None);
+        assert_eq!(names.name_of("198.20.0.1".parse().unwrap()), None);
         let six = ask(&mut names, "a.example", AAAA);
         let ip = Ipv6Addr::from(<[u8; 16]>::try_from(&six[six.len() - 16..]).unwrap());
         assert_eq!(names.name_of(IpAddr::V6(ip)), Some("a.example"));
-        let back = ask(&mut names, "0.4.18.198.in-addr.arpa", PTR);
+        let [a, b, c, d] = address(0).octets();
+        let back = ask(&mut names, &format!("{d}.{c}.{b}.{a}.in-addr.arpa"), PTR);
         assert!(back.windows(9).any(|part| part == b"\x01a\x07exampl"));
     }
 
@@ -274,7 +300,7 @@ mod tests {
             names.number(&number.to_string()).unwrap();
         }
         assert_eq!(code(&ask(&mut names, "one.more", A)), SERVER_FAILURE);
-        assert_eq!(names.name_of(Ipv4Addr::from(V4_FIRST + 59_999).into()), Some("59999"));
+        assert_eq!(names.name_of(address(59_999).into()), Some("59999"));
     }
 
     #[test]
