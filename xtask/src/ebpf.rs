@@ -1,7 +1,7 @@
 //! `cargo xtask ebpf`: builds the kernel programs and records what they were built from.
 //!
-//! The object is committed so that `cargo build` needs no clang. Beside it stands the SHA-256 of
-//! its sources; `check` compares it, and where clang exists rebuilds and compares the bytes.
+//! The objects are committed so that `cargo build` needs no clang. Beside them stands the SHA-256 of
+//! their sources; `check` compares it, and where clang exists rebuilds and compares the bytes.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,47 +11,63 @@ use std::process::Command;
 use anyhow::{Context as _, bail, ensure};
 use sha2::{Digest as _, Sha256};
 
-const OBJECT: &str = "object/monitor.bpf.o";
+/// Each is built from the C file of its name.
+const OBJECTS: [&str; 2] = ["monitor", "guard"];
 const HASHES: &str = "object/monitor.sha256";
-const SOURCE: &str = "monitor.bpf.c";
 /// The compiler whose output is committed; another one makes other bytes out of the same source.
 const CLANG_MAJOR: &str = "14";
 
-/// Builds the object and its hashes, or with `check` compares them with what is committed.
+/// Builds the objects and their hashes, or with `check` compares them with what is committed.
 pub(crate) fn run(check: bool) -> anyhow::Result<()> {
     let folder = folder();
     let sources = hash_of_sources(&folder)?;
     if !check {
         let clang = clang()?;
-        let object = folder.join(OBJECT);
         fs::create_dir_all(folder.join("object"))?;
-        build(&clang, &folder, &object)?;
-        let hashes = format!("{sources}  sources\n{}  monitor.bpf.o\n", hash_of(&object)?);
+        let mut hashes = format!("{sources}  sources\n");
+        for name in OBJECTS {
+            let object = object(&folder, name);
+            build(&clang, &folder, name, &object)?;
+            hashes += &format!("{}  {name}.bpf.o\n", hash_of(&object)?);
+        }
         return fs::write(folder.join(HASHES), hashes).context("writing the hashes");
     }
     let recorded = fs::read_to_string(folder.join(HASHES)).context("reading the hashes")?;
     let again = "run `cargo xtask ebpf` and commit the result";
     ensure!(
         recorded.contains(&format!("{sources}  sources\n")),
-        "the eBPF sources are not the ones the committed object was built from: {again}"
+        "the eBPF sources are not the ones the committed objects were built from: {again}"
     );
-    let object = hash_of(&folder.join(OBJECT))?;
-    ensure!(
-        recorded.contains(&format!("{object}  monitor.bpf.o\n")),
-        "the committed eBPF object is not the one its hash names: {again}"
-    );
+    for name in OBJECTS {
+        let object = hash_of(&object(&folder, name))?;
+        ensure!(
+            recorded.contains(&format!("{object}  {name}.bpf.o\n")),
+            "the committed eBPF object {name} is not the one its hash names: {again}"
+        );
+    }
     let clang = match clang() {
         Ok(clang) => clang,
         Err(reason) => {
-            eprintln!("SKIP rebuilding the eBPF object: {reason:#}");
+            eprintln!("SKIP rebuilding the eBPF objects: {reason:#}");
             return Ok(());
         }
     };
-    let scratch = std::env::temp_dir().join(format!("shieldx-ebpf-{}.o", std::process::id()));
-    let rebuilt = build(&clang, &folder, &scratch).and_then(|()| hash_of(&scratch));
-    let _ = fs::remove_file(&scratch);
-    ensure!(rebuilt? == object, "rebuilding the eBPF object gave other bytes: {again}");
+    for name in OBJECTS {
+        let scratch =
+            std::env::temp_dir().join(format!("shieldx-ebpf-{name}-{}.o", std::process::id()));
+        let rebuilt = build(&clang, &folder, name, &scratch).and_then(|()| hash_of(&scratch));
+        let _ = fs::remove_file(&scratch);
+        let committed = hash_of(&object(&folder, name))?;
+        ensure!(
+            rebuilt? == committed,
+            "rebuilding the eBPF object {name} gave other bytes: {again}"
+        );
+    }
     Ok(())
+}
+
+fn object(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("object/{name}.bpf.o"))
 }
 
 fn folder() -> PathBuf {
@@ -85,7 +101,7 @@ fn clang() -> anyhow::Result<Clang> {
 
 /// Compiles from inside the source folder and says so, so that no absolute path gets into the
 /// object: it must come out the same in every clone.
-fn build(clang: &Clang, folder: &Path, object: &Path) -> anyhow::Result<()> {
+fn build(clang: &Clang, folder: &Path, name: &str, object: &Path) -> anyhow::Result<()> {
     let mut compile = Command::new(&clang.compiler);
     compile
         .current_dir(folder.join("c"))
@@ -100,7 +116,7 @@ fn build(clang: &Clang, folder: &Path, object: &Path) -> anyhow::Result<()> {
             "-std=gnu11",
         ])
         .args(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"])
-        .args(["-c", SOURCE, "-o"])
+        .args(["-c", &format!("{name}.bpf.c"), "-o"])
         .arg(object);
     succeed(&mut compile)?;
     // DWARF goes; .BTF and .BTF.ext, which the loader needs, stay.
@@ -150,7 +166,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_committed_object_is_built_from_the_committed_sources() {
+    fn the_committed_objects_are_built_from_the_committed_sources() {
         super::run(true).unwrap();
     }
 }

@@ -80,6 +80,7 @@
 #define RECORD_THREAD 16
 #define RECORD_TCP 32        /* DNS: the message has a length in front */
 #define RECORD_ADDRESS_GIVEN 64 /* the peer came from the task's memory */
+#define RECORD_GUARD 128     /* a guard refused it: what it was aimed at is the kernel's word */
 
 /* What a slot of variable data is. */
 #define SLOT_EMPTY 0
@@ -87,6 +88,7 @@
 #define SLOT_COMPONENTS 2 /* path components from the file to the root, NUL after each */
 #define SLOT_BYTES 3
 #define SLOT_STDIO 4      /* three struct stdio */
+#define SLOT_PATH 5       /* NUL-terminated path as the kernel names it */
 
 #define SLOTS 5
 #define PATH_LEN_MAX 4096
@@ -119,6 +121,18 @@
 #define TOTALS_LEN 16384
 #define NO_TOTAL 0xffffffff
 #define RANGES_PER_TASK 4
+
+/* control.deny: what guards refuse to the run. */
+#define DENY_EXEC 1
+#define DENY_OPEN 2
+#define DENY_CONNECT 4 /* to anything but a Unix socket, and sends that name an address */
+#define DENY_BIND 8 /* to anything but a Unix socket */
+#define DENY_WRITE_EXECUTE 16
+#define DENY_PTRACE 32
+#define DENY_MOUNT 64
+#define DENY_BPF 128
+#define DENY_MODULE 256
+#define DENY_SET_IDS 512
 
 #define NR_RT_SIGRETURN 15
 #define NR_EXIT 60
@@ -207,7 +221,7 @@ struct control {
 	__u64 files_made; /* grows with every call that can make a file */
 	__u64 exits;
 	__u32 pid_level; /* depth of the run's pid namespace: the outermost that was seen */
-	__u32 pad;
+	__u32 deny;      /* DENY_*: what guards refuse, where there are any */
 };
 
 /* What this CPU knows about the task of the run that it saw last, so that a system call costs no

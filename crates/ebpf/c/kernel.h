@@ -91,6 +91,7 @@ struct fs_struct {
 
 struct file {
 	void *private_data;
+	unsigned int f_flags;
 	struct inode *f_inode;
 	struct path f_path;
 };
@@ -111,6 +112,8 @@ struct mm_struct {
 };
 
 struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_end;
 	struct file *vm_file;
 };
 
@@ -151,7 +154,13 @@ struct pt_regs {
 	unsigned long ip;
 };
 
+struct msghdr {
+	void *msg_name;
+	int msg_namelen;
+};
+
 struct linux_binprm {
+	struct file *file;
 	const char *filename;
 };
 
@@ -207,6 +216,7 @@ struct user_mmsghdr {
 	u32 pad;
 };
 
+#define EPERM 1
 #define NR_CLONE 56
 #define NR_VFORK 58
 #define NR_CLONE3 435

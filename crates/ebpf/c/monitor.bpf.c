@@ -144,6 +144,18 @@ APART int tell_write(u64 ret, u32 nr, u64 file)
 	return write_slowly(file, buffer, len);
 }
 
+/* Whether a guard refused this call and has told of it. */
+APART int told_by_guard(u64 nr)
+{
+	u64 key = bpf_get_current_task();
+	u64 *refused = bpf_map_lookup_elem(&denied, &key);
+	if (!refused)
+		return 0;
+	int told = *refused == nr;
+	bpf_map_delete_elem(&denied, &key);
+	return told;
+}
+
 /* Whether the current task belongs to the run; what this CPU knew of another task is forgotten. */
 INLINE bool watched_here(struct control *c, struct here *here, struct task_struct *task)
 {
@@ -215,6 +227,8 @@ int on_sys_exit(u64 *ctx)
 	bool refused = false;
 	if (ret < 0) {
 		u32 error = -ret;
+		if (error == EPERM && c->deny && told_by_guard(nr))
+			return 0;
 		refused = (how->flags & RECIPE_REFUSABLE) && error < 128 &&
 			  (refusal_errnos[error / 64] >> (error % 64) & 1);
 	} else if (handler == HANDLER_IGNORE) {
@@ -350,6 +364,8 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	}
 	emit_bytes(&r, sizeof(r), 0);
 	forget_flight(task);
+	if (c->deny)
+		bpf_map_delete_elem(&denied, &task);
 	/* Last: beginning the record has just made this CPU know a task that is about to be freed, and
 	 * its address may next belong to a task outside the run. */
 	__sync_fetch_and_add(&c->exits, 1);

@@ -111,6 +111,15 @@ struct {
 	DECLARE_TYPE(value, struct ranges);
 } ranges SEC(".maps");
 
+/* Tasks whose current call a guard refuses and has told of, with the number of the call. */
+struct {
+	DECLARE_INT(type, BPF_MAP_TYPE_HASH);
+	DECLARE_INT(max_entries, 4096);
+	DECLARE_INT(map_flags, BPF_F_NO_PREALLOC);
+	DECLARE_TYPE(key, u64);
+	DECLARE_TYPE(value, u64);
+} denied SEC(".maps");
+
 INLINE struct control *get_control(void)
 {
 	u32 zero = 0;

@@ -81,11 +81,13 @@ constants! {
     RECORD_THREAD: u8 = 16;
     RECORD_TCP: u8 = 32;
     RECORD_ADDRESS_GIVEN: u8 = 64;
+    RECORD_GUARD: u8 = 128;
     SLOT_EMPTY: u8 = 0;
     SLOT_STRING: u8 = 1;
     SLOT_COMPONENTS: u8 = 2;
     SLOT_BYTES: u8 = 3;
     SLOT_STDIO: u8 = 4;
+    SLOT_PATH: u8 = 5;
     SLOTS: usize = 5;
     PATH_LEN_MAX: usize = 4096;
     PATH_COMPONENTS_MAX: usize = 128;
@@ -112,6 +114,16 @@ constants! {
     TOTALS_LEN: u32 = 16_384;
     NO_TOTAL: u32 = 0xffff_ffff;
     RANGES_PER_TASK: usize = 4;
+    DENY_EXEC: u32 = 1;
+    DENY_OPEN: u32 = 2;
+    DENY_CONNECT: u32 = 4;
+    DENY_BIND: u32 = 8;
+    DENY_WRITE_EXECUTE: u32 = 16;
+    DENY_PTRACE: u32 = 32;
+    DENY_MOUNT: u32 = 64;
+    DENY_BPF: u32 = 128;
+    DENY_MODULE: u32 = 256;
+    DENY_SET_IDS: u32 = 512;
     NR_RT_SIGRETURN: u64 = 15;
     NR_EXIT: u64 = 60;
     NR_EXIT_GROUP: u64 = 231;
@@ -298,7 +310,8 @@ pub struct Control {
     pub exits: u64,
     /// Depth of the run's pid namespace: the outermost that was seen.
     pub pid_level: u32,
-    pub pad: u32,
+    /// `DENY_*`: what guards refuse.
+    pub deny: u32,
 }
 
 /// When the entries of system calls are looked at.
@@ -484,7 +497,7 @@ impl Control {
             files_made: reader.u64()?,
             exits: reader.u64()?,
             pid_level: reader.u32()?,
-            pad: reader.u32()?,
+            deny: reader.u32()?,
         })
     }
 
@@ -503,6 +516,7 @@ impl Control {
         bytes[16..24].copy_from_slice(&self.files_made.to_ne_bytes());
         bytes[24..32].copy_from_slice(&self.exits.to_ne_bytes());
         bytes[32..36].copy_from_slice(&self.pid_level.to_ne_bytes());
+        bytes[36..40].copy_from_slice(&self.deny.to_ne_bytes());
         bytes
     }
 }

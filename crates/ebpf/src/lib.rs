@@ -1,4 +1,4 @@
-//! The kernel side of the tier-B monitor: its C sources (`c/`), the object built from them
+//! The kernel side of the monitor: its C sources (`c/`), the objects built from them
 //! (`object/`, rebuilt by `cargo xtask ebpf`), and the one ABI both sides share.
 //!
 //! Nothing here loads or interprets anything; that is the business of `sandbox`.
@@ -8,11 +8,17 @@ pub mod abi;
 /// The CO-RE object for x86_64, as `include_bytes!` gives it but aligned for an ELF reader.
 pub static OBJECT: &[u8] = &ALIGNED.0;
 
-/// The hash of the object's sources and that of the object: names what [`OBJECT`] is.
+/// The hash of the sources and that of each object: names what they are.
 pub static HASHES: &str = include_str!("../object/monitor.sha256");
 
 #[repr(C, align(16))]
 struct Aligned<T: ?Sized>(T);
+
+/// The programs of tier A, in the same way. They share maps with the others.
+pub static GUARD: &[u8] = &ALIGNED_GUARD.0;
+
+static ALIGNED_GUARD: Aligned<[u8; include_bytes!("../object/guard.bpf.o").len()]> =
+    Aligned(*include_bytes!("../object/guard.bpf.o"));
 
 static ALIGNED: Aligned<[u8; include_bytes!("../object/monitor.bpf.o").len()]> =
     Aligned(*include_bytes!("../object/monitor.bpf.o"));
@@ -31,6 +37,7 @@ pub const KERNEL_TYPES: &[&str] = &[
     "linux_binprm",
     "mm_struct",
     "mount",
+    "msghdr",
     "path",
     "pid",
     "pt_regs",

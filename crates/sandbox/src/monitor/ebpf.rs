@@ -11,6 +11,7 @@ mod bpf;
 mod btf;
 mod calls;
 mod decode;
+mod guard;
 mod loader;
 mod os;
 mod pins;
@@ -31,9 +32,10 @@ use ::ebpf::abi::{
     TRAFFIC_OTHER, TRAFFIC_OUT, TRAFFIC_TCP, TRAFFIC_UDP, Total,
 };
 
-use types::Traffic;
+use types::{Tier, Traffic};
 
-pub use self::probe::{Probe, probe};
+pub use self::guard::Guard;
+pub use self::probe::{Probe, probe, probe_guard};
 
 use self::decode::{Decoder, Held};
 use self::loader::{Kernel, Rest};
@@ -70,6 +72,8 @@ pub struct Options {
     /// The folder of the BPF filesystem where runs leave programs to later ones; without it they are
     /// loaded for this run alone.
     pub pins: Option<String>,
+    /// What is refused to the run in the kernel, where that can be done (tier A).
+    pub guard: Guard,
 }
 
 impl Default for Options {
@@ -80,6 +84,7 @@ impl Default for Options {
             critical_len: 4 << 20,
             bulk_len: 4 << 20,
             pins: Some("shieldx".to_owned()),
+            guard: Guard::default(),
         }
     }
 }
@@ -114,6 +119,7 @@ pub struct Loaded {
     attaching: Duration,
     critical_len: u32,
     bulk_len: u32,
+    guard: Guard,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -136,6 +142,7 @@ pub struct Running<S> {
     lease: Option<Lease>,
     /// What `recursion_misses` said before this run.
     misses_before: u64,
+    tier: Tier,
 }
 
 impl<S> std::fmt::Debug for Running<S> {
@@ -161,8 +168,10 @@ pub fn load(options: &Options) -> Result<Loaded, Unavailable> {
     let start = Instant::now();
     let links = attach_all(&kernel.rest)?;
     let attaching = start.elapsed();
-    let Options { critical_len, bulk_len, .. } = *options;
-    Ok(Loaded { kernel, links, attaching, critical_len, bulk_len })
+    let Options { critical_len, bulk_len, guard, .. } = *options;
+    let mut loaded = Loaded { kernel, links, attaching, critical_len, bulk_len, guard };
+    loaded.hang();
+    Ok(loaded)
 }
 
 /// The whole chain of causes, and for a refusal what would allow it.
@@ -193,6 +202,31 @@ impl Loaded {
         self.kernel.reused
     }
 
+    /// Hangs the guards on their hooks, or none where the kernel does not take them all.
+    fn hang(&mut self) {
+        let hang = |guard: &OwnedFd| bpf::attach(None, guard.as_fd());
+        match self.kernel.guards.iter().map(hang).collect::<Result<Vec<_>, _>>() {
+            Ok(links) => self.links.extend(links),
+            Err(error) => {
+                self.kernel.unguarded =
+                    Some(unavailable("the kernel refuses to hang guards on its hooks", &error));
+                self.kernel.guards.clear();
+            }
+        }
+    }
+
+    /// A when something is refused in the kernel, else B.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        if self.kernel.guards.is_empty() { Tier::B } else { Tier::A }
+    }
+
+    /// Why nothing can be refused in the kernel although that was asked for.
+    #[must_use]
+    pub fn unguarded(&self) -> Option<&str> {
+        self.kernel.unguarded.as_ref().map(|reason| reason.reason.as_str())
+    }
+
     /// Points the programs at a cgroup and starts taking events.
     ///
     /// # Errors
@@ -202,10 +236,13 @@ impl Loaded {
         target: Target,
         sink: S,
     ) -> Result<Running<S>, Unavailable> {
+        let tier = self.tier();
+        let deny = if tier == Tier::A { self.guard.bits() } else { 0 };
         let Kernel { critical, bulk, gate, rest: mut kernel, lease, .. } = self.kernel;
         let misses_before = recursion_misses(&kernel.programs);
         let mut links = self.links;
-        set_control(&mut kernel, Control::watching(target.cgroup_id))?;
+        let control = Control { deny, ..Control::watching(target.cgroup_id) };
+        set_control(&mut kernel, control)?;
         let counting = target.cgroup.as_ref().and_then(|cgroup| attach_packets(&kernel, cgroup));
         let packets = counting.is_some();
         links.extend(counting.unwrap_or_default());
@@ -234,8 +271,17 @@ impl Loaded {
             .spawn(move || pump.run(&stopped))
             .map_err(no_thread)?;
         let (stop, thread) = (Some(stop), Some(thread));
-        let mut running =
-            Running { kernel, links, stop, thread, sampler: None, packets, lease, misses_before };
+        let mut running = Running {
+            kernel,
+            links,
+            stop,
+            thread,
+            sampler: None,
+            packets,
+            lease,
+            misses_before,
+            tier,
+        };
         running.sampler = Some(Sampler::start(gate)?);
         Ok(running)
     }
@@ -271,6 +317,12 @@ fn set_control(kernel: &mut Rest, control: Control) -> Result<(), Unavailable> {
 }
 
 impl<S: Sink> Running<S> {
+    /// A when something is refused in the kernel, else B.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
     /// Takes what is left in the rings, folds the totals in, and detaches. To be called when every
     /// task of the cgroup is dead; of what living ones still do, nothing is recorded any more.
     ///

@@ -4,5 +4,7 @@
 mod calls;
 mod durations;
 mod flood;
+mod guard;
 mod job;
+mod kernels;
 mod reuse;

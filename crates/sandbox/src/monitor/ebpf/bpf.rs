@@ -27,7 +27,9 @@ const MAP_FREEZE: libc::c_int = 22;
 const PROG_TYPE_CGROUP_SKB: u32 = 8;
 const PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
 const PROG_TYPE_TRACING: u32 = 26;
+const PROG_TYPE_LSM: u32 = 29;
 const TRACE_RAW_TP: u32 = 23;
+const LSM_MAC: u32 = 27;
 /// Statistics and the reason of a refusal.
 const LOG_LEVEL: u32 = 1 | 4;
 const NAME_LEN: usize = 16;
@@ -136,6 +138,8 @@ pub(super) enum Kind {
     TypedTracepoint(u32),
     /// Packets of a cgroup, in this direction.
     Packets(Direction),
+    /// A hook of the kernel's security modules: the type of its function.
+    Hook(u32),
 }
 
 /// `enum bpf_attach_type`.
@@ -153,6 +157,7 @@ impl Kind {
             Self::RawTracepoint => (PROG_TYPE_RAW_TRACEPOINT, 0, 0),
             Self::TypedTracepoint(tracepoint) => (PROG_TYPE_TRACING, TRACE_RAW_TP, tracepoint),
             Self::Packets(direction) => (PROG_TYPE_CGROUP_SKB, direction as u32, 0),
+            Self::Hook(function) => (PROG_TYPE_LSM, LSM_MAC, function),
         }
     }
 }
@@ -216,7 +221,7 @@ pub(super) fn load_program(program: &Program<'_>, log: &mut [u8]) -> io::Result<
 }
 
 /// Attaches a program to a raw tracepoint, for as long as the descriptor is open. A program with
-/// typed arguments knows its tracepoint.
+/// typed arguments or for a hook knows where it belongs.
 pub(super) fn attach(tracepoint: Option<&CStr>, program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attr {

@@ -18,6 +18,7 @@ const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
 const KIND_TYPEDEF: u32 = 8;
+const KIND_FUNC: u32 = 12;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
 const KIND_RESTRICT: u32 = 11;
@@ -67,16 +68,28 @@ pub(super) struct Found {
     pub reduced: Vec<u8>,
     /// The id of the typedef in the whole.
     pub typedef: Option<u32>,
+    /// The ids of the functions in the whole, by name without the prefix; those that there are.
+    pub functions: HashMap<String, u32>,
 }
 
-/// Finds the structures `names` (sorted) and the id of one typedef.
-pub(super) fn reduce(vmlinux: &[u8], names: &[&str], typedef: &str) -> Result<Found, BadBtf> {
-    let (source, wanted, typedef) = scan(vmlinux, names, typedef)?;
-    let mut reduced = Reduced::new(&source, names);
-    for id in wanted {
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Structures, sorted.
+    pub structures: &'a [&'a str],
+    pub typedef: &'a str,
+    /// Functions whose names start with this; nothing for none.
+    pub functions: &'a str,
+}
+
+/// Finds what is wanted.
+pub(super) fn reduce(vmlinux: &[u8], wanted: Wanted<'_>) -> Result<Found, BadBtf> {
+    let Scan { source, structures, typedef, functions } = scan(vmlinux, wanted)?;
+    let mut reduced = Reduced::new(&source, wanted.structures);
+    for id in structures {
         reduced.copy(id, 0)?;
     }
-    Ok(Found { reduced: reduced.finish()?, typedef })
+    Ok(Found { reduced: reduced.finish()?, typedef, functions })
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
@@ -95,13 +108,16 @@ fn tail_len(kind: u32, vlen: usize) -> Option<usize> {
     })
 }
 
-/// Walks over all types once; returns the index, the ids of the wanted structures and that of the
-/// typedef.
-fn scan<'a>(
-    vmlinux: &'a [u8],
-    names: &[&str],
-    typedef: &str,
-) -> Result<(Source<'a>, Vec<u32>, Option<u32>), BadBtf> {
+/// The index, and the ids of what is wanted.
+struct Scan<'a> {
+    source: Source<'a>,
+    structures: Vec<u32>,
+    typedef: Option<u32>,
+    functions: HashMap<String, u32>,
+}
+
+/// The sections of types and of strings.
+fn sections(vmlinux: &[u8]) -> Result<(&[u8], &[u8]), BadBtf> {
     let header = |at| number(vmlinux, at).and_then(|n| usize::try_from(n).ok());
     let (Some(&[low, high, ..]), Some(header_len), Some(type_at), Some(type_len)) =
         (vmlinux.first_chunk::<HEADER_LEN>(), header(4), header(8), header(12))
@@ -119,10 +135,17 @@ fn scan<'a>(
     else {
         return bad("a section lies outside of it");
     };
+    Ok((types, strings))
+}
+
+/// Walks over all types once.
+fn scan<'a>(vmlinux: &'a [u8], looked_for: Wanted<'_>) -> Result<Scan<'a>, BadBtf> {
+    let (types, strings) = sections(vmlinux)?;
+    let (names, prefix) = (looked_for.structures, looked_for.functions.as_bytes());
     // Some 28 bytes per type on average; id 0 is void and has no bytes.
     let mut source = Source { types, strings, offsets: Vec::with_capacity(types.len() / 24) };
     source.offsets.push(u32::MAX);
-    let (mut wanted, mut typedef_id) = (Vec::new(), None);
+    let (mut structures, mut typedef, mut functions) = (Vec::new(), None, HashMap::new());
     let mut at = 0;
     while at < types.len() {
         let Some(info) = number(types, at + 4) else { return bad("a type is cut off") };
@@ -133,15 +156,23 @@ fn scan<'a>(
         if matches!(kind, KIND_STRUCT | KIND_UNION)
             && names.binary_search_by(|name| name.as_bytes().cmp(source.name_at(types, at))).is_ok()
         {
-            wanted.extend(u32::try_from(source.offsets.len()));
+            structures.extend(u32::try_from(source.offsets.len()));
         }
-        if kind == KIND_TYPEDEF && source.name_at(types, at) == typedef.as_bytes() {
-            typedef_id = u32::try_from(source.offsets.len()).ok();
+        if kind == KIND_TYPEDEF && source.name_at(types, at) == looked_for.typedef.as_bytes() {
+            typedef = u32::try_from(source.offsets.len()).ok();
+        }
+        if kind == KIND_FUNC
+            && !prefix.is_empty()
+            && number(types, at).is_some_and(|name| source.starts_with(name, prefix))
+            && let Some(rest) = source.name_at(types, at).strip_prefix(prefix)
+            && let Ok(id) = u32::try_from(source.offsets.len())
+        {
+            functions.insert(String::from_utf8_lossy(rest).into_owned(), id);
         }
         source.offsets.extend(u32::try_from(at));
         at += 12 + tail;
     }
-    Ok((source, wanted, typedef_id))
+    Ok(Scan { source, structures, typedef, functions })
 }
 
 impl<'a> Source<'a> {
@@ -152,6 +183,12 @@ impl<'a> Source<'a> {
     fn name(&self, offset: u32) -> &'a [u8] {
         let tail = usize::try_from(offset).ok().and_then(|at| self.strings.get(at..));
         tail.and_then(|tail| tail.split(|&byte| byte == 0).next()).unwrap_or_default()
+    }
+
+    /// Without looking for the name's end.
+    fn starts_with(&self, offset: u32, prefix: &[u8]) -> bool {
+        let tail = usize::try_from(offset).ok().and_then(|at| self.strings.get(at..));
+        tail.is_some_and(|tail| tail.starts_with(prefix))
     }
 
     fn get(&self, id: u32) -> Result<Type<'a>, BadBtf> {
@@ -294,7 +331,11 @@ impl<'a> Reduced<'a> {
 mod tests {
     use aya::{Btf, Endianness};
 
-    use super::reduce;
+    use super::{Wanted, reduce};
+
+    fn wanted<'a>(structures: &'a [&'a str]) -> Wanted<'a> {
+        Wanted { structures, typedef: "x", functions: "bpf_lsm_" }
+    }
 
     /// int; struct inner {int a;}; struct outer {int x; struct inner *p; struct {int y;};};
     fn blob() -> Vec<u8> {
@@ -321,7 +362,7 @@ mod tests {
 
     #[test]
     fn only_what_was_asked_for_is_kept() {
-        let reduced = reduce(&blob(), &["outer"], "").unwrap().reduced;
+        let reduced = reduce(&blob(), wanted(&["outer"])).unwrap().reduced;
         let text = String::from_utf8_lossy(&reduced).into_owned();
         assert!(text.contains("outer") && !text.contains("inner"));
         assert!(Btf::parse(&reduced, Endianness::default()).is_ok());
@@ -331,13 +372,13 @@ mod tests {
     fn no_cut_and_no_flipped_byte_panics() {
         let blob = blob();
         for end in 0..blob.len() {
-            let _ = reduce(&blob[..end], &["inner", "outer"], "x");
+            let _ = reduce(&blob[..end], wanted(&["inner", "outer"]));
         }
         for at in 0..blob.len() {
             for value in [0, 1, 0x7f, 0xff] {
                 let mut bent = blob.clone();
                 bent[at] = value;
-                let _ = reduce(&bent, &["inner", "outer"], "x");
+                let _ = reduce(&bent, wanted(&["inner", "outer"]));
             }
         }
     }

@@ -18,7 +18,7 @@ use ::ebpf::abi::{
     KIND_MEMORY_EXECUTED, KIND_MKDIR, KIND_MKNOD, KIND_OPEN, KIND_PROCESS_MEMORY, KIND_PTRACE,
     KIND_RENAME, KIND_SEND, KIND_SET_IDS, KIND_SET_NAME, KIND_SET_TIMES, KIND_SET_XATTR,
     KIND_SOCKET, KIND_STDIO_SOCKET, KIND_TRUNCATE, KIND_UNLINK, KIND_WRITE, NO_TOTAL,
-    RECORD_COMPAT, RECORD_TRUNCATED, Record, Total,
+    RECORD_COMPAT, RECORD_GUARD, RECORD_TRUNCATED, Record, Total,
 };
 use types::{Event, Kind, Task, Text};
 
@@ -82,7 +82,8 @@ impl Decoder {
             kind,
             ret,
             blocked,
-            advisory,
+            // What a guard was asked about, the kernel had copied and resolved.
+            advisory: advisory && record.flags & RECORD_GUARD == 0,
             truncated: record.flags & RECORD_TRUNCATED != 0,
             count: 1,
         })
@@ -91,6 +92,9 @@ impl Decoder {
     /// Whether the errno is the one that the policy gives to this call. The filter sees the calls
     /// of another ABI only as such.
     fn blocked(&self, record: &Record, call: u32) -> bool {
+        if record.flags & RECORD_GUARD != 0 {
+            return true;
+        }
         if record.ret >= 0 || record.nr < 0 {
             return false;
         }

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
 use std::fs::File;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
 use ::ebpf::abi::{Control, Counters, Here, Total};
 use ::ebpf::{HASHES, KERNEL_TYPES, OBJECT};
@@ -16,6 +16,8 @@ use aya::{Btf, Endianness};
 use aya_obj::btf::BtfFeatures;
 use aya_obj::{EbpfSectionKind, Object};
 
+use super::btf::Wanted;
+use super::guard;
 use super::pins::{Lease, Place, Set};
 use super::sampler::{self, Gate, Samples};
 use super::{Options, PACKETS, PROGRAMS, TYPED, bpf, btf, calls, os, unavailable};
@@ -40,6 +42,10 @@ pub(super) struct Kernel {
     pub lease: Option<Lease>,
     /// They were loaded for another run.
     pub reused: bool,
+    /// Those of tier A, and none where it was not asked for or cannot be.
+    pub guards: Vec<OwnedFd>,
+    /// Why there are none although they were asked for, where that was tried.
+    pub unguarded: Option<Unavailable>,
 }
 
 /// Everything but the rings, which their reader takes.
@@ -58,7 +64,7 @@ pub(super) struct Rest {
 }
 
 /// What is built into the programs for a run, as the kernel side has it.
-struct Globals {
+pub(super) struct Globals {
     recipes: Vec<u8>,
     errnos: Vec<u8>,
     cpus: [u8; 4],
@@ -70,10 +76,12 @@ struct Globals {
 /// Takes programs that are in the kernel already, or loads them.
 pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
     let globals = Globals::new(options);
-    let place = options
-        .pins
-        .as_ref()
-        .and_then(|folder| Place::open(folder, HASHES, &globals.all().map(|(_, bytes)| bytes)));
+    let guarded = [u8::from(!options.guard.is_empty())];
+    let place = options.pins.as_ref().and_then(|folder| {
+        let all = globals.all().map(|(_, bytes)| bytes);
+        let configuration: Vec<&[u8]> = all.into_iter().chain([guarded.as_slice()]).collect();
+        Place::open(folder, HASHES, &configuration)
+    });
     let leased = place.as_ref().and_then(|place| place.lease(&names()));
     if let Some((set, lease)) = leased
         && let Some(kernel) = from_set(set, lease)
@@ -93,7 +101,9 @@ pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
 /// Everything that can be loaded, in a fixed order.
 fn names() -> Vec<&'static str> {
     let packets = PACKETS.iter().map(|(name, _)| *name);
-    PROGRAMS.iter().map(|(name, _)| *name).chain([sampler::PROGRAM.0]).chain(packets).collect()
+    let guards = guard::HOOKS.iter().map(|(name, _)| *name);
+    let first = PROGRAMS.iter().map(|(name, _)| *name).chain([sampler::PROGRAM.0]);
+    first.chain(packets).chain(guards).collect()
 }
 
 /// None when a program is missing that there must be.
@@ -104,7 +114,11 @@ fn from_set(mut set: Set, lease: Lease) -> Option<Kernel> {
     let packets =
         PACKETS.iter().map(|(name, direction)| Some((*direction, set.programs.remove(*name)?)));
     let packets = packets.collect::<Option<_>>().unwrap_or_default();
-    let mut kernel = sort_out(set.maps, Programs { programs, entry, packets }).ok()?;
+    let guards = guard::HOOKS.iter().map(|(name, _)| set.programs.remove(*name));
+    let guards = guards.collect::<Option<_>>().ok_or_else(|| Unavailable {
+        reason: "the kernel did not take the programs of tier A when they were loaded".to_owned(),
+    });
+    let mut kernel = sort_out(set.maps, Programs { programs, entry, packets, guards }).ok()?;
     kernel.lease = Some(lease);
     kernel.reused = true;
     Some(kernel)
@@ -116,30 +130,63 @@ struct Programs {
     programs: Vec<OwnedFd>,
     entry: OwnedFd,
     packets: Vec<(bpf::Direction, OwnedFd)>,
+    /// In the order of `guard::HOOKS`.
+    guards: Result<Vec<OwnedFd>, Unavailable>,
 }
 
 impl Programs {
     /// By name, in the order of `names`.
     fn listed(&self) -> Vec<(&'static str, BorrowedFd<'_>)> {
+        let programs = PROGRAMS.iter().map(|(name, _)| *name).zip(&self.programs);
         let packets = self.packets.iter().map(|(_, program)| program);
-        let all = self.programs.iter().chain([&self.entry]).chain(packets);
-        names().into_iter().zip(all.map(|program| program.as_fd())).collect()
+        let packets = PACKETS.iter().map(|(name, _)| *name).zip(packets);
+        let guards = guard::HOOKS.iter().map(|(name, _)| *name);
+        let guards = guards.zip(self.guards.iter().flatten());
+        let entry = [(sampler::PROGRAM.0, &self.entry)];
+        programs
+            .chain(entry)
+            .chain(packets)
+            .chain(guards)
+            .map(|(name, program)| (name, program.as_fd()))
+            .collect()
     }
 }
 
-type Maps = HashMap<String, MapData>;
+pub(super) type Maps = HashMap<String, (aya_obj::Map, MapData)>;
 
-fn load_new(options: &Options, globals: &Globals) -> Result<(Maps, Programs), Unavailable> {
-    let (kernel_types, typedef) = kernel_types()?;
+fn load_new(
+    options: &Options,
+    globals: &Globals,
+) -> Result<(HashMap<String, MapData>, Programs), Unavailable> {
+    let guarded = !options.guard.is_empty();
+    let kernel = kernel_types(if guarded { guard::PREFIX } else { "" })?;
+    let (mut object, own_types) = prepare(OBJECT, globals, &kernel.types)?;
+    let maps = create_maps(&mut object, options, &own_types)?;
+    let number = |data: &MapData| data.fd().as_fd().as_raw_fd();
+    link(&mut object, maps.iter().map(|(name, (map, data))| (name.as_str(), number(data), map)))?;
+    let (programs, entry) = load_programs(&object, &own_types, kernel.typedef)?;
+    let packets = load_packets(&object, &own_types);
+    let guards = if guarded { guard::load(globals, &kernel, &maps) } else { Ok(Vec::new()) };
+    let maps = maps.into_iter().map(|(name, (_, data))| (name, data)).collect();
+    Ok((maps, Programs { programs, entry, packets, guards }))
+}
+
+/// An object with its globals set and fitted to this kernel, and its types as the kernel has them.
+pub(super) fn prepare(
+    bytes: &[u8],
+    globals: &Globals,
+    kernel: &Btf,
+) -> Result<(Object, OwnedFd), Unavailable> {
     let broken = |what: &'static str| {
         move |error: &(dyn std::error::Error + 'static)| unavailable(what, error)
     };
     let parsing = broken("the eBPF object cannot be read");
-    let mut object = Object::parse(OBJECT).map_err(|error| parsing(&error))?;
+    let mut object = Object::parse(bytes).map_err(|error| parsing(&error))?;
+    // Those that an object has not, it does not need.
     object
-        .patch_map_data(globals.all().map(|(name, bytes)| (name, (bytes, true))).into())
+        .patch_map_data(globals.all().map(|(name, bytes)| (name, (bytes, false))).into())
         .map_err(|error| parsing(&error))?;
-    // Everything but 64-bit enums (6.0), of which the object has none, is older than bpf_loop.
+    // Everything but 64-bit enums (6.0), of which no object has any, is older than bpf_loop.
     let features = BtfFeatures::new(true, true, true, true, true, true, true, false);
     let own_types = object
         .fixup_and_sanitize_btf(&features)
@@ -148,20 +195,21 @@ fn load_new(options: &Options, globals: &Globals) -> Result<(Maps, Programs), Un
         .unwrap_or_default();
     let own_types = load_types(&own_types)?;
     let fitting = broken("the eBPF programs do not fit this kernel's structures");
-    object.relocate_btf(&kernel_types).map_err(|error| fitting(&error))?;
+    object.relocate_btf(kernel).map_err(|error| fitting(&error))?;
+    Ok((object, own_types))
+}
 
-    let maps = create_maps(&mut object, options, &own_types)?;
-    let linking = broken("the eBPF programs cannot be linked");
+/// Puts the numbers of maps and the places of functions into the instructions.
+pub(super) fn link<'a>(
+    object: &mut Object,
+    maps: impl Iterator<Item = (&'a str, RawFd, &'a aya_obj::Map)>,
+) -> Result<(), Unavailable> {
+    let linking = |error: &(dyn std::error::Error + 'static)| {
+        unavailable("the eBPF programs cannot be linked", error)
+    };
     let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
-    let known =
-        maps.iter().map(|(name, (map, data))| (name.as_str(), data.fd().as_fd().as_raw_fd(), map));
-    object.relocate_maps(known, &text).map_err(|error| linking(&error))?;
-    object.relocate_calls(&text).map_err(|error| linking(&error))?;
-
-    let (programs, entry) = load_programs(&object, &own_types, typedef)?;
-    let packets = load_packets(&object, &own_types);
-    let maps = maps.into_iter().map(|(name, (_, data))| (name, data)).collect();
-    Ok((maps, Programs { programs, entry, packets }))
+    object.relocate_maps(maps, &text).map_err(|error| linking(&error))?;
+    object.relocate_calls(&text).map_err(|error| linking(&error))
 }
 
 fn load_types(types: &[u8]) -> Result<OwnedFd, Unavailable> {
@@ -219,10 +267,14 @@ fn load_packets(object: &Object, types: &OwnedFd) -> Vec<(bpf::Direction, OwnedF
 }
 
 /// Gives every map its type.
-fn sort_out(mut maps: Maps, programs: Programs) -> Result<Kernel, MapError> {
+fn sort_out(mut maps: HashMap<String, MapData>, programs: Programs) -> Result<Kernel, MapError> {
     let mut take =
         |name: &str| maps.remove(name).ok_or_else(|| MapError::InvalidName { name: name.into() });
-    let Programs { programs, entry, packets } = programs;
+    let Programs { programs, entry, packets, guards } = programs;
+    let (guards, unguarded) = match guards {
+        Ok(guards) => (guards, None),
+        Err(reason) => (Vec::new(), Some(reason)),
+    };
     Ok(Kernel {
         critical: RingBuf::try_from(Map::RingBuf(take("critical")?))?,
         bulk: RingBuf::try_from(Map::RingBuf(take("bulk")?))?,
@@ -242,12 +294,22 @@ fn sort_out(mut maps: Maps, programs: Programs) -> Result<Kernel, MapError> {
         },
         lease: None,
         reused: false,
+        guards,
+        unguarded,
     })
 }
 
-/// The structures of the running kernel that the programs look into, and the type of the tracepoint
-/// whose arguments are typed.
-fn kernel_types() -> Result<(Btf, u32), Unavailable> {
+/// What the running kernel says of itself.
+pub(super) struct KernelTypes {
+    /// The structures that the programs look into.
+    pub types: Btf,
+    /// The tracepoint whose arguments are typed.
+    typedef: u32,
+    /// Functions by name without the prefix that was asked for.
+    pub functions: HashMap<String, u32>,
+}
+
+fn kernel_types(functions: &str) -> Result<KernelTypes, Unavailable> {
     let unreadable = |error: std::io::Error| Unavailable {
         reason: format!(
             "the kernel's type information {BTF_PATH} cannot be read ({error}); the kernel needs \
@@ -255,10 +317,11 @@ fn kernel_types() -> Result<(Btf, u32), Unavailable> {
         ),
     };
     let file = File::open(BTF_PATH).map_err(unreadable)?;
+    let wanted = Wanted { structures: KERNEL_TYPES, typedef: TYPEDEF, functions };
     // Kernels before 6.16 cannot map it.
     let reduced = match os::Mapped::new(&file) {
-        Ok(mapped) => btf::reduce(mapped.bytes(), KERNEL_TYPES, TYPEDEF),
-        Err(_) => btf::reduce(&std::fs::read(BTF_PATH).map_err(unreadable)?, KERNEL_TYPES, TYPEDEF),
+        Ok(mapped) => btf::reduce(mapped.bytes(), wanted),
+        Err(_) => btf::reduce(&std::fs::read(BTF_PATH).map_err(unreadable)?, wanted),
     };
     let unusable = "the kernel's type information cannot be used";
     let found = reduced.map_err(|error| unavailable(unusable, &error))?;
@@ -267,7 +330,7 @@ fn kernel_types() -> Result<(Btf, u32), Unavailable> {
     })?;
     let types = Btf::parse(&found.reduced, Endianness::default())
         .map_err(|error| unavailable(unusable, &error))?;
-    Ok((types, typedef))
+    Ok(KernelTypes { types, typedef, functions: found.functions })
 }
 
 impl Globals {
@@ -306,7 +369,7 @@ fn create_maps(
     object: &mut Object,
     options: &Options,
     types: &OwnedFd,
-) -> Result<HashMap<String, (aya_obj::Map, MapData)>, Unavailable> {
+) -> Result<Maps, Unavailable> {
     let mut maps = HashMap::new();
     for (name, mut map) in object.maps.drain() {
         match name.as_str() {
@@ -314,20 +377,29 @@ fn create_maps(
             "bulk" => map.set_max_entries(options.bulk_len),
             _ => {}
         }
-        let cannot = |error: &(dyn std::error::Error + 'static)| {
-            unavailable(&format!("the kernel refuses the eBPF map {name}"), error)
-        };
-        let data = MapData::create(map.clone(), &name, Some(types.as_fd()))
-            .map_err(|error| cannot(&error))?;
-        if map.section_kind() == EbpfSectionKind::Rodata {
-            bpf::set_and_freeze(data.fd().as_fd(), map.data()).map_err(|error| cannot(&error))?;
-        }
+        let data = create_map(&name, &map, types)?;
         maps.insert(name, (map, data));
     }
     Ok(maps)
 }
 
-fn load_program(
+pub(super) fn create_map(
+    name: &str,
+    map: &aya_obj::Map,
+    types: &OwnedFd,
+) -> Result<MapData, Unavailable> {
+    let cannot = |error: &(dyn std::error::Error + 'static)| {
+        unavailable(&format!("the kernel refuses the eBPF map {name}"), error)
+    };
+    let data =
+        MapData::create(map.clone(), name, Some(types.as_fd())).map_err(|error| cannot(&error))?;
+    if map.section_kind() == EbpfSectionKind::Rodata {
+        bpf::set_and_freeze(data.fd().as_fd(), map.data()).map_err(|error| cannot(&error))?;
+    }
+    Ok(data)
+}
+
+pub(super) fn load_program(
     object: &Object,
     name: &str,
     types: &OwnedFd,

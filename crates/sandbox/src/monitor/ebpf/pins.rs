@@ -32,7 +32,7 @@ const FORMAT: &str = "1";
 
 /// The maps that user space reads or has to empty. Others belong to the programs alone and keep
 /// nothing from one record to the next.
-pub(super) const MAPS: [&str; 13] = [
+pub(super) const MAPS: [&str; 14] = [
     "critical",
     "bulk",
     "windows",
@@ -46,6 +46,7 @@ pub(super) const MAPS: [&str; 13] = [
     "total_index",
     "ranges",
     "flights",
+    "denied",
 ];
 const RINGS: usize = 2;
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Options, PROGRAMS, Target, load};
+use super::{Guard, Options, PROGRAMS, Target, guard, load};
 use crate::monitor::{Sink, Unavailable};
 
 /// The monitor was loaded, attached and taken down again.
@@ -63,4 +63,17 @@ pub fn probe() -> Result<Probe, Unavailable> {
     let tracepoints =
         PROGRAMS.iter().map(|(_, name)| name.to_string_lossy().into_owned()).collect();
     Ok(Probe { tracepoints, reused, load, attach, detach })
+}
+
+/// Tries whether guards can be hung on the kernel's security hooks; gives the names of those.
+///
+/// # Errors
+/// The reason why a run would have no tier A.
+pub fn probe_guard() -> Result<Vec<String>, Unavailable> {
+    let options = Options { guard: Guard::CONNECT, pins: None, ..Options::default() };
+    let loaded = load(&options)?;
+    match loaded.unguarded() {
+        Some(reason) => Err(Unavailable { reason: reason.to_owned() }),
+        None => Ok(guard::HOOKS.iter().map(|(_, hook)| (*hook).to_owned()).collect()),
+    }
 }

@@ -7,13 +7,13 @@ use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, ExitStatus, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use sandbox::monitor::ebpf::{Options, Target, load};
 use sandbox::monitor::{Refusal, Sink, Summary};
-use types::{Event, Kind};
+use types::{Event, Kind, Tier};
 
 /// Keeps every event, taking its time where it is told to.
 #[derive(Default)]
@@ -104,6 +104,7 @@ pub(super) struct Record {
     pub output: Output,
     /// The programs had been left by an earlier run.
     pub reused: bool,
+    pub tier: Tier,
 }
 
 impl Record {
@@ -164,20 +165,26 @@ pub(super) fn run_with(command: &mut Command, setup: Setup) -> Option<Record> {
         refusal: setup.refusal,
         uid_map: Vec::new(),
     };
-    let reused = loaded.reused();
+    let (reused, tier) = (loaded.reused(), loaded.tier());
     let sink = Events { all: Vec::new(), pause: setup.pause };
     let running = loaded.attach(target, sink).unwrap();
     let mut procs = cgroup.writable("cgroup.procs");
     // SAFETY: the closure makes one write(2) and allocates nothing.
     let command = unsafe { command.pre_exec(move || procs.write_all(b"0")) };
-    let output = command.output().unwrap();
+    // As a shell would say it.
+    let failed = |error: std::io::Error| Output {
+        status: ExitStatus::from_raw(127 << 8),
+        stdout: Vec::new(),
+        stderr: error.to_string().into_bytes(),
+    };
+    let output = command.output().unwrap_or_else(failed);
     cgroup.empty();
     let (events, summary) = running.finish();
     let mut events = events.all;
     // How the child got into its cgroup is not what it did.
     events.retain(|event| !joins(&event.kind));
     events.sort_by_key(|event| event.time_ns);
-    Some(Record { events, summary, output, reused })
+    Some(Record { events, summary, output, reused, tier })
 }
 
 fn joins(kind: &Kind) -> bool {

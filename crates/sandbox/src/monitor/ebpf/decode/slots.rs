@@ -1,6 +1,6 @@
 //! The variable part of a record: strings, paths and buffers, in the order they were appended.
 
-use ::ebpf::abi::{Record, SLOT_COMPONENTS, SLOT_EMPTY, SLOT_STRING, SLOTS};
+use ::ebpf::abi::{Record, SLOT_COMPONENTS, SLOT_EMPTY, SLOT_PATH, SLOT_STRING, SLOTS};
 use types::Text;
 
 pub(super) struct Slots<'a> {
@@ -46,6 +46,9 @@ impl<'a> Slots<'a> {
     pub(super) fn path(&self, index: usize) -> Path {
         match self.all.get(index) {
             Some(&(SLOT_COMPONENTS, bytes)) => Path { text: joined(bytes), advisory: false },
+            Some(&(SLOT_PATH, bytes)) => {
+                Path { text: Text::from(until_nul(bytes)), advisory: false }
+            }
             Some(&(SLOT_STRING, bytes)) => {
                 let given = until_nul(bytes);
                 let text = match self.all.get(index + 1) {

@@ -1,0 +1,129 @@
+//! Tier A: what the kernel's own security hooks refuse to a run, where programs may hang on them.
+//!
+//! Behind the other walls: a guard refuses what the walls should have kept from being tried, and tells
+//! of it with what the kernel had resolved. Who is refused what is the runner's business.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+use ::ebpf::GUARD;
+use ::ebpf::abi::{
+    DENY_BIND, DENY_BPF, DENY_CONNECT, DENY_EXEC, DENY_MODULE, DENY_MOUNT, DENY_OPEN, DENY_PTRACE,
+    DENY_SET_IDS, DENY_WRITE_EXECUTE,
+};
+
+use super::bpf;
+use super::loader::{Globals, KernelTypes, Maps, create_map, link, load_program, prepare};
+use crate::monitor::Unavailable;
+
+/// Program and the hook it hangs on.
+pub(super) const HOOKS: [(&str, &str); 13] = [
+    ("guard_exec", "bprm_check_security"),
+    ("guard_open", "file_open"),
+    ("guard_connect", "socket_connect"),
+    ("guard_send", "socket_sendmsg"),
+    ("guard_bind", "socket_bind"),
+    ("guard_mmap", "mmap_file"),
+    ("guard_mprotect", "file_mprotect"),
+    ("guard_ptrace", "ptrace_access_check"),
+    ("guard_mount", "sb_mount"),
+    ("guard_bpf", "bpf"),
+    ("guard_read_module", "kernel_read_file"),
+    ("guard_load_module", "kernel_load_data"),
+    ("guard_set_ids", "task_fix_setuid"),
+];
+
+/// What the kernel's functions for hooks are called, before the hook's name.
+pub(super) const PREFIX: &str = "bpf_lsm_";
+/// The security modules that are active, in their order.
+const ACTIVE: &str = "/sys/kernel/security/lsm";
+
+/// What is refused to the tasks of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Guard(u32);
+
+impl Guard {
+    /// Starting programs.
+    pub const EXEC: Self = Self(DENY_EXEC);
+    /// Opening files of any kind.
+    pub const OPEN: Self = Self(DENY_OPEN);
+    /// Connecting and sending to anything but Unix sockets.
+    pub const CONNECT: Self = Self(DENY_CONNECT);
+    /// Taking an address, but for Unix sockets.
+    pub const BIND: Self = Self(DENY_BIND);
+    /// Memory that is writable and executable at once.
+    pub const WRITE_EXECUTE: Self = Self(DENY_WRITE_EXECUTE);
+    /// Looking into or changing other processes.
+    pub const PTRACE: Self = Self(DENY_PTRACE);
+    pub const MOUNT: Self = Self(DENY_MOUNT);
+    pub const BPF: Self = Self(DENY_BPF);
+    /// Code and firmware for the kernel.
+    pub const MODULE: Self = Self(DENY_MODULE);
+    /// Changing user ids.
+    pub const SET_IDS: Self = Self(DENY_SET_IDS);
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) const fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+/// Loads the guards' programs, in the order of `HOOKS`; they use the maps of the monitor.
+pub(super) fn load(
+    globals: &Globals,
+    kernel: &KernelTypes,
+    shared: &Maps,
+) -> Result<Vec<OwnedFd>, Unavailable> {
+    active()?;
+    let (mut object, types) = prepare(GUARD, globals, &kernel.types)?;
+    let mut own = Vec::new();
+    let mut maps = Vec::new();
+    for (name, map) in object.maps.drain() {
+        // Constants are this object's own; everything else is the monitor's.
+        let number = match shared.get(&name).filter(|_| !name.starts_with('.')) {
+            Some((_, data)) => data.fd().as_fd().as_raw_fd(),
+            None => {
+                let data = create_map(&name, &map, &types)?;
+                let number = data.fd().as_fd().as_raw_fd();
+                own.push(data);
+                number
+            }
+        };
+        maps.push((name, map, number));
+    }
+    link(&mut object, maps.iter().map(|(name, map, number)| (name.as_str(), *number, map)))?;
+    let load = |(name, hook): &(&str, &str)| {
+        let function = kernel.functions.get(*hook).ok_or_else(|| Unavailable {
+            reason: format!("the kernel has no security hook {hook} for BPF (CONFIG_BPF_LSM)"),
+        })?;
+        load_program(&object, name, &types, bpf::Kind::Hook(*function))
+    };
+    HOOKS.iter().map(load).collect()
+}
+
+/// Programs can be hung on hooks also where nobody calls them.
+fn active() -> Result<(), Unavailable> {
+    let list = std::fs::read_to_string(ACTIVE).map_err(|error| Unavailable {
+        reason: format!(
+            "whether BPF is among the security modules cannot be read: {ACTIVE}: {error}"
+        ),
+    })?;
+    if list.trim().split(',').any(|module| module == "bpf") {
+        return Ok(());
+    }
+    Err(Unavailable {
+        reason: format!(
+            "BPF is not among the active security modules ({}); boot with lsm=…,bpf",
+            list.trim()
+        ),
+    })
+}
