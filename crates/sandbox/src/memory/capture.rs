@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::content;
-use super::maps::{Backing, Mapping};
-use super::process::{PAGE, Process, Thread, Who};
+use super::maps::{self, Backing, Mapping};
+use super::process::{self, PAGE, Pages, Process, Thread, Who};
 
 /// Bytes of one mapping that are read.
 const REGION_LEN_MAX: u64 = 8 << 20;
@@ -84,17 +84,23 @@ pub(super) struct Capture {
 }
 
 /// Whether a closer look at the process is worth holding it: executable memory without a file,
-/// memory that is writable as well, or text of which the process has its own copy. Costs some
-/// ten microseconds for a program that has none of these.
+/// memory that is writable as well, or text of which the process has its own copy. The process
+/// must be held. Every process of a run is asked this twice, so it opens and reads little.
 pub(super) fn remarkable(pid: u32) -> io::Result<bool> {
-    let process = Process::open(pid)?;
-    let mappings = process.mappings()?;
-    if mappings.iter().any(Mapping::remarkable) {
-        return Ok(true);
-    }
-    for mapping in mappings.iter().filter(|mapping| mapping.private_text()) {
-        if !process.own_pages(mapping)?.is_empty() {
+    let text = process::maps_of(pid)?;
+    let mut pages = None;
+    for mapping in maps::executable(&text) {
+        if mapping.remarkable() {
             return Ok(true);
+        }
+        if mapping.private_text() {
+            let pages = match &mut pages {
+                Some(pages) => pages,
+                none => none.insert(Pages::of(pid)?),
+            };
+            if pages.any_own(&mapping)? {
+                return Ok(true);
+            }
         }
     }
     Ok(false)

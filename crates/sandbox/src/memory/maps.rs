@@ -91,6 +91,15 @@ pub(super) fn parse(text: &[u8]) -> Vec<Mapping> {
     text.split(|&byte| byte == b'\n').filter_map(line).collect()
 }
 
+/// Those of them that can be executed; the others are not even looked at.
+pub(super) fn executable(text: &[u8]) -> impl Iterator<Item = Mapping> {
+    let executes = |line: &&[u8]| {
+        let rights = line.iter().position(|&byte| byte == b' ').map(|at| at + 1);
+        rights.and_then(|at| line.get(at + 2)) == Some(&b'x')
+    };
+    text.split(|&byte| byte == b'\n').filter(executes).filter_map(line)
+}
+
 fn line(line: &[u8]) -> Option<Mapping> {
     let mut fields = line.splitn(6, |&byte| byte == b' ');
     let mut field = || std::str::from_utf8(fields.next()?).ok();
@@ -137,7 +146,7 @@ fn backing(name: &[u8], inode: u64) -> (&[u8], Backing) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Backing, parse};
+    use super::{Backing, executable, parse};
 
     fn check(line: &str, backing: Backing, name: &str, remarkable: bool) {
         let found = parse(line.as_bytes());
@@ -145,6 +154,8 @@ mod tests {
         assert_eq!(mapping.backing, backing, "{line}");
         assert_eq!(mapping.name, name.as_bytes(), "{line}");
         assert_eq!(mapping.remarkable(), remarkable, "{line}");
+        let executes: Vec<_> = executable(line.as_bytes()).collect();
+        assert_eq!(executes.len(), usize::from(mapping.executable()), "{line}");
     }
 
     #[test]

@@ -97,39 +97,14 @@ impl Process {
         Ok(done)
     }
 
-    /// Runs of pages for which `wanted` holds, as (start, end) addresses.
     fn runs(&self, mapping: &Mapping, wanted: fn(u64) -> bool) -> io::Result<Vec<(u64, u64)>> {
         let file = File::open(self.path("pagemap"))?;
-        let mut runs: Vec<(u64, u64)> = Vec::new();
-        let mut words = vec![0_u8; PAGES_AT_ONCE * 8];
-        let mut address = mapping.start;
-        while address < mapping.end {
-            let pages = (mapping.end - address) / PAGE;
-            let len = usize::try_from(pages).unwrap_or(usize::MAX).min(PAGES_AT_ONCE) * 8;
-            let Some(buffer) = words.get_mut(..len) else { break };
-            let read = file.read_at(buffer, address / PAGE * 8)?;
-            if read < 8 {
-                break;
-            }
-            for word in words.get(..read).unwrap_or_default().chunks_exact(8) {
-                let word = word.try_into().map_or(0, u64::from_ne_bytes);
-                if wanted(word) {
-                    match runs.last_mut() {
-                        Some(last) if last.1 == address => last.1 += PAGE,
-                        _ => runs.push((address, address + PAGE)),
-                    }
-                }
-                address += PAGE;
-            }
-        }
-        Ok(runs)
+        Pages { file, words: vec![0; PAGES_AT_ONCE * 8] }.runs(mapping, wanted)
     }
 
     /// Pages of private text that are not the file's any more: copies the process wrote to.
     pub(super) fn own_pages(&self, mapping: &Mapping) -> io::Result<Vec<(u64, u64)>> {
-        self.runs(mapping, |word| {
-            word & (PRESENT | OF_FILE) == PRESENT || word & SWAPPED != 0 && word & OF_FILE == 0
-        })
+        self.runs(mapping, is_own)
     }
 
     /// Pages that hold anything.
@@ -180,6 +155,72 @@ impl Process {
             let _ = file.take(len_max).read_to_end(&mut bytes);
         }
         bytes
+    }
+}
+
+/// The text of a held process' `maps`.
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub(super) fn maps_of(pid: u32) -> io::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(16 << 10);
+    File::open(format!("/proc/{pid}/maps"))?.take(MAPS_LEN_MAX).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// A copy of a page that the process wrote to, in memory or swapped out.
+fn is_own(word: u64) -> bool {
+    word & (PRESENT | SWAPPED) != 0 && word & OF_FILE == 0
+}
+
+/// A process' page map.
+pub(super) struct Pages {
+    file: File,
+    words: Vec<u8>,
+}
+
+impl Pages {
+    /// Of a held process.
+    ///
+    /// # Errors
+    /// When it is gone or may not be read.
+    pub(super) fn of(pid: u32) -> io::Result<Self> {
+        let file = File::open(format!("/proc/{pid}/pagemap"))?;
+        Ok(Self { file, words: vec![0; PAGES_AT_ONCE * 8] })
+    }
+
+    /// Whether the process has its own copy of any page of private text.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub(super) fn any_own(&mut self, mapping: &Mapping) -> io::Result<bool> {
+        Ok(!self.runs(mapping, is_own)?.is_empty())
+    }
+
+    /// Runs of pages for which `wanted` holds, as (start, end) addresses.
+    fn runs(&mut self, mapping: &Mapping, wanted: fn(u64) -> bool) -> io::Result<Vec<(u64, u64)>> {
+        let mut runs: Vec<(u64, u64)> = Vec::new();
+        let mut address = mapping.start;
+        while address < mapping.end {
+            let pages = (mapping.end - address) / PAGE;
+            let len = usize::try_from(pages).unwrap_or(usize::MAX).min(PAGES_AT_ONCE) * 8;
+            let Some(buffer) = self.words.get_mut(..len) else { break };
+            let read = self.file.read_at(buffer, address / PAGE * 8)?;
+            if read < 8 {
+                break;
+            }
+            for word in self.words.get(..read).unwrap_or_default().chunks_exact(8) {
+                let word = word.try_into().map_or(0, u64::from_ne_bytes);
+                if wanted(word) {
+                    match runs.last_mut() {
+                        Some(last) if last.1 == address => last.1 += PAGE,
+                        _ => runs.push((address, address + PAGE)),
+                    }
+                }
+                address += PAGE;
+            }
+        }
+        Ok(runs)
     }
 }
 

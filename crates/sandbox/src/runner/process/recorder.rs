@@ -38,7 +38,6 @@ impl Recorder {
 
     /// Tells of memory that becomes executable as soon as it is recorded.
     #[must_use]
-    #[must_use]
     pub fn watched_by(self, watch: Option<Handle>) -> Self {
         Self { watch, ..self }
     }
