@@ -82,8 +82,12 @@ APART int call_open(u32 nr)
 	} else if (recipes[nr].bytes == NO_ARG) { /* creat */
 		flags = O_CREAT | O_TRUNC | 1;
 	}
-	r->extra[0] = flags;
 	u64 file = r->ret >= 0 ? file_of(r->ret) : 0;
+	/* Whether it can be written to is not what the task's memory says by now. */
+	if (file && recipes[nr].bytes_len)
+		flags = (flags & ~(u64)O_ACCMODE) |
+			(FIELD(struct file, file, f_flags) & O_ACCMODE);
+	r->extra[0] = flags;
 	if (file)
 		add_file(IN_SYSCALL, 0, file);
 	else

@@ -35,6 +35,13 @@ fn capability(name: &str, found: Result<String, String>, costs: &str) -> Capabil
 pub fn all() -> Vec<Capability> {
     vec![
         capability(
+            "BPF LSM (tier A)",
+            ebpf::probe_guard()
+                .map(|hooks| format!("refuses at {}", hooks.join(", ")))
+                .map_err(|error| error.reason),
+            "what gets past the filter for system calls is seen but not refused once more",
+        ),
+        capability(
             "eBPF (tier B)",
             ebpf::probe().map(|probe| probe.to_string()).map_err(|error| error.reason),
             "runs are watched by tier C: evidence is at most reduced",

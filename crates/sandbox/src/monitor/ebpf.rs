@@ -59,6 +59,9 @@ const PACKETS: [(&str, bpf::Direction); 2] =
 /// The tracepoint whose program has typed arguments.
 const TYPED: &CStr = c"sys_exit";
 
+/// How long a job may be held back altogether because it makes events faster than they can be taken.
+pub const HELD_MAX: Duration = Duration::from_secs(60);
+
 /// What must be known before the programs are loaded.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -72,8 +75,11 @@ pub struct Options {
     /// The folder of the BPF filesystem where runs leave programs to later ones; without it they are
     /// loaded for this run alone.
     pub pins: Option<String>,
-    /// What is refused to the run in the kernel, where that can be done (tier A).
+    /// What may be refused to the run in the kernel, where that can be done (tier A).
     pub guard: Guard,
+    /// A job that floods the monitor is ended once it has been held back for this long altogether, and
+    /// the record is incomplete.
+    pub held_max: Duration,
 }
 
 impl Default for Options {
@@ -85,6 +91,7 @@ impl Default for Options {
             bulk_len: 4 << 20,
             pins: Some("shieldx".to_owned()),
             guard: Guard::default(),
+            held_max: HELD_MAX,
         }
     }
 }
@@ -120,6 +127,7 @@ pub struct Loaded {
     critical_len: u32,
     bulk_len: u32,
     guard: Guard,
+    held_max: Duration,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -168,8 +176,8 @@ pub fn load(options: &Options) -> Result<Loaded, Unavailable> {
     let start = Instant::now();
     let links = attach_all(&kernel.rest)?;
     let attaching = start.elapsed();
-    let Options { critical_len, bulk_len, guard, .. } = *options;
-    let mut loaded = Loaded { kernel, links, attaching, critical_len, bulk_len, guard };
+    let Options { critical_len, bulk_len, guard, held_max, .. } = *options;
+    let mut loaded = Loaded { kernel, links, attaching, critical_len, bulk_len, guard, held_max };
     loaded.hang();
     Ok(loaded)
 }
@@ -215,7 +223,14 @@ impl Loaded {
         }
     }
 
-    /// A when something is refused in the kernel, else B.
+    /// Refuses to the run only this, of what the options named.
+    #[must_use]
+    pub fn refusing(mut self, guard: Guard) -> Self {
+        self.guard = self.guard.within(guard);
+        self
+    }
+
+    /// A when something can be refused in the kernel, else B.
     #[must_use]
     pub fn tier(&self) -> Tier {
         if self.kernel.guards.is_empty() { Tier::B } else { Tier::A }
@@ -259,7 +274,7 @@ impl Loaded {
             },
             held: Held::default(),
             sink,
-            freezer: Freezer::new(target.freezer),
+            freezer: Freezer::new(target.freezer, target.cgroup, self.held_max),
             received: [0; KIND_COUNT as usize],
             malformed: 0,
             blocked: Blocked::new(),
@@ -317,7 +332,7 @@ fn set_control(kernel: &mut Rest, control: Control) -> Result<(), Unavailable> {
 }
 
 impl<S: Sink> Running<S> {
-    /// A when something is refused in the kernel, else B.
+    /// A when something can be refused in the kernel, else B.
     #[must_use]
     pub fn tier(&self) -> Tier {
         self.tier
@@ -346,7 +361,7 @@ impl<S: Sink> Running<S> {
             pump.blocked.count(nr, &event);
             pump.sink.event(event);
         }
-        let mut faults = Vec::new();
+        let mut faults: Vec<_> = pump.freezer.fault().into_iter().collect();
         if let Err(error) = silent {
             faults.push(error.reason);
         }

@@ -208,6 +208,8 @@ const TABLE: &[(&str, Recipe)] = &[
     ("bpf", SYSCALL),
     ("perf_event_open", SYSCALL),
     ("io_uring_setup", SYSCALL),
+    ("io_uring_enter", SYSCALL),
+    ("io_uring_register", SYSCALL),
     ("userfaultfd", SYSCALL),
     ("fanotify_init", SYSCALL),
     ("keyctl", SYSCALL),

@@ -15,22 +15,31 @@ use super::bpf;
 use super::loader::{Globals, KernelTypes, Maps, create_map, link, load_program, prepare};
 use crate::monitor::Unavailable;
 
-/// Program and the hook it hangs on.
-pub(super) const HOOKS: [(&str, &str); 13] = [
-    ("guard_exec", "bprm_check_security"),
-    ("guard_open", "file_open"),
-    ("guard_connect", "socket_connect"),
-    ("guard_send", "socket_sendmsg"),
-    ("guard_bind", "socket_bind"),
-    ("guard_mmap", "mmap_file"),
-    ("guard_mprotect", "file_mprotect"),
-    ("guard_ptrace", "ptrace_access_check"),
-    ("guard_mount", "sb_mount"),
-    ("guard_bpf", "bpf"),
-    ("guard_read_module", "kernel_read_file"),
-    ("guard_load_module", "kernel_load_data"),
-    ("guard_set_ids", "task_fix_setuid"),
+/// A program, the hook it hangs on, and what of a guard it is for.
+type Hook = (&'static str, &'static str, Guard);
+
+const HOOKS: [Hook; 13] = [
+    ("guard_exec", "bprm_check_security", Guard::EXEC),
+    ("guard_open", "file_open", Guard::OPEN),
+    ("guard_connect", "socket_connect", Guard::CONNECT),
+    ("guard_send", "socket_sendmsg", Guard::CONNECT),
+    ("guard_bind", "socket_bind", Guard::BIND),
+    ("guard_mmap", "mmap_file", Guard::WRITE_EXECUTE),
+    ("guard_mprotect", "file_mprotect", Guard::WRITE_EXECUTE),
+    ("guard_ptrace", "ptrace_access_check", Guard::PTRACE),
+    ("guard_mount", "sb_mount", Guard::MOUNT),
+    ("guard_bpf", "bpf", Guard::BPF),
+    ("guard_read_module", "kernel_read_file", Guard::MODULE),
+    ("guard_load_module", "kernel_load_data", Guard::MODULE),
+    ("guard_set_ids", "task_fix_setuid", Guard::SET_IDS),
 ];
+
+/// The programs that a guard needs, and their hooks. A hook that nothing hangs on costs nobody
+/// anything.
+pub(super) fn hooks(guard: Guard) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let needed = HOOKS.iter().filter(move |(_, _, part)| guard.0 & part.0 != 0);
+    needed.map(|&(program, hook, _)| (program, hook))
+}
 
 /// What the kernel's functions for hooks are called, before the hook's name.
 pub(super) const PREFIX: &str = "bpf_lsm_";
@@ -67,6 +76,12 @@ impl Guard {
         Self(self.0 | other.0)
     }
 
+    /// What is in both.
+    #[must_use]
+    pub const fn within(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -77,8 +92,9 @@ impl Guard {
     }
 }
 
-/// Loads the guards' programs, in the order of `HOOKS`; they use the maps of the monitor.
+/// Loads the programs that a guard needs, in the order of `hooks`; they use the maps of the monitor.
 pub(super) fn load(
+    guard: Guard,
     globals: &Globals,
     kernel: &KernelTypes,
     shared: &Maps,
@@ -101,13 +117,13 @@ pub(super) fn load(
         maps.push((name, map, number));
     }
     link(&mut object, maps.iter().map(|(name, map, number)| (name.as_str(), *number, map)))?;
-    let load = |(name, hook): &(&str, &str)| {
-        let function = kernel.functions.get(*hook).ok_or_else(|| Unavailable {
+    let load = |(name, hook): (&str, &str)| {
+        let function = kernel.functions.get(hook).ok_or_else(|| Unavailable {
             reason: format!("the kernel has no security hook {hook} for BPF (CONFIG_BPF_LSM)"),
         })?;
         load_program(&object, name, &types, bpf::Kind::Hook(*function))
     };
-    HOOKS.iter().map(load).collect()
+    hooks(guard).map(load).collect()
 }
 
 /// Programs can be hung on hooks also where nobody calls them.

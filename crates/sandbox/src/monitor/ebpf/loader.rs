@@ -17,7 +17,7 @@ use aya_obj::btf::BtfFeatures;
 use aya_obj::{EbpfSectionKind, Object};
 
 use super::btf::Wanted;
-use super::guard;
+use super::guard::{self, Guard};
 use super::pins::{Lease, Place, Set};
 use super::sampler::{self, Gate, Samples};
 use super::{Options, PACKETS, PROGRAMS, TYPED, bpf, btf, calls, os, unavailable};
@@ -76,21 +76,21 @@ pub(super) struct Globals {
 /// Takes programs that are in the kernel already, or loads them.
 pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
     let globals = Globals::new(options);
-    let guarded = [u8::from(!options.guard.is_empty())];
+    let guarded = options.guard.bits().to_ne_bytes();
     let place = options.pins.as_ref().and_then(|folder| {
         let all = globals.all().map(|(_, bytes)| bytes);
         let configuration: Vec<&[u8]> = all.into_iter().chain([guarded.as_slice()]).collect();
         Place::open(folder, HASHES, &configuration)
     });
-    let leased = place.as_ref().and_then(|place| place.lease(&names()));
+    let leased = place.as_ref().and_then(|place| place.lease(&names(options.guard)));
     if let Some((set, lease)) = leased
-        && let Some(kernel) = from_set(set, lease)
+        && let Some(kernel) = from_set(set, lease, options.guard)
     {
         return Ok(kernel);
     }
     let (maps, programs) = load_new(options, &globals)?;
     let borrowed = maps.iter().map(|(name, map)| (name.clone(), map.fd().as_fd())).collect();
-    let listed = programs.listed();
+    let listed = programs.listed(options.guard);
     let lease = place.and_then(|place| place.keep(&borrowed, &listed));
     let mut kernel = sort_out(maps, programs)
         .map_err(|error| unavailable("the eBPF maps cannot be used", &error))?;
@@ -99,22 +99,22 @@ pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
 }
 
 /// Everything that can be loaded, in a fixed order.
-fn names() -> Vec<&'static str> {
+fn names(guard: Guard) -> Vec<&'static str> {
     let packets = PACKETS.iter().map(|(name, _)| *name);
-    let guards = guard::HOOKS.iter().map(|(name, _)| *name);
+    let guards = guard::hooks(guard).map(|(name, _)| name);
     let first = PROGRAMS.iter().map(|(name, _)| *name).chain([sampler::PROGRAM.0]);
     first.chain(packets).chain(guards).collect()
 }
 
 /// None when a program is missing that there must be.
-fn from_set(mut set: Set, lease: Lease) -> Option<Kernel> {
+fn from_set(mut set: Set, lease: Lease, guard: Guard) -> Option<Kernel> {
     let programs =
         PROGRAMS.iter().map(|(name, _)| set.programs.remove(*name)).collect::<Option<_>>()?;
     let entry = set.programs.remove(sampler::PROGRAM.0)?;
     let packets =
         PACKETS.iter().map(|(name, direction)| Some((*direction, set.programs.remove(*name)?)));
     let packets = packets.collect::<Option<_>>().unwrap_or_default();
-    let guards = guard::HOOKS.iter().map(|(name, _)| set.programs.remove(*name));
+    let guards = guard::hooks(guard).map(|(name, _)| set.programs.remove(name));
     let guards = guards.collect::<Option<_>>().ok_or_else(|| Unavailable {
         reason: "the kernel did not take the programs of tier A when they were loaded".to_owned(),
     });
@@ -130,17 +130,17 @@ struct Programs {
     programs: Vec<OwnedFd>,
     entry: OwnedFd,
     packets: Vec<(bpf::Direction, OwnedFd)>,
-    /// In the order of `guard::HOOKS`.
+    /// In the order of `guard::hooks`.
     guards: Result<Vec<OwnedFd>, Unavailable>,
 }
 
 impl Programs {
     /// By name, in the order of `names`.
-    fn listed(&self) -> Vec<(&'static str, BorrowedFd<'_>)> {
+    fn listed(&self, guard: Guard) -> Vec<(&'static str, BorrowedFd<'_>)> {
         let programs = PROGRAMS.iter().map(|(name, _)| *name).zip(&self.programs);
         let packets = self.packets.iter().map(|(_, program)| program);
         let packets = PACKETS.iter().map(|(name, _)| *name).zip(packets);
-        let guards = guard::HOOKS.iter().map(|(name, _)| *name);
+        let guards = guard::hooks(guard).map(|(name, _)| name);
         let guards = guards.zip(self.guards.iter().flatten());
         let entry = [(sampler::PROGRAM.0, &self.entry)];
         programs
@@ -166,7 +166,8 @@ fn load_new(
     link(&mut object, maps.iter().map(|(name, (map, data))| (name.as_str(), number(data), map)))?;
     let (programs, entry) = load_programs(&object, &own_types, kernel.typedef)?;
     let packets = load_packets(&object, &own_types);
-    let guards = if guarded { guard::load(globals, &kernel, &maps) } else { Ok(Vec::new()) };
+    let guards =
+        if guarded { guard::load(options.guard, globals, &kernel, &maps) } else { Ok(Vec::new()) };
     let maps = maps.into_iter().map(|(name, (_, data))| (name, data)).collect();
     Ok((maps, Programs { programs, entry, packets, guards }))
 }

@@ -74,6 +74,6 @@ pub fn probe_guard() -> Result<Vec<String>, Unavailable> {
     let loaded = load(&options)?;
     match loaded.unguarded() {
         Some(reason) => Err(Unavailable { reason: reason.to_owned() }),
-        None => Ok(guard::HOOKS.iter().map(|(_, hook)| (*hook).to_owned()).collect()),
+        None => Ok(guard::hooks(Guard::CONNECT).map(|(_, hook)| hook.to_owned()).collect()),
     }
 }

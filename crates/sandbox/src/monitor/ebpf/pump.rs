@@ -8,7 +8,8 @@
 
 use std::fs::File;
 use std::io::{PipeReader, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::time::{Duration, Instant};
 
 use ::ebpf::abi::{CALLS_OTHER, KIND_COUNT, RECIPES_LEN, RECORD_COMPAT, Record};
 use aya::maps::{MapData, RingBuf};
@@ -30,28 +31,58 @@ pub(super) struct Ring {
 /// The job's `cgroup.freeze`. Thaws when it goes away, however that happens.
 pub(super) struct Freezer {
     file: Option<File>,
-    frozen: bool,
+    /// The cgroup's folder.
+    cgroup: Option<File>,
+    since: Option<Instant>,
+    held: Duration,
+    held_max: Duration,
     pub count: u64,
+    /// The job was held back for longer than it may be, and has been killed.
+    pub spent: bool,
 }
 
 impl Freezer {
-    pub(super) fn new(file: Option<File>) -> Self {
-        Self { file, frozen: false, count: 0 }
+    pub(super) fn new(file: Option<File>, cgroup: Option<File>, held_max: Duration) -> Self {
+        let held = Duration::ZERO;
+        Self { file, cgroup, since: None, held, held_max, count: 0, spent: false }
     }
 
     fn freeze(&mut self) {
-        if !self.frozen && self.write(b"1") {
-            self.frozen = true;
+        if self.since.is_none() && self.write(b"1") {
+            self.since = Some(Instant::now());
             self.count += 1;
             os::set_urgent(false);
         }
     }
 
     fn thaw(&mut self) {
-        if self.frozen {
+        if let Some(since) = self.since.take() {
+            self.held += since.elapsed();
             os::set_urgent(true);
             self.write(b"0");
-            self.frozen = false;
+        }
+        if self.held > self.held_max && !self.spent {
+            self.spent = true;
+            self.kill();
+        }
+    }
+
+    /// In words, when the job has been held back for too long.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.spent.then(|| {
+            format!(
+                "the job made events faster than they could be taken for so long that it was held \
+                 back for {} s, the most there is, and was ended",
+                self.held_max.as_secs_f32()
+            )
+        })
+    }
+
+    /// Without the folder the job goes on and the fault stands by itself.
+    fn kill(&self) {
+        if let Some(cgroup) = &self.cgroup {
+            let path = format!("/proc/self/fd/{}/cgroup.kill", cgroup.as_raw_fd());
+            let _ = std::fs::write(path, "1");
         }
     }
 

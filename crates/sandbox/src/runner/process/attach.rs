@@ -17,7 +17,7 @@ use crate::memory::watch::Handle;
 use crate::monitor::{self, Summary, ebpf, notify};
 use crate::runner::RunError;
 use crate::seccomp::{Decision, Policy};
-use crate::spec::{MonitorChoice, Spec};
+use crate::spec::{MonitorChoice, Net, Spec};
 use crate::sys;
 
 /// The monitor of one run.
@@ -27,7 +27,10 @@ pub(super) enum Watcher {
     Off,
 }
 
-/// Tier B on its way.
+/// What no command may do whatever its network, refused once more behind the filter for system calls.
+const GUARD: ebpf::Guard = ebpf::Guard::BPF.and(ebpf::Guard::MODULE);
+
+/// Tier B on its way, and tier A where the kernel lets us.
 pub(super) type Loading = JoinHandle<Result<ebpf::Loaded, monitor::Unavailable>>;
 
 /// Starts to load tier B beside the building of the sandbox: the kernel's verifier takes longer
@@ -38,7 +41,9 @@ pub(super) fn start_loading(monitor: MonitorChoice, policy: &Policy) -> Option<L
         MonitorChoice::Ebpf => true,
         MonitorChoice::Notify | MonitorChoice::Off => false,
     };
-    let options = ebpf::Options { refusable: policy.refusable(), ..ebpf::Options::default() };
+    let guard = GUARD.and(ebpf::Guard::CONNECT);
+    let options =
+        ebpf::Options { refusable: policy.refusable(), guard, ..ebpf::Options::default() };
     wanted.then(|| std::thread::spawn(move || ebpf::load(&options)))
 }
 
@@ -121,7 +126,11 @@ impl Attach<'_> {
             }),
             uid_map: self.uid_map.clone(),
         };
-        loaded.attach(target, self.recorder())
+        let guard = match self.spec.net {
+            Net::None => GUARD.and(ebpf::Guard::CONNECT),
+            _ => GUARD,
+        };
+        loaded.refusing(guard).attach(target, self.recorder())
     }
 
     fn recorder(&self) -> Recorder {
@@ -201,8 +210,9 @@ impl Watcher {
                 if let Some(gate) = gate {
                     gate.close();
                 }
+                let tier = running.tier();
                 let (recorder, summary) = running.finish();
-                (Tier::B, recorder, summary)
+                (tier, recorder, summary)
             }
             Watcher::Notify(running) => {
                 let (recorder, summary) = running.finish();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sandbox::monitor::ebpf::Options;
 use types::Kind;
@@ -16,6 +16,7 @@ const SOURCE: &str = r#"
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,10 @@ static void once(const char *what, int process, int n)
 		if (fd < 0)
 			fd = socket(AF_INET, SOCK_STREAM, 0);
 		connect(fd, (void *)&to, sizeof(to));
+	} else if (!strcmp(what, "critical")) {
+		setuid(getuid());
+		kill(getppid(), 0);
+		close(socket(AF_INET, SOCK_DGRAM, 0));
 	} else if (!strcmp(what, "open")) {
 		close(open("/etc/passwd", O_RDONLY));
 	} else if (!strcmp(what, "create")) {
@@ -213,4 +218,45 @@ fn every_child_of_a_fork_loop_is_told() {
     assert_eq!(count(&record, |kind| matches!(kind, Kind::Fork { thread: false, .. })), 20_002);
     let sevens = |kind: &Kind| matches!(kind, Kind::Exit { code: Some(7), .. });
     assert_eq!(count(&record, sevens), 20_000);
+}
+
+/// Three critical events a turn, as fast as both processors can.
+#[test]
+fn close_to_a_million_critical_events_are_all_told() {
+    let start = Instant::now();
+    let Some(record) = flood("critical", 150_000, 2) else { return };
+    eprintln!("{:.0} events a second", 900_000.0 / start.elapsed().as_secs_f64());
+    assert_eq!(count(&record, |kind| matches!(kind, Kind::SetIds { .. })), 300_000);
+    assert_eq!(count(&record, |kind| matches!(kind, Kind::Kill { .. })), 300_000);
+    assert_eq!(count(&record, |kind| matches!(kind, Kind::Socket { .. })), 300_000);
+    for (name, one) in &record.summary.counters.by_type {
+        assert_eq!(one.seen, one.received + one.dropped + one.aggregated, "{name}");
+    }
+}
+
+/// A job that does nothing but flood is not held back for ever.
+#[test]
+fn a_job_held_back_for_too_long_is_ended_and_its_record_incomplete() {
+    let folder = folder("flood-held");
+    let Some(program) = compile(&folder, SOURCE) else { return };
+    let setup = Setup {
+        options: Options {
+            critical_len: 64 << 10,
+            bulk_len: 64 << 10,
+            held_max: Duration::from_millis(200),
+            ..Options::default()
+        },
+        pause: Duration::from_micros(100),
+        ..Setup::default()
+    };
+    let mut command = Command::new(program);
+    command.args(["critical", "100000000", "2"]).current_dir(&folder);
+    let record = run_with(&mut command, setup);
+    fs::remove_dir_all(&folder).unwrap();
+    let Some(record) = record else { return };
+    assert!(!record.output.status.success());
+    let faults = &record.summary.faults;
+    assert!(faults.iter().any(|fault| fault.contains("held back for 0.2 s")), "{faults:?}");
+    assert!(record.summary.counters.balanced(), "{:#?}", record.summary.counters);
+    assert_eq!(record.summary.counters.dropped, 0);
 }

@@ -158,6 +158,8 @@ impl View<'_> {
             args.extend(words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))));
         }
         let (target, advisory) = self.syscall_target();
+        // What these are asked for stands in the task's memory.
+        let advisory = advisory || self.is_call("capset") || self.is_call("clone3");
         Some(Fact { kind: Kind::Syscall { call: self.call_name(), args, target }, advisory })
     }
 
