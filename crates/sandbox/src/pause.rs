@@ -87,6 +87,11 @@ impl Pause {
         self.state().since.is_some()
     }
 
+    /// For a runner that cannot stop its run: from now on a pause is an error, and not a wish.
+    pub fn unavailable(&self) {
+        self.state().cannot = true;
+    }
+
     /// The run starts; `None` where there is no freezer.
     ///
     /// # Errors

@@ -108,7 +108,6 @@ fn snapshot(spec: &Spec, plan: &Layout, built: &Built) -> Result<Vec<String>, Ru
         staging: built.stood.staging.as_fd(),
         areas: &plan.areas,
         made: &plan.made,
-        below: &built.stood.below,
         base: plan.base,
         bytes_max: spec.limits.disk_bytes,
     };

@@ -14,7 +14,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _}
 use std::path::{Path, PathBuf};
 
 use super::areas::{Area, Made};
-use super::below::{Below, Origin};
+use super::below::Origin;
 use super::changes::{open_area, same_content};
 use super::rootfs::INSIDE_UID;
 use crate::root::tar::Kind;
@@ -32,7 +32,6 @@ pub(super) struct Snapshot<'a> {
     pub staging: BorrowedFd<'a>,
     pub areas: &'a [Area],
     pub made: &'a Made,
-    pub below: &'a Below,
     /// First host id of the run's range; absent where only the caller's own id is inside.
     pub base: Option<u32>,
     /// Content, at most; what the run could write at most.

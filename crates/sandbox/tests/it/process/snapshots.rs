@@ -112,10 +112,12 @@ fn a_snapshot_is_bounded_and_says_what_it_lacks() {
     busybox(&root);
     let snapshot: PathBuf = side.path().join("snapshot.tar");
     // Each file is sparse and as large as a file may be; together far larger than the bound.
-    let script = "i=0; while [ $i -lt 20 ]; do busybox truncate -s 60000000 f$i; i=$((i+1)); done";
-    let (printed, recording) = run(&with_snapshot(spec(Root::Folder(root), script), &snapshot));
+    let script = "i=0; while [ $i -lt 20 ]; do busybox truncate -s 7000000 f$i; i=$((i+1)); done";
+    let mut spec = with_snapshot(spec(Root::Folder(root), script), &snapshot);
+    spec.limits.disk_bytes = 8 << 20;
+    let (printed, recording) = run(&spec);
     assert_eq!(exited(&recording), 0, "{printed}");
-    assert!(fs::metadata(&snapshot).unwrap().len() < 70_000_000);
+    assert!(fs::metadata(&snapshot).unwrap().len() < 9_000_000);
     let walls = super::walls(&recording);
     assert!(walls.contains("the snapshot lacks /work/f1: it is larger"), "{walls}");
     assert!(walls.contains("and 3 more"), "{walls}");
