@@ -14,6 +14,8 @@ pub mod environment;
 pub mod executor;
 pub mod exit;
 pub mod failure;
+#[cfg(feature = "sandbox-microvm")]
+pub mod guest;
 pub mod judge;
 pub mod matching;
 pub mod output;

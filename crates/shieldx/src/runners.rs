@@ -92,11 +92,15 @@ pub fn open(name: RunnerName, around: &Surroundings) -> Result<Box<dyn Runner>, 
     match name {
         RunnerName::Process => Ok(Box::new(Process::new())),
         #[cfg(feature = "sandbox-docker")]
-        RunnerName::Docker => Ok(Box::new(sandbox_docker::Docker)),
+        RunnerName::Docker => Ok(Box::new(sandbox_docker::Docker::new(&around.docker_socket))),
         #[cfg(feature = "sandbox-wasm")]
         RunnerName::Wasm => Ok(Box::new(sandbox_wasm::Wasm)),
         #[cfg(feature = "sandbox-microvm")]
-        RunnerName::Microvm => Ok(Box::new(sandbox_microvm::Microvm)),
+        RunnerName::Microvm => {
+            let (guest, program) = (around.guest.clone(), around.program.clone());
+            let config = sandbox_microvm::Config::new(guest, program);
+            Ok(Box::new(sandbox_microvm::Microvm::new(config)))
+        }
         #[cfg(not(all(
             feature = "sandbox-docker",
             feature = "sandbox-wasm",

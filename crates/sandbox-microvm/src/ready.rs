@@ -1,0 +1,65 @@
+//! What this host has for guests, found out once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::canary;
+use crate::guest::Guest;
+use crate::vmm::{Acceleration, qemu};
+use crate::{Config, firecracker};
+
+const QEMU: &str = "qemu-system-x86_64";
+
+/// Everything a run needs but its own disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Ready {
+    pub guest: Guest,
+    pub qemu: PathBuf,
+    pub version: String,
+    pub acceleration: Acceleration,
+    pub kvm_refused: Option<String>,
+    pub firecracker: String,
+}
+
+impl Ready {
+    /// Tries everything. The sentence says what is missing and how to get it.
+    pub(crate) fn find(config: &Config) -> Result<Self, String> {
+        let guest = Guest::open(&config.guest_dir).map_err(|error| error.to_string())?;
+        crate::guest::sweep(&guest.folder);
+        let qemu = program(config.qemu.as_deref(), QEMU, &config.path).ok_or_else(|| {
+            format!("{QEMU} is not installed (Debian: apt-get install qemu-system-x86)")
+        })?;
+        let version = qemu::version(&qemu)
+            .map_err(|error| format!("{} does not run: {error}", qemu.display()))?;
+        let (acceleration, kvm_refused) = canary::acceleration(&qemu, &guest);
+        let firecracker = firecracker::state(config, kvm_refused.as_deref());
+        Ok(Self { guest, qemu, version, acceleration, kvm_refused, firecracker })
+    }
+
+    /// For reports and `doctor`.
+    pub(crate) fn engine(&self) -> BTreeMap<String, String> {
+        let manifest = &self.guest.manifest;
+        let mut engine = BTreeMap::new();
+        let mut put = |name: &str, value: &str| engine.insert(name.to_owned(), value.to_owned());
+        put("vmm", &format!("qemu {}", self.version));
+        put("machine", qemu::machine_name(self.acceleration));
+        put("acceleration", self.acceleration.as_str());
+        put("kernel", &manifest.kernel);
+        put("kernel_package", &manifest.package);
+        put("kernel_sha256", &manifest.vmlinuz_sha256);
+        put("initramfs_sha256", &manifest.initramfs_sha256);
+        put("firecracker", &self.firecracker);
+        if let Some(reason) = &self.kvm_refused {
+            put("kvm", &format!("not used: {reason}"));
+        }
+        engine
+    }
+}
+
+/// A program by its given path, or by its name along a search path.
+pub(crate) fn program(given: Option<&Path>, name: &str, path: &[PathBuf]) -> Option<PathBuf> {
+    match given {
+        Some(given) => given.is_file().then(|| given.to_owned()),
+        None => path.iter().map(|folder| folder.join(name)).find(|path| path.is_file()),
+    }
+}

@@ -1,0 +1,207 @@
+//! Takes what comes over a guest's wires, within bounds: messages, files, output.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sandbox::Spec;
+
+use crate::vmm::qemu::Wires;
+use crate::wire::{self, Job, LINE_MAX_BYTES, Message, Slot};
+
+/// One recording.
+const RECORDING_MAX_BYTES: u64 = 512 << 20;
+/// Messages between the wire and the run.
+const QUEUE_MAX: usize = 4096;
+/// Files that are taken.
+const FILES_MAX: u64 = 100_000;
+/// A tar file or a capture is larger than what was written into it by at most this factor.
+const FRAME_FACTOR: u64 = 2;
+
+pub(super) enum Heard {
+    Message(Box<Message>),
+    /// The wire broke, in words.
+    Ended(String),
+}
+
+/// What came over the output's wires, bounded.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    pub kept: Vec<u8>,
+    pub bytes: u64,
+    /// Why the caller did not get all of it.
+    pub not_passed_on: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Wired {
+    pub stdout: Stream,
+    pub stderr: Stream,
+}
+
+pub(super) struct Listening {
+    talk: UnixStream,
+    heard: Receiver<Heard>,
+    reader: JoinHandle<()>,
+    stdout: JoinHandle<Stream>,
+    stderr: JoinHandle<Stream>,
+}
+
+impl Listening {
+    pub(super) fn start(wires: Wires, spec: &Spec) -> io::Result<Self> {
+        let (tell, heard) = sync_channel(QUEUE_MAX);
+        let from = wires.talk.try_clone()?;
+        let files = Files::new(spec);
+        let spawn = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let reader = spawn("guest").spawn(move || read(from, files, &tell))?;
+        let (pass, max) = (spec.pass_output, spec.limits.output_bytes);
+        let (out, err) = (wires.stdout, wires.stderr);
+        let stdout = spawn("stdout")
+            .spawn(move || take(out, max, pass.then(|| Box::new(io::stdout()) as Box<_>)))?;
+        let stderr = spawn("stderr")
+            .spawn(move || take(err, max, pass.then(|| Box::new(io::stderr()) as Box<_>)))?;
+        Ok(Self { talk: wires.talk, heard, reader, stdout, stderr })
+    }
+
+    pub(super) fn next(&self, within: Duration) -> Result<Heard, RecvTimeoutError> {
+        self.heard.recv_timeout(within)
+    }
+
+    pub(super) fn give(&mut self, job: &Job) -> io::Result<()> {
+        wire::send(&mut self.talk, job)
+    }
+
+    /// Waits for the wires to close; the monitor must be gone.
+    pub(super) fn end(self) -> Wired {
+        let Self { talk, heard, reader, stdout, stderr } = self;
+        drop((talk, heard));
+        let _ = reader.join();
+        Wired {
+            stdout: stdout.join().unwrap_or_default(),
+            stderr: stderr.join().unwrap_or_default(),
+        }
+    }
+}
+
+fn read(stream: UnixStream, mut files: Files, tell: &SyncSender<Heard>) {
+    let mut input = BufReader::with_capacity(256 << 10, stream);
+    loop {
+        let heard = match wire::receive(&mut input, LINE_MAX_BYTES, RECORDING_MAX_BYTES) {
+            Ok(Message::File { slot, path, mode, size }) => {
+                match files.take(slot, &wire::path(&path), mode, size, &mut input) {
+                    Ok(()) => continue,
+                    Err(error) => Heard::Ended(format!("a file of the guest's: {error}")),
+                }
+            }
+            Ok(message) => Heard::Message(Box::new(message)),
+            Err(error) => Heard::Ended(format!("the guest cannot be understood: {error}")),
+        };
+        let last = matches!(heard, Heard::Ended(_));
+        if tell.send(heard).is_err() || last {
+            return;
+        }
+    }
+}
+
+fn take(
+    mut stream: UnixStream,
+    max_bytes: u64,
+    mut pass: Option<Box<dyn io::Write + Send>>,
+) -> Stream {
+    let mut taken = Stream::default();
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(read @ 1..) = stream.read(&mut buffer) {
+        let part = buffer.get(..read).unwrap_or_default();
+        let room = max_bytes.saturating_sub(taken.kept.len() as u64);
+        let room = usize::try_from(room).unwrap_or(usize::MAX).min(part.len());
+        taken.kept.extend_from_slice(part.get(..room).unwrap_or_default());
+        taken.bytes += read as u64;
+        if let Some(out) = &mut pass
+            && let Err(error) = out.write_all(part).and_then(|()| out.flush())
+        {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                taken.not_passed_on = Some(format!("the output could not be passed on: {error}"));
+            }
+            pass = None;
+        }
+    }
+    taken
+}
+
+/// Where files of a guest go.
+struct Files {
+    keep: Option<PathBuf>,
+    snapshot: Option<PathBuf>,
+    packets: Option<PathBuf>,
+    /// Bytes and files that are still taken.
+    bytes: u64,
+    files: u64,
+}
+
+impl Files {
+    fn new(spec: &Spec) -> Self {
+        Self {
+            keep: spec.keep.clone(),
+            snapshot: spec.artifacts.snapshot.clone(),
+            packets: spec.artifacts.packets.clone(),
+            bytes: spec.limits.disk_bytes.saturating_mul(FRAME_FACTOR).saturating_add(64 << 20),
+            files: FILES_MAX,
+        }
+    }
+
+    /// Takes one file off the wire. What nobody asked for is refused.
+    fn take(
+        &mut self,
+        slot: Slot,
+        path: &Path,
+        mode: u32,
+        size: u64,
+        input: &mut impl io::Read,
+    ) -> io::Result<()> {
+        let refuse = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidData, why.to_owned()));
+        self.bytes = match self.bytes.checked_sub(size) {
+            Some(left) => left,
+            None => return refuse("more than the command may write"),
+        };
+        self.files = match self.files.checked_sub(1) {
+            Some(left) => left,
+            None => return refuse("too many"),
+        };
+        let target = match slot {
+            Slot::Keep => match (&self.keep, wire::below(path)) {
+                (Some(folder), Some(relative)) => kept(folder, &relative)?,
+                _ => return refuse("its name is not one"),
+            },
+            Slot::Snapshot => self.snapshot.take().ok_or(io::ErrorKind::InvalidData)?,
+            Slot::Packets => self.packets.take().ok_or(io::ErrorKind::InvalidData)?,
+        };
+        let mut options = File::options();
+        options.write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+        let mut file = match slot {
+            Slot::Keep => options.create_new(true).open(&target)?,
+            Slot::Snapshot | Slot::Packets => options.create(true).truncate(true).open(&target)?,
+        };
+        if io::copy(&mut input.take(size), &mut file)? < size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if slot == Slot::Keep {
+            file.set_permissions(fs::Permissions::from_mode(mode & 0o777))?;
+        }
+        file.flush()
+    }
+}
+
+/// The place of a kept file; its parents are made. Nothing of a guest's becomes a link, so no name
+/// leads out of the folder.
+fn kept(folder: &Path, relative: &Path) -> io::Result<PathBuf> {
+    let target = folder.join(relative);
+    if let Some(parent) = target.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    Ok(target)
+}

@@ -1,0 +1,261 @@
+//! From what a guest told to the recording. The host writes what it knows itself over whatever the
+//! guest says of it, and holds the guest to what it told while it ran.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::time::Duration;
+
+use sandbox::{RunError, Seen, Spec};
+use types::run::{Isolation, Output, Run, Wall};
+use types::{Activity, Counters, Ending, Event, Recording, Text, Tier};
+
+use super::listen::Wired;
+use crate::ready::Ready;
+use crate::vmm::jail::Walls;
+use crate::wire::{self, Message, Refusal};
+
+/// Of what a guest says about itself.
+const SENTENCES_MAX: usize = 256;
+const SENTENCE_MAX_CHARS: usize = 500;
+
+/// What carried the run.
+pub(super) struct Carried<'a> {
+    pub ready: &'a Ready,
+    pub agent_sha256: String,
+    pub boot: Duration,
+    pub walls: Walls,
+    pub notes: Vec<String>,
+    /// The guest's console.
+    pub said: String,
+}
+
+/// What was heard.
+#[derive(Default)]
+pub(super) struct Outcome {
+    events: Vec<Event>,
+    /// Events that came and were not kept.
+    beyond: u64,
+    recording: Option<Box<Recording>>,
+    /// The host ended it.
+    ending: Option<Ending>,
+    /// Why there was no last word, in words.
+    pub lost: Option<String>,
+    pub length: Duration,
+}
+
+impl Outcome {
+    pub(super) fn take(&mut self, message: Message, spec: &Spec) {
+        match message {
+            Message::Phase(name) => {
+                let known = ["run", "collect"].into_iter().find(|known| *known == name);
+                if let (Some(phase), Some(observer)) = (known, &spec.observer) {
+                    observer.tell(Seen::Phase(phase));
+                }
+            }
+            Message::Event(event) => {
+                if let Some(observer) = &spec.observer {
+                    observer.tell(Seen::Event(&event));
+                }
+                if self.events.len() < spec.events_max {
+                    self.events.push(*event);
+                } else {
+                    self.beyond += 1;
+                }
+            }
+            Message::Recording(recording) if self.recording.is_none() => {
+                self.recording = Some(recording);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn cut(&mut self, ending: Ending, why: &str) {
+        self.ending = Some(ending);
+        self.lost = Some(why.to_owned());
+    }
+}
+
+pub(super) fn recording(
+    spec: &Spec,
+    outcome: Outcome,
+    wired: Wired,
+    carried: &Carried<'_>,
+) -> Result<Recording, RunError> {
+    let Outcome { events, beyond, recording, ending, lost, length } = outcome;
+    let mut recording = match recording {
+        Some(recording) => {
+            let mut recording = *recording;
+            hold_to(&events, &mut recording);
+            recording
+        }
+        None => salvage(spec, events, beyond, length),
+    };
+    sanitize(&mut recording);
+    if let Some(reason) = lost {
+        let panic = panic_line(&carried.said).map_or_else(String::new, |line| format!("; {line}"));
+        recording.faults.push(format!("the guest was lost: {reason}{panic}"));
+    }
+    if let Some(ending) = ending {
+        recording.run.ending = ending;
+    }
+    let output = recording.output.get_or_insert_with(|| Output {
+        truncated: wired.stdout.bytes > wired.stdout.kept.len() as u64
+            || wired.stderr.bytes > wired.stderr.kept.len() as u64,
+        stdout_bytes: wired.stdout.bytes,
+        stderr_bytes: wired.stderr.bytes,
+        stdout: Text::new(wired.stdout.kept),
+        stderr: Text::new(wired.stderr.kept),
+        not_passed_on: None,
+    });
+    output.not_passed_on = wired.stdout.not_passed_on.or(wired.stderr.not_passed_on);
+    own(spec, &mut recording, carried);
+    Ok(recording)
+}
+
+/// What the host knows better than the guest.
+fn own(spec: &Spec, recording: &mut Recording, carried: &Carried<'_>) {
+    let run = &mut recording.run;
+    run.id.clone_from(&spec.id);
+    run.started_at.clone_from(&spec.started_at);
+    run.command = spec.command.iter().map(wire::text).collect();
+    run.program = wire::text(&spec.program);
+    run.cwd = wire::text(&spec.cwd);
+    run.limits = spec.limits.clone();
+    run.decoys = spec.decoys.iter().map(|decoy| wire::text(&decoy.path)).collect();
+    "microvm".clone_into(&mut run.runner);
+    run.engine = carried.ready.engine();
+    run.engine.insert("agent_sha256".to_owned(), carried.agent_sha256.clone());
+    run.engine.insert("boot_ms".to_owned(), carried.boot.as_millis().to_string());
+    recording.anomaly = None;
+    for wall in &mut run.isolation.walls {
+        wall.detail = format!("in the guest: {}", wall.detail);
+    }
+    let mut walls = vec![Wall {
+        name: "machine".to_owned(),
+        on: true,
+        detail: format!(
+            "a virtual machine with a kernel of its own (QEMU {}, {}), no network device, no shared \
+             folder, read-only disks",
+            carried.ready.version,
+            carried.ready.acceleration.as_str()
+        ),
+    }];
+    for (on, details) in [(true, &carried.walls.standing), (false, &carried.walls.missing)] {
+        walls.extend(details.iter().map(|detail| Wall {
+            name: "monitor".to_owned(),
+            on,
+            detail: detail.clone(),
+        }));
+    }
+    walls.extend(carried.notes.iter().map(|detail| Wall {
+        name: "files".to_owned(),
+        on: true,
+        detail: detail.clone(),
+    }));
+    walls.append(&mut run.isolation.walls);
+    run.isolation.walls = walls;
+}
+
+/// Whatever the guest told while it ran must be in its recording: it cannot take back what it said
+/// before it was taken over.
+fn hold_to(told: &[Event], recording: &mut Recording) {
+    let key = |event: &Event| (event.time_ns, event.task.pid, event.kind.name());
+    let known: HashSet<_> = recording.events.iter().map(key).collect();
+    let missing = told.iter().filter(|event| !known.contains(&key(event))).count();
+    if missing > 0 {
+        recording.faults.push(format!(
+            "{missing} events that the guest told while it ran are not in its recording"
+        ));
+    }
+}
+
+/// The recording of a guest that never gave one: what it told until then.
+fn salvage(spec: &Spec, mut events: Vec<Event>, beyond: u64, length: Duration) -> Recording {
+    events.sort_by_key(|event| event.time_ns);
+    for (id, event) in (1..).zip(&mut events) {
+        event.id = id;
+    }
+    let mut faults = Vec::new();
+    if beyond > 0 {
+        faults.push(format!("the recording is full: {beyond} events were not kept"));
+    }
+    let tier = if events.is_empty() { Tier::None } else { Tier::B };
+    Recording {
+        run: Run {
+            id: spec.id.clone(),
+            started_at: spec.started_at.clone(),
+            command: Vec::new(),
+            program: Text::default(),
+            cwd: Text::default(),
+            runner: String::new(),
+            tier,
+            isolation: Isolation { walls: Vec::new() },
+            limits: spec.limits.clone(),
+            // The machine was ended, and everything in it.
+            ending: Ending::Signaled { signal: libc::SIGKILL },
+            duration_ns: u64::try_from(length.as_nanos()).unwrap_or(u64::MAX),
+            cpu_us: 0,
+            memory_peak_bytes: None,
+            engine: BTreeMap::new(),
+            decoys: Vec::new(),
+        },
+        events,
+        counters: Counters::default(),
+        faults,
+        output: None,
+        anomaly: None,
+        rule_sets: Vec::new(),
+        matches: Vec::new(),
+        activity: Activity::default(),
+    }
+}
+
+/// Sentences of a guest are shown to people: bounded, and without what drives a terminal.
+fn sanitize(recording: &mut Recording) {
+    let walls = &mut recording.run.isolation.walls;
+    walls.truncate(SENTENCES_MAX);
+    for wall in walls {
+        plain(&mut wall.name);
+        plain(&mut wall.detail);
+    }
+    recording.faults.truncate(SENTENCES_MAX);
+    recording.faults.iter_mut().for_each(plain);
+    if let Some(output) = &mut recording.output {
+        output.not_passed_on = None;
+    }
+}
+
+fn plain(text: &mut String) {
+    if text.chars().any(char::is_control) || text.len() > SENTENCE_MAX_CHARS {
+        let kept = text.chars().take(SENTENCE_MAX_CHARS);
+        *text = kept.map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect();
+    }
+}
+
+/// Where the guest's kernel gave up, in its own words.
+fn panic_line(said: &str) -> Option<String> {
+    let at = said.find("Kernel panic").or_else(|| said.find("Out of memory"))?;
+    let mut line = said.get(at..)?.lines().next()?.to_owned();
+    plain(&mut line);
+    Some(line)
+}
+
+pub(super) fn refusal(refusal: Refusal) -> RunError {
+    match refusal {
+        Refusal::Setup { mut step, errno, mut reason } => {
+            plain(&mut step);
+            plain(&mut reason);
+            let source =
+                errno.map_or_else(|| io::Error::other(reason), io::Error::from_raw_os_error);
+            RunError::Setup { step, source }
+        }
+        Refusal::Refused { mut reason } => {
+            plain(&mut reason);
+            RunError::Refused { reason }
+        }
+        Refusal::Monitor { mut reason } => {
+            plain(&mut reason);
+            RunError::Monitor { reason }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! `shieldx guest`: the first process of a microvm's guest, started by the guest's init and by nobody
+//! else. Whatever happens here ends with the machine turned off.
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Does the guest's one job and ends the machine.
+///
+/// # Errors
+/// When this is no guest.
+pub fn guest() -> Result<Exit, Failure> {
+    match sandbox_microvm::agent::work(None) {
+        Ok(()) => {
+            sandbox_microvm::agent::power_off();
+            Ok(Exit::Success)
+        }
+        Err(error @ sandbox_microvm::agent::AgentError::NotFirst(_)) => {
+            Err(Failure::of(Exit::Usage, &error)
+                .hint("`shieldx run --runner microvm` starts this command in a guest of its own"))
+        }
+        Err(error) => {
+            // The only ear left is the guest's console.
+            let _ = std::fs::write("/dev/console", format!("shieldx guest: {error}\n"));
+            sandbox_microvm::agent::power_off();
+            Err(Failure::of(Exit::Failed, &error))
+        }
+    }
+}
