@@ -50,7 +50,15 @@ pub enum Command {
     Rules(RulesArgs),
     /// One run for `shieldx up`, which starts this itself.
     #[command(hide = true)]
-    Worker,
+    Worker {
+        /// Make ready what every run needs before the job is known.
+        #[arg(long)]
+        spare: bool,
+    },
+    /// The first process of a guest, which the guest's init starts.
+    #[cfg(feature = "sandbox-microvm")]
+    #[command(hide = true)]
+    Guest,
     /// Print completions for a shell.
     Completions {
         shell: clap_complete::Shell,

@@ -3,6 +3,7 @@
 //! down nothing else.
 
 mod conversation;
+mod spares;
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ use types::{Ending, Limits, Recording, Text};
 use crate::runners::{self, RunnerName, Surroundings};
 use crate::worker::job::{ErrorKind, Job, Message, Refusal};
 use conversation::{Broken, Conversation};
+pub use spares::SPARES_MAX;
+use spares::Spares;
 
 /// A worker that has said all it had to say is waited for this long before it is killed.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -54,6 +57,9 @@ pub struct Settings {
     pub recording_max_bytes: u64,
     /// What a worker may need beyond the artifact's own time, to build and to collect.
     pub grace: Duration,
+    /// Workers that wait for a job with the kernel's part of a run ready; at most
+    /// [`SPARES_MAX`].
+    pub spares: usize,
 }
 
 impl Settings {
@@ -72,6 +78,7 @@ impl Settings {
             events_max: 100_000,
             recording_max_bytes: 64 << 20,
             grace: Duration::from_secs(60),
+            spares: 0,
         }
     }
 }
@@ -81,6 +88,7 @@ impl Settings {
 pub struct WorkerExecutor {
     settings: Settings,
     runners: Arc<Mutex<Offer>>,
+    spares: Arc<Spares>,
 }
 
 impl WorkerExecutor {
@@ -93,7 +101,8 @@ impl WorkerExecutor {
             *folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
         }
         let offer = RunnerName::ALL.map(|name| (name, Some(BEING_TRIED.to_owned())));
-        let executor = Self { runners: Arc::new(Mutex::new(offer.into())), settings };
+        let spares = Arc::new(Spares::new(settings.spares));
+        let executor = Self { runners: Arc::new(Mutex::new(offer.into())), settings, spares };
         executor.try_runner(RunnerName::Process);
         let others = RunnerName::ALL.into_iter().filter(|name| *name != RunnerName::Process);
         for name in others {
@@ -156,9 +165,28 @@ impl WorkerExecutor {
         }
     }
 
-    fn start(&self) -> std::io::Result<Child> {
+    /// Replaces spare workers that were taken or ended. To be called every now and then, apart from
+    /// jobs: making one takes the processor that a job wants.
+    pub fn tend_spares(&self) {
+        if self.runner(RunnerName::Process.as_str()).is_ok() {
+            self.spares.fill(|| self.start(&["worker", "--spare"]));
+        }
+    }
+
+    /// How many spare workers wait.
+    #[must_use]
+    pub fn spares_waiting(&self) -> usize {
+        self.spares.waiting()
+    }
+
+    fn worker(&self, runner: RunnerName) -> std::io::Result<Child> {
+        let spare = if runner == RunnerName::Process { self.spares.take() } else { None };
+        spare.map_or_else(|| self.start(&["worker"]), Ok)
+    }
+
+    fn start(&self, arguments: &[&str]) -> std::io::Result<Child> {
         Command::new(&self.settings.program)
-            .arg("worker")
+            .args(arguments)
             .env_clear()
             .env("LANG", "C.UTF-8")
             .current_dir("/")
@@ -228,8 +256,9 @@ impl Executor for WorkerExecutor {
         let limit = Duration::from_millis(execution.timeout_ms).saturating_add(self.settings.grace);
         let job = self.job(runner, execution).line();
         let job = job.map_err(|error| failed(format!("the job cannot be written: {error}")))?;
-        let mut child =
-            self.start().map_err(|error| failed(format!("no worker could be started: {error}")))?;
+        let mut child = self
+            .worker(runner)
+            .map_err(|error| failed(format!("no worker could be started: {error}")))?;
         let answer =
             tokio::time::timeout(limit, self.talk(&mut child, runner, &job, &listener)).await;
         // Whatever it still does, it is over: the keeper of its run sees it end.

@@ -36,7 +36,9 @@ fn main() -> ExitCode {
         Request::Trace(request) => commands::trace::trace(&request),
         Request::Slo(request) => commands::slo::slo(&request),
         Request::Load(request) => commands::load::load(&request),
-        Request::Worker => commands::worker::worker(&environment),
+        Request::Worker { spare } => commands::worker::worker(&environment, spare),
+        #[cfg(feature = "sandbox-microvm")]
+        Request::Guest => shieldx::guest::guest(),
     });
     match result {
         Ok(exit) => exit.into(),

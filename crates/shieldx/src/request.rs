@@ -48,7 +48,11 @@ pub enum Request {
     Up(Box<UpRequest>),
     Key(KeyRequest),
     Config(ConfigRequest),
-    Worker,
+    Worker {
+        spare: bool,
+    },
+    #[cfg(feature = "sandbox-microvm")]
+    Guest,
 }
 
 /// One recording to judge again.
@@ -144,7 +148,9 @@ impl Request {
             Command::Trace(args) => Request::Trace(service::trace(args, environment)?),
             Command::Slo(args) => Request::Slo(Box::new(slo::slo(args, environment)?)),
             Command::Load(args) => Request::Load(service::load(&args, environment)?),
-            Command::Worker => Request::Worker,
+            Command::Worker { spare } => Request::Worker { spare },
+            #[cfg(feature = "sandbox-microvm")]
+            Command::Guest => Request::Guest,
         })
     }
 }

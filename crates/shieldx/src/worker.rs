@@ -13,6 +13,7 @@ mod voice;
 
 use std::io::{self, Write as _};
 
+use sandbox::runner::process::{Prepared, Process};
 use sandbox::{RunError, Spec};
 use types::Recording;
 
@@ -21,22 +22,25 @@ use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::matching::{self, Matching};
+use crate::runners::RunnerName;
 pub(crate) use voice::LINE_MAX_BYTES;
 
 use job::{ErrorKind, Job, Message, Refusal};
 use voice::Voice;
 
-/// Does one job. What is wrong with the job or the artifact is an answer, not a failure.
+/// Does one job. What is wrong with the job or the artifact is an answer, not a failure. A spare
+/// worker has the kernel's part of a run ready before its job comes.
 ///
 /// # Errors
 /// When there is no job to be read, or nobody to answer to.
-pub fn work(environment: &Environment) -> Result<Exit, Failure> {
+pub fn work(environment: &Environment, spare: bool) -> Result<Exit, Failure> {
+    let prepared = spare.then(|| Process::new().prepare(prepare::NET, prepare::MONITOR));
     let job = leash::take_job().map_err(|error| {
         Failure::of(Exit::BadData, &error)
             .hint("`shieldx up` starts this command itself; people use `shieldx run`")
     })?;
     let (voice, ear) = Voice::start().map_err(unheard)?;
-    let result = prepare::spec(&job, environment, ear).and_then(|spec| run(&job, spec));
+    let result = prepare::spec(&job, environment, ear).and_then(|spec| run(&job, spec, prepared));
     voice.end();
     let line = match result {
         Ok(recording) => recorded(&job, recording),
@@ -48,18 +52,22 @@ pub fn work(environment: &Environment) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-fn run(job: &Job, mut spec: Spec) -> Result<Recording, Refusal> {
+fn run(job: &Job, mut spec: Spec, prepared: Option<Prepared>) -> Result<Recording, Refusal> {
     let refusal = |failure: Failure| Refusal { kind: ErrorKind::Failed, reason: failure.message };
     let rules = matching::load(job.rules.as_ref().map(job::path)).map_err(refusal)?;
     spec.scanner = Some(rules.scanner());
     let matching = Matching::start(rules, &job::path(&job.artifact)).map_err(refusal)?;
-    let mut recording = execute(job, &spec)?;
+    let mut recording = execute(job, &spec, prepared)?;
     matching.finish(&mut recording);
     Ok(recording)
 }
 
-fn execute(job: &Job, spec: &Spec) -> Result<Recording, Refusal> {
-    engine::execute(job.runner, &job.around, spec).map_err(|error| {
+fn execute(job: &Job, spec: &Spec, prepared: Option<Prepared>) -> Result<Recording, Refusal> {
+    let recording = match prepared.filter(|_| job.runner == RunnerName::Process) {
+        Some(prepared) => prepared.run(spec),
+        None => engine::execute(job.runner, &job.around, spec),
+    };
+    recording.map_err(|error| {
         let kind = match &error {
             RunError::Setup { step, source } if is_the_artifacts(step, source) => {
                 ErrorKind::Unrunnable

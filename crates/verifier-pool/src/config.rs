@@ -15,6 +15,8 @@ pub struct Config {
     pub address: SocketAddr,
     /// How many artifacts run at once, at least 1.
     pub workers: u32,
+    /// Workers that wait for a job with the kernel's part of a run ready; 0 for none, at most 16.
+    pub spare_workers: u32,
     /// Runs at once never get more memory than this together, in bytes.
     pub memory_total_bytes: u64,
     /// Memory that one run gets, in bytes; not more than `memory_total_bytes`.
@@ -57,6 +59,7 @@ impl Default for Config {
         Self {
             address: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8090)),
             workers: 2,
+            spare_workers: 1,
             memory_total_bytes: 2048 * MIB,
             run_memory_bytes: 512 * MIB,
             output_bytes: MIB,

@@ -9,6 +9,6 @@ use crate::worker;
 ///
 /// # Errors
 /// When there is none, or nobody to answer to.
-pub fn worker(environment: &Environment) -> Result<Exit, Failure> {
-    worker::work(environment)
+pub fn worker(environment: &Environment, spare: bool) -> Result<Exit, Failure> {
+    worker::work(environment, spare)
 }

@@ -19,6 +19,10 @@ use crate::view::View;
 /// The folder that the artifact lies and starts in: new, and its own.
 const FOLDER: &str = "/artifact";
 
+/// What every job's spec says of network and monitor.
+pub(super) const NET: Net = Net::None;
+pub(super) const MONITOR: MonitorChoice = MonitorChoice::Auto;
+
 pub(super) fn spec(
     job: &Job,
     environment: &Environment,
@@ -59,7 +63,7 @@ pub(super) fn spec(
         hidden: view.hidden,
         tools: view.tools,
         mounts: Vec::new(),
-        net: Net::None,
+        net: NET,
         allow: Vec::new(),
         root: Root::Host,
         layers: Vec::new(),
@@ -73,7 +77,7 @@ pub(super) fn spec(
         limits: job.limits.clone(),
         stdin: Stdin::Null,
         keep: None,
-        monitor: MonitorChoice::Auto,
+        monitor: MONITOR,
         pass_output: false,
         events_max: job.events_max,
         observer: Some(observer),

@@ -1,6 +1,7 @@
 //! Each service built from the settings, the store and the ports of the others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use contauth::Contauth;
@@ -23,13 +24,16 @@ use utoipa::openapi::OpenApi;
 use verifier_pool::Pool;
 
 use super::{Api, Ground};
-use crate::executor::{Settings, WorkerExecutor};
+use crate::executor::{SPARES_MAX, Settings, WorkerExecutor};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::judge::LocalJudge;
 use crate::up::counted::Counted;
 use crate::up::listeners::{Listeners, url};
 
+/// How often spare workers are counted: not at once when one is taken, so that the job that took it
+/// has the processor to itself.
+const SPARES_TENDED: Duration = Duration::from_millis(250);
 /// Random bytes of the secret with which ingress proves itself to the gateway.
 const EDGE_SECRET_BYTES: usize = 32;
 
@@ -88,10 +92,18 @@ impl Ground<'_> {
         let folder = &self.request.place.folder;
         let artifacts = Artifacts::open(&folder.join("artifacts")).map_err(failed)?;
         let around = self.request.around.clone();
-        let executor: Arc<dyn Executor> = Arc::new(WorkerExecutor::new(Settings {
-            rules: self.request.config.verifier_pool.rules.clone(),
+        let settings = &self.request.config.verifier_pool;
+        let executor = WorkerExecutor::new(Settings {
+            rules: settings.rules.clone(),
+            spares: usize::try_from(settings.spare_workers).unwrap_or(SPARES_MAX),
             ..Settings::new(around, vec![folder.clone()])
-        }));
+        });
+        let spares = executor.clone();
+        self.tasks.every("spare-workers", SPARES_TENDED, move || {
+            spares.tend_spares();
+            std::future::ready(())
+        });
+        let executor: Arc<dyn Executor> = Arc::new(executor);
         let parts = verifier_pool::Parts {
             verifications: Arc::clone(&self.store) as _,
             artifacts: Arc::clone(&artifacts),
