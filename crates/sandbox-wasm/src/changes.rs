@@ -11,9 +11,10 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use sandbox::content::{Inspector, Shape, format};
 use sha2::{Digest as _, Sha256};
 use types::text::hex;
-use types::{FileChange, Text};
+use types::{FileChange, Kind, Text};
 
 use crate::grants::Folder;
 
@@ -46,7 +47,9 @@ struct Entry {
 /// What differs, and what is not known, in words.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    pub files: Vec<FileChange>,
+    /// Each followed by what was found in it.
+    pub files: Vec<(FileChange, Vec<Kind>)>,
+    pub notes: Vec<String>,
     pub faults: Vec<String>,
 }
 
@@ -94,7 +97,12 @@ impl Listing {
     ///
     /// # Errors
     /// Only when a file could not be written below `keep`.
-    pub(crate) fn compare(&self, after: &Listing, keep: Option<&Path>) -> io::Result<Changes> {
+    pub(crate) fn compare(
+        &self,
+        after: &Listing,
+        keep: Option<&Path>,
+        mut inspector: Inspector,
+    ) -> io::Result<Changes> {
         let mut changes = Changes::default();
         let mut budget = HASH_BYTES_MAX;
         for (path, new) in &after.entries {
@@ -112,23 +120,23 @@ impl Listing {
                 Some(old) if same_content(old, new) => "metadata",
                 Some(_) => "modified",
             };
-            let mut file = described(path, change, new);
+            let (mut file, mut found) = (described(path, change, new), Vec::new());
             if new.kind == "file" {
                 if new.size > budget {
                     changes.faults.push(format!("{} was too large to hash", path.display()));
                 } else {
                     budget -= new.size;
-                    read_content(new, path, keep, &mut file)?;
+                    found = read_content(new, path, keep, (&mut file, &mut inspector))?;
                 }
             } else if new.kind == "symlink" {
                 let target = fs::read_link(&new.host).ok();
                 file.link_target = target.map(|target| Text::new(target.as_os_str().as_bytes()));
             }
-            changes.files.push(file);
+            changes.files.push((file, found));
         }
         for (path, old) in &self.entries {
             if !after.entries.contains_key(path) && !after.full {
-                changes.files.push(described(path, "deleted", old));
+                changes.files.push((described(path, "deleted", old), Vec::new()));
             }
         }
         if self.full || after.full {
@@ -136,6 +144,9 @@ impl Listing {
                 .faults
                 .push(format!("only {ENTRIES_MAX} entries of the writable folders were compared"));
         }
+        inspector.finish();
+        changes.notes.append(&mut inspector.notes);
+        changes.faults.append(&mut inspector.faults);
         Ok(changes)
     }
 }
@@ -173,23 +184,27 @@ fn described(path: &Path, change: &str, entry: &Entry) -> FileChange {
     }
 }
 
-/// Hashes one file, measures its entropy, and copies it out.
+/// Hashes one file, types it, scans it, and copies it out.
 fn read_content(
     entry: &Entry,
     path: &Path,
     keep: Option<&Path>,
-    change: &mut FileChange,
-) -> io::Result<()> {
+    (change, inspector): (&mut FileChange, &mut Inspector),
+) -> io::Result<Vec<Kind>> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).unwrap_or(0);
     let Ok(mut file) = OpenOptions::new().read(true).custom_flags(flags).open(&entry.host) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let mut copy = match keep {
         Some(keep) => Some(create_below(keep, path)?),
         None => None,
     };
-    let (mut hasher, mut histogram) = (Sha256::new(), [0_u64; 256]);
+    let mut whole = inspector.wants(entry.size).then(Vec::new);
+    if whole.is_none() && entry.size > 0 {
+        inspector.pass_over(&change.path);
+    }
+    let (mut hasher, mut histogram, mut head) = (Sha256::new(), [0_u64; 256], Vec::new());
     let mut buffer = vec![0; 64 << 10];
     let mut left = entry.size;
     while left > 0 {
@@ -199,19 +214,28 @@ fn read_content(
         };
         let chunk = buffer.get(..count).unwrap_or(&[]);
         hasher.update(chunk);
+        if head.is_empty() {
+            head = chunk.to_vec();
+        }
         for &byte in chunk {
             if let Some(times) = histogram.get_mut(usize::from(byte)) {
                 *times += 1;
             }
+        }
+        if let Some(whole) = &mut whole {
+            whole.extend_from_slice(chunk);
         }
         if let Some(copy) = &mut copy {
             io::Write::write_all(copy, chunk)?;
         }
         left = left.saturating_sub(count as u64);
     }
+    let shape =
+        Shape { size_bytes: entry.size - left, entropy_millibits: entropy_millibits(&histogram) };
     change.sha256 = Some(hex(&hasher.finalize()));
-    change.entropy_millibits = Some(entropy_millibits(&histogram));
-    Ok(())
+    change.entropy_millibits = Some(shape.entropy_millibits);
+    change.format = format(&head, &shape).map(str::to_owned);
+    Ok(whole.map(|whole| inspector.inspect(&change.path, &whole)).unwrap_or_default())
 }
 
 fn create_below(keep: &Path, path: &Path) -> io::Result<File> {

@@ -6,7 +6,7 @@
 mod needs;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sandbox::{RunError, Spec};
 
@@ -153,7 +153,7 @@ pub(crate) fn folders(grants: &[Capability], spec: &Spec) -> Result<Vec<Folder>,
     let mut folders: Vec<Folder> = Vec::new();
     for grant in grants {
         let Capability::Filesystem { guest, writable } = grant else { continue };
-        let mount = spec.mounts.iter().find(|mount| mount.target == PathBuf::from(guest));
+        let mount = spec.mounts.iter().find(|mount| mount.target == Path::new(guest));
         if let Some(mount) = mount
             && *writable
             && !mount.writable

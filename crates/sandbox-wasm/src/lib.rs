@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Instant;
 
+use sandbox::content::Inspector;
 use sandbox::{RunError, Runner, Seen, Spec, Unsupported};
 use types::Recording;
 
@@ -54,6 +55,9 @@ impl Runner for Wasm {
         let mut phases = Phases::new(spec);
         phases.begin("build");
         let plan = Plan::make(spec)?;
+        if let Some(pause) = &spec.pause {
+            pause.unavailable();
+        }
         let refused = |error: CompileError| match error {
             CompileError::Engine(source) => {
                 setup("set up the engine")(io::Error::other(format!("{source:#}")))
@@ -88,7 +92,11 @@ impl Runner for Wasm {
         let Session { stdout, stderr, .. } = session;
         let output = record::output(stdout.finish(), stderr.finish());
         let changes = before
-            .compare(&Listing::take(&plan.folders), spec.keep.as_deref())
+            .compare(
+                &Listing::take(&plan.folders),
+                spec.keep.as_deref(),
+                Inspector::new(spec.scanner.clone()),
+            )
             .map_err(setup("write the kept files"))?;
         let mut recording = record::recording(spec, &plan, ran, output, changes);
         recording.activity.phases_us = phases.end();

@@ -22,6 +22,8 @@ use crate::trace::{FileKey, Outcome};
 pub(crate) struct Preview1 {
     wasi: WasiP1Ctx,
     pub host: Host,
+    /// What the module exports as its memory, once it is there.
+    pub memory: Option<wasmtime::Memory>,
     open: HashMap<u32, Open>,
 }
 
@@ -49,7 +51,7 @@ impl Preview1 {
             (fd, Open { path, key: host.key(), stream, counted: false })
         });
         let open = open.collect();
-        Self { wasi, host, open }
+        Self { wasi, host, memory: None, open }
     }
 
     /// How a descriptor is called in an event.

@@ -39,7 +39,12 @@ pub(crate) fn recording(
     if ran.out_of_fuel {
         faults.push("the fuel limit ended the run; what would have come is unknown".to_owned());
     }
-    let mut kinds: Vec<Kind> = changes.files.into_iter().map(Kind::FileChanged).collect();
+    faults.extend(ran.memory.fault.clone());
+    let mut kinds = ran.memory.found.clone();
+    for (file, found) in changes.files {
+        kinds.push(Kind::FileChanged(file));
+        kinds.extend(found);
+    }
     kinds.extend(ran.reached.iter().cloned());
     let mut limit = |limit: &str, detail: String| {
         kinds.push(Kind::LimitReached { limit: limit.to_owned(), detail });
@@ -53,7 +58,10 @@ pub(crate) fn recording(
     if output.truncated {
         limit("output", format!("only {} bytes were kept", spec.limits.output_bytes));
     }
-    let run = run_record(spec, plan, &ran);
+    let mut run = run_record(spec, plan, &ran);
+    let walls = &mut run.isolation.walls;
+    let note = |detail| Wall { name: "files".to_owned(), on: true, detail };
+    walls.extend(changes.notes.into_iter().map(note));
     let mut events = ran.events;
     append(&mut events, kinds, run.duration_ns);
     Recording {
@@ -166,6 +174,9 @@ fn walls(spec: &Spec, plan: &Plan, ran: &Ran) -> Vec<Wall> {
             format!("memory and tables {} bytes, fuel and a deadline", plan.memory_bytes),
         ),
     ];
+    if let Some(missed) = &ran.memory.missed {
+        walls.push(wall("memory", false, missed.clone()));
+    }
     if !spec.decoys.is_empty() {
         let detail = "none planted: a module sees only folders that are granted".to_owned();
         walls.push(wall("decoys", false, detail));

@@ -1,45 +1,35 @@
 //! One run of a compiled module: its host is built, its thread walled in, and it is called.
 
+mod context;
+mod memory;
+mod ticker;
+
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
-use sandbox::landlock::Ruleset;
-use sandbox::{Net, Spec, Stdin};
+use sandbox::Spec;
 use tokio::time::timeout;
 use types::{Counters, Ending, Event, Kind, Text};
 use wasmtime::{Engine, Linker, ResourceLimiter, Store, Trap};
+use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::Command;
-use wasmtime_wasi::sockets::SocketAddrUse;
-use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, I32Exit, WasiCtxBuilder};
 
+use self::memory::Looked;
+use self::ticker::Ticker;
 use crate::analysis::Analysis;
 use crate::engine::Program;
 use crate::grants::{Capability, Folder};
-use crate::host::{Bounds, CALL_BYTES_MAX, Host, RANDOM_BYTES_MAX};
+use crate::host::{Bounds, CALL_BYTES_MAX, Host};
 use crate::output::Capture;
 use crate::preview1::Preview1;
-use crate::preview2::{self, Allowed, Preview2};
+use crate::preview2::{self, Preview2};
 use crate::trace::{Outcome, Trace};
 
-/// How often a running module is looked at for its deadline.
-const TICK: Duration = Duration::from_millis(5);
-/// What clocks show in a deterministic run, in seconds since 1970 (2020-01-01) .
-const FIXED_TIME_S: u64 = 1_577_836_800;
-const FIXED_MONOTONIC_NS: u64 = 1_000_000_000;
-/// Random bytes of a deterministic run, over and over.
-const FIXED_RANDOM: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
 /// The signal that stands for a trap: a program that cannot go on.
 const TRAP_SIGNAL: i32 = 6;
 /// The signal that stands for spent fuel: SIGXCPU.
 const FUEL_SIGNAL: i32 = 24;
-/// What looking a name up reads.
-const RESOLVER_FILES: [&str; 6] =
-    ["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/lib", "/usr/lib"];
 
 /// Everything that a run needs, already decided.
 pub(crate) struct Session<'a> {
@@ -67,6 +57,7 @@ pub(crate) struct Ran {
     pub memory_peak_bytes: u64,
     pub cpu_us: u64,
     pub duration_ns: u64,
+    pub memory: Looked,
     /// What the second wall is, in words; begins with `off: ` when there is none.
     pub landlock: String,
 }
@@ -101,69 +92,37 @@ impl Session<'_> {
             Host::new(self.trace(), Bounds::new(self.memory_bytes, self.spec.limits.disk_bytes));
         host.trace.met(self.exec(), Outcome::Done);
         let began = Instant::now();
-        let (outcome, host, fuel_used) = match program {
+        let ((outcome, length), host, fuel_used, memory) = match program {
             Program::Module(module) => {
                 let mut ctx = ctx;
                 let state = Preview1::new(ctx.build_p1(), host, names.into_iter());
                 let mut store = self.store(engine, state, |state| &mut state.host.bounds);
                 let run = async { timeout(self.timeout, module_main(&mut store, module)).await };
-                let outcome = runtime.block_on(run);
+                let outcome = (runtime.block_on(run), began.elapsed());
                 let used = self.fuel_used(&store);
-                (outcome, store.into_data().host, used)
+                let looked = memory::look(self.spec, &store);
+                (outcome, store.into_data().host, used, looked)
             }
             Program::Component(component) => {
                 let mut ctx = ctx;
                 let state = Preview2::new(ctx.build(), host, allowed, &self.analysis.imports);
                 let mut store = self.store(engine, state, |state| &mut state.host.bounds);
-                let run = async { timeout(self.timeout, component_main(&mut store, component)).await };
-                let outcome = runtime.block_on(run);
+                let run =
+                    async { timeout(self.timeout, component_main(&mut store, component)).await };
+                let outcome = (runtime.block_on(run), began.elapsed());
                 let used = self.fuel_used(&store);
-                (outcome, store.into_data().host, used)
+                let looked = memory::hidden(self.spec);
+                (outcome, store.into_data().host, used, looked)
             }
         };
-        let duration_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         drop(ticker);
         // A call that still waits in the kernel (a pipe of the host's, a name server) is left behind.
         runtime.shutdown_background();
-        Ok(self.ran(outcome, host, fuel_used, duration_ns, landlock))
-    }
-
-    fn ran(
-        &self,
-        outcome: Result<wasmtime::Result<()>, tokio::time::error::Elapsed>,
-        mut host: Host,
-        fuel_used: u64,
-        duration_ns: u64,
-        landlock: String,
-    ) -> Ran {
-        let End { ending, trap, out_of_fuel } = match outcome {
+        let end = match outcome {
             Err(_) => End { ending: Ending::TimedOut, trap: None, out_of_fuel: false },
             Ok(result) => end(result),
         };
-        let (code, signal) = match ending {
-            Ending::Exited { code } => (Some(code), None),
-            Ending::Signaled { signal } => (None, Some(signal)),
-            Ending::TimedOut | Ending::Interrupted { .. } => (None, Some(9)),
-        };
-        host.trace.met(Kind::Exit { code, signal, thread: false }, Outcome::Done);
-        let reached = host.bounds.reached();
-        let memory_peak_bytes = host.bounds.memory_peak as u64;
-        let (events, counters) = host.trace.finish();
-        let cpu = clock_gettime(ClockId::ThreadCPUTime);
-        let cpu_us = u64::try_from(cpu.tv_sec * 1_000_000 + cpu.tv_nsec / 1_000).unwrap_or(0);
-        Ran {
-            ending,
-            trap,
-            out_of_fuel,
-            fuel_used,
-            events,
-            counters,
-            reached,
-            memory_peak_bytes,
-            cpu_us,
-            duration_ns,
-            landlock,
-        }
+        Ok(ran(end, host, Measured { fuel_used, length, landlock, memory }))
     }
 
     fn trace(&self) -> Trace {
@@ -184,101 +143,6 @@ impl Session<'_> {
             deleted: false,
             stdio: Vec::new(),
         }
-    }
-
-    fn granted(&self, capability: &Capability) -> bool {
-        self.grants.contains(capability)
-    }
-
-    /// The addresses behind the granted peers, as they are now.
-    fn allowed(&self) -> Result<Allowed, StepError> {
-        let mut allowed = Allowed::default();
-        for grant in self.grants {
-            let Capability::Network { host, port } = grant else { continue };
-            if let Ok(ip) = host.parse() {
-                allowed.addresses.push(SocketAddr::new(ip, *port));
-            } else {
-                let found = (host.as_str(), *port)
-                    .to_socket_addrs()
-                    .map_err(|error| ("find the address of a granted peer", error))?;
-                allowed.addresses.extend(found);
-                allowed.names.push(host.clone());
-            }
-        }
-        Ok(allowed)
-    }
-
-    /// The engine's own context with what was granted, and the granted folders by their order in it.
-    fn context(&self, allowed: &Allowed) -> Result<(WasiCtxBuilder, Vec<String>), StepError> {
-        let mut ctx = WasiCtxBuilder::new();
-        ctx.stdout(self.stdout.clone())
-            .stderr(self.stderr.clone())
-            .max_random_size(RANDOM_BYTES_MAX);
-        let words = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
-        if self.granted(&Capability::Args) {
-            ctx.args(&self.spec.command.iter().map(|argument| words(argument)).collect::<Vec<_>>());
-        }
-        if self.granted(&Capability::Env) {
-            let env = self.spec.env.iter().map(|(name, value)| (words(name), words(value)));
-            ctx.envs(&env.collect::<Vec<_>>());
-        }
-        if self.granted(&Capability::Stdin) && self.spec.stdin == Stdin::Inherit {
-            ctx.inherit_stdin();
-        }
-        if self.spec.wasm.deterministic {
-            ctx.wall_clock(Fixed).monotonic_clock(Fixed).insecure_random_seed(0);
-            ctx.secure_random(wasmtime_wasi::random::Deterministic::new(FIXED_RANDOM.to_vec()));
-            ctx.insecure_random(wasmtime_wasi::random::Deterministic::new(FIXED_RANDOM.to_vec()));
-        }
-        for folder in self.folders {
-            let perms = if folder.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-            ctx.preopened_dir(&folder.host, &folder.guest, perms).map_err(|error| {
-                ("open a granted folder", io::Error::other(format!("{error:#}")))
-            })?;
-        }
-        ctx.allow_tcp(!allowed.addresses.is_empty()).allow_udp(false);
-        ctx.allow_ip_name_lookup(!allowed.names.is_empty());
-        let addresses = allowed.addresses.clone();
-        ctx.socket_addr_check(move |address, what| {
-            let granted = match what {
-                SocketAddrUse::TcpConnect => addresses.contains(&address),
-                SocketAddrUse::TcpBind => preview2::any(address),
-                _ => false,
-            };
-            Box::pin(async move { granted })
-        });
-        Ok((ctx, self.folders.iter().map(|folder| folder.guest.clone()).collect()))
-    }
-
-    /// Puts Landlock on this thread and on what it starts: should a path find its way out of the
-    /// engine's own checks, the kernel still refuses it.
-    fn wall_in(&self, allowed: &Allowed) -> Result<String, StepError> {
-        let of = |writable: bool| {
-            self.folders
-                .iter()
-                .filter(move |folder| folder.writable == writable)
-                .map(|folder| folder.host.clone())
-        };
-        let mut readable: Vec<PathBuf> = of(false).collect();
-        let writable: Vec<PathBuf> = of(true).collect();
-        if !allowed.names.is_empty() {
-            readable.extend(RESOLVER_FILES.iter().map(PathBuf::from));
-        }
-        let net = if allowed.addresses.is_empty() { Net::None } else { Net::Loopback };
-        let ruleset = Ruleset::beneath(&readable, &writable, net)
-            .map_err(|error| ("build the Landlock rules of the module's thread", error))?;
-        if ruleset.describe().starts_with("off") {
-            return Ok(ruleset.describe().to_owned());
-        }
-        rustix::thread::set_no_new_privs(true)
-            .map_err(|error| ("give up new privileges", error.into()))?;
-        ruleset.restrict().map_err(|error| ("put Landlock on the module's thread", error))?;
-        Ok(format!(
-            "on the module's thread: reads below {} granted folders, writes below {}{}",
-            self.folders.len(),
-            writable.len(),
-            if net == Net::None { ", no TCP" } else { "" }
-        ))
     }
 
     fn store<T: 'static>(
@@ -314,6 +178,7 @@ async fn module_main(
         |host: &mut Preview1| host,
     )?;
     let instance = linker.instantiate_async(&mut *store, module).await?;
+    store.data_mut().memory = instance.get_memory(&mut *store, "memory");
     for entry in ENTRIES {
         if instance.get_func(&mut *store, entry).is_some() {
             let function = instance.get_typed_func::<(), ()>(&mut *store, entry)?;
@@ -339,6 +204,45 @@ async fn component_main(
     }
 }
 
+/// What is known of a run beside its host's books.
+struct Measured {
+    fuel_used: u64,
+    length: Duration,
+    landlock: String,
+    memory: Looked,
+}
+
+/// Closes the books. On the module's thread: its processor time is read.
+fn ran(end: End, mut host: Host, measured: Measured) -> Ran {
+    let End { ending, trap, out_of_fuel } = end;
+    let Measured { fuel_used, length, landlock, memory } = measured;
+    let (code, signal) = match ending {
+        Ending::Exited { code } => (Some(code), None),
+        Ending::Signaled { signal } => (None, Some(signal)),
+        Ending::TimedOut | Ending::Interrupted { .. } => (None, Some(9)),
+    };
+    host.trace.met(Kind::Exit { code, signal, thread: false }, Outcome::Done);
+    let reached = host.bounds.reached();
+    let memory_peak_bytes = host.bounds.memory_peak as u64;
+    let (events, counters) = host.trace.finish();
+    let cpu = clock_gettime(ClockId::ThreadCPUTime);
+    let cpu_us = u64::try_from(cpu.tv_sec * 1_000_000 + cpu.tv_nsec / 1_000).unwrap_or(0);
+    Ran {
+        ending,
+        trap,
+        out_of_fuel,
+        fuel_used,
+        events,
+        counters,
+        reached,
+        memory_peak_bytes,
+        cpu_us,
+        duration_ns: u64::try_from(length.as_nanos()).unwrap_or(u64::MAX),
+        memory,
+        landlock,
+    }
+}
+
 struct End {
     ending: Ending,
     trap: Option<String>,
@@ -357,57 +261,4 @@ fn end(result: wasmtime::Result<()>) -> End {
     let trap =
         error.downcast_ref::<Trap>().map_or_else(|| format!("{error:#}"), ToString::to_string);
     End { ending: Ending::Signaled { signal }, trap: Some(trap), out_of_fuel }
-}
-
-/// Clocks that stand still.
-struct Fixed;
-
-impl HostWallClock for Fixed {
-    fn resolution(&self) -> Duration {
-        Duration::from_secs(1)
-    }
-
-    fn now(&self) -> Duration {
-        Duration::from_secs(FIXED_TIME_S)
-    }
-}
-
-impl HostMonotonicClock for Fixed {
-    fn resolution(&self) -> u64 {
-        FIXED_MONOTONIC_NS
-    }
-
-    fn now(&self) -> u64 {
-        FIXED_MONOTONIC_NS
-    }
-}
-
-/// Makes a running module give way now and then, so that its deadline is seen. Stops when dropped.
-struct Ticker {
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Ticker {
-    fn start(engine: &Engine) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (engine, stopped) = (engine.clone(), Arc::clone(&stop));
-        let tick = move || {
-            while !stopped.load(Ordering::Relaxed) {
-                std::thread::sleep(TICK);
-                engine.increment_epoch();
-            }
-        };
-        let thread = std::thread::Builder::new().name("wasm-ticker".to_owned()).spawn(tick)?;
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }

@@ -73,7 +73,8 @@ fn every_function_of_preview_1_is_seen_when_it_is_called() {
             _ if on_file && at == 0 => "(i32.const 99)",
             _ => "(i32.const 0)",
         };
-        let arguments = params.split_whitespace().enumerate().map(value).collect::<Vec<_>>().join(" ");
+        let arguments =
+            params.split_whitespace().enumerate().map(value).collect::<Vec<_>>().join(" ");
         if *name == "proc_exit" {
             end = "(call $proc_exit (i32.const 3))".to_owned();
         } else {

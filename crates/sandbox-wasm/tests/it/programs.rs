@@ -31,16 +31,19 @@ void _start(void) {
 }
 "#;
 
-/// The linker that comes with Rust links WebAssembly too.
-fn linker() -> Option<PathBuf> {
-    let output = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
-    let root = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
-    let linker = root.join("lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld");
-    linker.is_file().then_some(linker)
+/// Where Rust keeps the linkers that it brings along; they link WebAssembly too.
+fn linkers() -> Result<PathBuf, String> {
+    let output = Command::new("rustc")
+        .args(["--print", "sysroot"])
+        .output()
+        .map_err(|error| error.to_string())?;
+    let root = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    Ok(root.join("lib/rustlib/x86_64-unknown-linux-gnu/bin"))
 }
 
-fn compile(dir: &Path) -> Result<PathBuf, String> {
-    let linker = linker().ok_or("no rust-lld")?;
+/// Compiles and links; `linker` is named with its first arguments.
+fn compile(dir: &Path, linker: &str, arguments: &[&str]) -> Result<PathBuf, String> {
+    let linkers = linkers()?;
     let (source, object, module) = (dir.join("p.c"), dir.join("p.o"), dir.join("p.wasm"));
     std::fs::write(&source, SOURCE).unwrap();
     let run = |command: &mut Command| match command.output() {
@@ -52,21 +55,23 @@ fn compile(dir: &Path) -> Result<PathBuf, String> {
         .args(["--target=wasm32", "-O1", "-c", "-o"])
         .arg(&object)
         .arg(&source))?;
-    run(Command::new(linker)
-        .args(["-flavor", "wasm", "--no-entry", "--export=_start", "-o"])
-        .arg(&module)
-        .arg(&object))?;
+    let mut link = Command::new(linkers.join(linker));
+    link.args(arguments).args(["--no-entry", "--export=_start", "-o"]).arg(&module).arg(&object);
+    if linker == "wasm-component-ld" {
+        link.arg("--wasm-ld-path").arg(linkers.join("gcc-ld/wasm-ld"));
+    }
+    run(&mut link)?;
     Ok(module)
 }
 
-#[test]
-fn a_compiled_program_runs() {
+/// Runs the program, where it can be made, with its arguments granted.
+fn run(linker: &str, arguments: &[&str]) -> Option<types::Recording> {
     let dir = tempfile::tempdir().unwrap();
-    let module = match compile(dir.path()) {
+    let module = match compile(dir.path(), linker, arguments) {
         Ok(module) => module,
         Err(reason) => {
-            let _ = writeln!(std::io::stderr(), "SKIP no toolchain for WebAssembly: {reason}");
-            return;
+            skip(&format!("no toolchain for WebAssembly: {reason}"));
+            return None;
         }
     };
     let mut bench = Bench::new("(module)").grant("args");
@@ -74,5 +79,30 @@ fn a_compiled_program_runs() {
     let recording = bench.run();
     assert_eq!(recording.run.ending, Ending::Exited { code: 0 }, "{:?}", recording.run.engine);
     assert_eq!(stdout(&recording), "sample.wasm\none\n");
-    assert_eq!(called(&recording, "fd_write"), 4);
+    Some(recording)
+}
+
+/// Around the test harness, which keeps what a passing test prints.
+fn skip(reason: &str) {
+    if let Ok(mut stderr) = std::fs::OpenOptions::new().append(true).open("/dev/stderr") {
+        let _ = writeln!(stderr, "SKIP {reason}");
+    }
+}
+
+#[test]
+fn a_compiled_program_runs() {
+    if let Some(recording) = run("rust-lld", &["-flavor", "wasm"]) {
+        assert_eq!(called(&recording, "fd_write"), 4);
+        assert_eq!(recording.run.engine["form"], "module");
+    }
+}
+
+#[test]
+fn a_compiled_component_runs() {
+    // The same program; the linker wraps it into a component that speaks WASI 0.2.
+    if let Some(recording) = run("wasm-component-ld", &[]) {
+        assert_eq!(called(&recording, "get-arguments"), 1);
+        assert!(called(&recording, "[method]output-stream.blocking-write-and-flush") >= 4);
+        assert_eq!(recording.run.engine["form"], "component");
+    }
 }
