@@ -66,3 +66,39 @@ fn join(covered: &Covered) -> String {
     let names: Vec<&str> = covered.by.keys().map(String::as_str).collect();
     names.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Covered, layer};
+
+    #[test]
+    fn a_layer_has_what_the_navigator_requires() {
+        let by = |source: &str| {
+            let by = BTreeMap::from([(source.to_owned(), vec!["a".to_owned(), "b".to_owned()])]);
+            Covered { by }
+        };
+        let covered = BTreeMap::from([
+            ("T1059.004".to_owned(), by("native")),
+            ("T1105".to_owned(), by("yara")),
+        ]);
+        let layer = layer(&covered, "19");
+        // Required by layerformat.md: name, versions.layer, domain; and of a technique its id.
+        assert_eq!(layer["name"], "ShieldX");
+        assert_eq!(layer["domain"], "enterprise-attack");
+        let versions = &layer["versions"];
+        assert_eq!((&versions["attack"], &versions["layer"]), (&"19".into(), &"4.5".into()));
+        let techniques = layer["techniques"].as_array().unwrap();
+        let ids: Vec<_> = techniques.iter().map(|entry| &entry["techniqueID"]).collect();
+        assert_eq!(ids, ["T1059.004", "T1105"]);
+        for entry in techniques {
+            let score = entry["score"].as_u64().unwrap();
+            let range = &layer["gradient"];
+            assert!(range["minValue"].as_u64().unwrap() <= score);
+            assert!(score <= range["maxValue"].as_u64().unwrap());
+            assert!(entry["metadata"].as_array().unwrap().iter().all(|m| m["value"].is_string()));
+        }
+        assert!(layer["gradient"]["colors"].as_array().unwrap().len() >= 2);
+    }
+}
