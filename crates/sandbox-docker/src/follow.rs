@@ -1,6 +1,5 @@
 //! One container from the word to its last byte of output: streams, deadline, signals.
 
-use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::{Pin, pin};
@@ -12,6 +11,7 @@ use bollard::query_parameters::KillContainerOptionsBuilder;
 use futures_util::StreamExt as _;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal};
+use sandbox::pause::Pause;
 use sandbox::runner::process::cgroup::Usage;
 use sandbox::runner::process::supervise::Signals;
 use sandbox::{RunError, Spec, Stdin};
@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use crate::engine::{Engine, failed};
 use crate::gate::{self, TOKEN_LEN};
 use crate::output::{Capture, Reports, Stream as To};
-use crate::watch::Groups;
+use crate::watch::{Groups, Watcher};
 
 /// After a forwarded signal the command has this long to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
@@ -84,6 +84,8 @@ pub(crate) struct Followed {
     pub timed_out: bool,
     pub interrupted: Option<i32>,
     pub killed: bool,
+    /// It was paused for longer than a run may be.
+    pub overslept: bool,
     pub duration: Duration,
 }
 
@@ -95,6 +97,7 @@ pub(crate) struct Follow<'a> {
     pub signals: &'a Signals,
     pub first: Option<&'a First>,
     pub groups: Option<&'a Groups>,
+    pub watcher: &'a Watcher,
     pub token: [u8; TOKEN_LEN],
 }
 
@@ -134,7 +137,6 @@ impl Follow<'_> {
                 () = &mut feeding, if !fed => fed = true,
             }
             if state.reports.report.is_some() && !state.seen.killed {
-                state.seen.duration = state.began.elapsed();
                 self.end(&mut state).await;
             }
         };
@@ -156,6 +158,7 @@ impl Follow<'_> {
                 timed_out: false,
                 interrupted: None,
                 killed: false,
+                overslept: false,
                 duration: Duration::ZERO,
             },
             reports: Reports::new(self.token),
@@ -177,9 +180,16 @@ impl Follow<'_> {
                 state.deadline = state.deadline.min(now + GRACE);
             }
         }
-        if now >= state.deadline && !state.seen.killed {
+        let pause = self.spec.pause.as_ref();
+        let late = pause.map_or(Duration::ZERO, Pause::stood_still);
+        if pause.is_some_and(Pause::is_spent) && !state.seen.killed {
+            state.seen.overslept = true;
+            self.end(state).await;
+        }
+        let due = now >= state.deadline + late && !pause.is_some_and(Pause::is_paused);
+        if due && !state.seen.killed {
             state.seen.timed_out = state.seen.interrupted.is_none();
-            state.seen.duration = state.began.elapsed();
+            self.watcher.look();
             self.end(state).await;
         }
         if now >= state.books && !state.seen.killed {
@@ -201,7 +211,12 @@ impl Follow<'_> {
     /// Reads the books and kills: in the container nobody runs but the gate, or its time is up.
     async fn end(&self, state: &mut State) {
         if !state.seen.killed {
+            state.seen.duration = state.began.elapsed();
             self.read_books(state);
+        }
+        if let Some(pause) = &self.spec.pause {
+            // What stands still under v1 does not die.
+            pause.detach();
         }
         state.seen.killed = true;
         state.deadline = Instant::now();
@@ -270,24 +285,22 @@ impl State {
 }
 
 /// Gives the word, then passes on what comes until its end.
-fn feed(
+async fn feed(
     mut input: Pin<Box<dyn AsyncWrite + Send>>,
     word: Vec<u8>,
     chunks: Option<&mut mpsc::Receiver<Vec<u8>>>,
-) -> impl Future<Output = ()> {
-    async move {
-        if input.write_all(&word).await.is_err() || input.flush().await.is_err() {
-            return;
-        }
-        if let Some(chunks) = chunks {
-            while let Some(chunk) = chunks.recv().await {
-                if input.write_all(&chunk).await.is_err() || input.flush().await.is_err() {
-                    return;
-                }
+) {
+    if input.write_all(&word).await.is_err() || input.flush().await.is_err() {
+        return;
+    }
+    if let Some(chunks) = chunks {
+        while let Some(chunk) = chunks.recv().await {
+            if input.write_all(&chunk).await.is_err() || input.flush().await.is_err() {
+                return;
             }
         }
-        let _ = input.shutdown().await;
     }
+    let _ = input.shutdown().await;
 }
 
 /// Reads our standard input on a thread, which ends when this goes away.

@@ -213,7 +213,7 @@ impl Opened {
             let below = path.strip_prefix("/").unwrap_or(path);
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
             let folder = rustix::fs::openat2(&root, below, flags, Mode::empty(), resolve)?;
-            if i64::from(rustix::fs::fstatfs(&folder)?.f_type) != TMPFS {
+            if rustix::fs::fstatfs(&folder)?.f_type != TMPFS {
                 let what = format!("{} is not in memory in the container", path.display());
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));
             }

@@ -15,7 +15,7 @@ use types::{Activity, Ending, FileChange, Isolation, Recording, Run, Text};
 use crate::NAME;
 use crate::follow::Followed;
 use crate::places::Opened;
-use crate::watch::Watcher;
+use crate::watch::{Watched, Watcher};
 
 /// What a recording is made of.
 pub(crate) struct Parts {
@@ -32,7 +32,7 @@ pub(crate) struct Parts {
 impl Parts {
     pub(crate) fn recording(self, spec: &Spec) -> Recording {
         let Self { walls, engine, followed, watcher, listing, full, phases_us } = self;
-        let (tier, events, summary) = watcher.finish();
+        let Watched { tier, events, summary, memory } = watcher.finish();
         let ending = ending(&followed);
         let output = output(&followed);
         let usage = followed.usage;
@@ -45,7 +45,7 @@ impl Parts {
                 cwd: Text::new(spec.cwd.as_os_str().as_bytes()),
                 runner: NAME.to_owned(),
                 tier,
-                isolation: Isolation { walls: walls },
+                isolation: Isolation { walls },
                 limits: spec.limits.clone(),
                 ending,
                 duration_ns: u64::try_from(followed.duration.as_nanos()).unwrap_or(u64::MAX),
@@ -84,11 +84,17 @@ impl Parts {
             Listing::default()
         });
         listing.edit(|change| without_decoy(change, &spec.decoys));
+        if let Some(pause) = spec.pause.as_ref().filter(|_| followed.overslept) {
+            let max = pause.max().as_secs_f32();
+            recording.faults.push(format!("the run was ended: it was paused for {max} s in all"));
+        }
         let survivors = followed.report.is_some_and(|report| report.survivors);
         describe::append(&mut recording, listing.take_kinds(), &usage, spec, survivors, full);
         recording.faults.append(&mut listing.faults);
-        let note = |detail| Wall { name: "files".to_owned(), on: true, detail };
-        recording.run.isolation.walls.extend(listing.notes.into_iter().map(note));
+        let note = |name: &str, detail| Wall { name: name.to_owned(), on: true, detail };
+        let walls = &mut recording.run.isolation.walls;
+        walls.extend(listing.notes.into_iter().map(|detail| note("files", detail)));
+        walls.extend(memory.map(|detail| note("memory", detail)));
         recording
     }
 }

@@ -13,6 +13,7 @@ use bollard::query_parameters::{
     UploadToContainerOptionsBuilder,
 };
 use sandbox::runner::process::LINGER;
+use sandbox::runner::process::cgroup::Cgroups;
 use sandbox::runner::process::supervise::Signals;
 use sandbox::seccomp::{Mode, Policy};
 use sandbox::{MonitorChoice, Net, RunError, Spec, monotonic_ns};
@@ -52,6 +53,7 @@ pub(crate) async fn run(docker: &Docker, spec: &Spec) -> Result<Recording, RunEr
     let policy = Policy::standard(spec.net);
     let loading = watch::start_loading(spec, &policy);
     let mut missing = Vec::new();
+    Cgroups::plan(&spec.id).sweep();
     if let Err(error) = sweep(&engine).await {
         missing.push(format!("what earlier runs left was not all removed: {error}"));
     }
@@ -147,6 +149,7 @@ impl Session<'_> {
         let groups = inside.as_ref().map(|inside| &inside.groups);
         let watcher = Watcher::attach(spec, loading, &self.policy, groups, (pid, start_ns))?;
         missing.extend(watcher.missing().map(str::to_owned));
+        missing.extend(pausable(spec, groups));
         phases.begin("run");
         let follow = Follow {
             engine,
@@ -155,9 +158,14 @@ impl Session<'_> {
             signals: self.signals,
             first: inside.as_ref().map(|inside| &inside.first),
             groups,
+            watcher: &watcher,
             token: self.token,
         };
-        let followed = follow.run(attached).await?;
+        let followed = follow.run(attached).await;
+        if let Some(pause) = &spec.pause {
+            pause.detach();
+        }
+        let followed = followed?;
         phases.begin("collect");
         let (listing, full) = collect(inside.as_ref().map(|inside| &inside.places), spec)
             .map_err(setup("write the kept files"))?;
@@ -300,6 +308,13 @@ impl Session<'_> {
         let groups = Groups::of(pid, &self.spec.id, self.docker.own_group);
         Ok(Inside { first, groups, places })
     }
+}
+
+/// Takes a pause's handle; tells why the run cannot be paused, where that is so.
+fn pausable(spec: &Spec, groups: Option<&Groups>) -> Option<String> {
+    let pause = spec.pause.as_ref()?;
+    let attached = pause.attach(groups.and_then(Groups::brake));
+    attached.err().map(|error| format!("the run cannot be paused: {error}"))
 }
 
 /// The gate as the only file of a tar archive: root's, and nobody may write it.

@@ -8,7 +8,9 @@ use std::fs;
 use std::io;
 use std::thread::JoinHandle;
 
+use sandbox::memory::watch::{self, Trigger, Watch};
 use sandbox::monitor::{Summary, Unavailable, ebpf};
+use sandbox::pause::Brake;
 use sandbox::runner::process::cgroup::{Cgroups, Usage};
 use sandbox::runner::process::recorder::Recorder;
 use sandbox::seccomp::{Decision, Policy};
@@ -54,6 +56,11 @@ impl Groups {
         self.own.as_ref().unwrap_or(&self.container)
     }
 
+    /// What pauses the container apart from the monitor's own freezing: v1's freezer.
+    pub(crate) fn brake(&self) -> Option<Brake> {
+        self.container.brake()
+    }
+
     /// What the container has used; to be asked while it still has a process.
     pub(crate) fn usage(&self) -> Usage {
         self.container.usage()
@@ -70,9 +77,19 @@ impl Drop for Groups {
 
 /// The monitor of one run.
 pub(crate) enum Watcher {
-    Ebpf(Box<ebpf::Running<Recorder>>),
+    /// With the looks at memory, where they are asked for.
+    Ebpf(Box<ebpf::Running<Recorder>>, Option<Watch>),
     /// Why nobody watches.
     Off(String),
+}
+
+/// What was seen.
+pub(crate) struct Watched {
+    pub tier: Tier,
+    pub events: Vec<Event>,
+    pub summary: Summary,
+    /// What was looked at in memory, in words.
+    pub memory: Option<String>,
 }
 
 impl Watcher {
@@ -100,11 +117,13 @@ impl Watcher {
         let attached = loaded.and_then(|loaded| {
             let groups = groups?;
             let target = target(groups.watched(), policy.clone(), pid, start_ns)?;
-            let observer = spec.observer.clone();
-            loaded.attach(target, Recorder::new(None, spec.events_max, observer))
+            let looks = looks(spec, groups.watched(), (pid, start_ns), &target.uid_map)?;
+            let recorder = Recorder::new(None, spec.events_max, spec.observer.clone());
+            let recorder = recorder.watched_by(looks.as_ref().map(Watch::handle));
+            Ok((loaded.attach(target, recorder)?, looks))
         });
         match attached {
-            Ok(running) => Ok(Self::Ebpf(Box::new(running))),
+            Ok((running, looks)) => Ok(Self::Ebpf(Box::new(running), looks)),
             Err(error) if spec.monitor == MonitorChoice::Ebpf => {
                 Err(RunError::Monitor { reason: error.reason })
             }
@@ -119,26 +138,51 @@ impl Watcher {
     /// Why nobody watches, where that is so.
     pub(crate) fn missing(&self) -> Option<&str> {
         match self {
-            Self::Ebpf(_) => None,
+            Self::Ebpf(..) => None,
             Self::Off(reason) => Some(reason),
         }
     }
 
-    /// To be called when every process of the container is dead.
-    pub(crate) fn finish(self) -> (Tier, Vec<Event>, Summary) {
-        match self {
-            Self::Ebpf(running) => {
-                let (recorder, mut summary) = running.finish();
-                let (events, faults) = recorder.finish();
-                summary.faults.extend(faults);
-                (Tier::B, from_first_exec(events), summary)
-            }
-            Self::Off(reason) => {
-                let summary = Summary { faults: vec![reason], ..Summary::default() };
-                (Tier::None, Vec::new(), summary)
-            }
+    /// Looks at the memory of everything that runs: it is about to be killed.
+    pub(crate) fn look(&self) {
+        if let Self::Ebpf(_, Some(looks)) = self {
+            looks.handle().all(Trigger::Timeout);
         }
     }
+
+    /// To be called when every process of the container is dead.
+    pub(crate) fn finish(self) -> Watched {
+        let (running, looks) = match self {
+            Self::Ebpf(running, looks) => (running, looks),
+            Self::Off(reason) => {
+                let summary = Summary { faults: vec![reason], ..Summary::default() };
+                return Watched { tier: Tier::None, events: Vec::new(), summary, memory: None };
+            }
+        };
+        let (recorder, mut summary) = running.finish();
+        let (events, faults) = recorder.finish();
+        summary.faults.extend(faults);
+        let mut events = from_first_exec(events);
+        let looks = looks.map(Watch::finish).unwrap_or_default();
+        watch::merge(&mut events, looks.events);
+        summary.faults.extend(looks.fault);
+        let memory = looks.note.map(|note| {
+            format!("{note}; not before processes end: the daemon hands no listener out")
+        });
+        Watched { tier: Tier::B, events, summary, memory }
+    }
+}
+
+/// Looks at memory, where they are asked for.
+fn looks(
+    spec: &Spec,
+    groups: &Cgroups,
+    (pid, start_ns): (u32, u64),
+    uid_map: &[(u32, u32, u32)],
+) -> Result<Option<Watch>, Unavailable> {
+    let init = i32::try_from(pid).unwrap_or(0);
+    Watch::of_run(spec, groups.path(), init, start_ns, uid_map)
+        .map_err(|error| Unavailable { reason: format!("memory cannot be watched: {error}") })
 }
 
 /// Drops the steps of the command's process on the gate's way to its program: until then there is no

@@ -12,20 +12,20 @@ use sandbox::Runner as _;
 use sandbox_docker::Docker;
 
 /// The image every daemon has: busybox and nothing else.
-pub const BUSYBOX: &str = "shieldx-test/busybox:1";
+pub(crate) const BUSYBOX: &str = "shieldx-test/busybox:1";
 const BUSYBOX_FILE: &str = "/bin/busybox";
 
 /// One daemon at a time: a second one would wait for the first one's locks of containerd anyway.
 static ONE: Mutex<()> = Mutex::new(());
 
-pub struct Daemon {
+pub(crate) struct Daemon {
     folder: tempfile::TempDir,
     child: Option<Child>,
     _turn: std::sync::MutexGuard<'static, ()>,
 }
 
 /// Says why a test is not run, past the test harness' capture.
-pub fn skip(reason: &str) {
+pub(crate) fn skip(reason: &str) {
     if let Ok(mut tty) = fs::OpenOptions::new().write(true).open("/dev/stderr") {
         let _ = writeln!(tty, "SKIP {reason}");
     }
@@ -38,7 +38,7 @@ fn installed(program: &str) -> bool {
 
 impl Daemon {
     /// Starts one, or says why none can be started here.
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         if !rustix::process::geteuid().is_root() {
             skip("dockerd needs root");
@@ -62,7 +62,7 @@ impl Daemon {
     }
 
     /// Starts the process, also again after [`Daemon::kill`].
-    pub fn spawn(&mut self) {
+    pub(crate) fn spawn(&mut self) {
         let at = |name: &str| self.folder.path().join(name);
         fs::write(at("daemon.json"), "{}").unwrap();
         // A killed daemon's containerd died with it, and may still be there as a zombie.
@@ -96,23 +96,23 @@ impl Daemon {
     }
 
     /// Kills the daemon's own process at once; its containers go on.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("sock")
     }
 
-    pub fn runner(&self) -> Docker {
+    pub(crate) fn runner(&self) -> Docker {
         Docker::new(self.socket())
     }
 
     /// A folder with a root of busybox, of which images can be made.
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         let root = self.folder.path().join("root");
         if !root.exists() {
             for folder in ["bin", "etc", "home", "tmp"] {
@@ -130,7 +130,7 @@ impl Daemon {
     }
 
     /// The same as a tar file.
-    pub fn tar(&self) -> PathBuf {
+    pub(crate) fn tar(&self) -> PathBuf {
         let path = self.folder.path().join("root.tar");
         if !path.exists() {
             let mut tar = Command::new("tar");
@@ -141,7 +141,7 @@ impl Daemon {
     }
 
     /// Asks the daemon with a plain request, as `curl --unix-socket` does.
-    pub fn ask(&self, method: &str, path: &str, body: &[u8]) -> String {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &[u8]) -> String {
         use std::io::Read as _;
         let mut stream = std::os::unix::net::UnixStream::connect(self.socket()).unwrap();
         let head = format!(
@@ -165,7 +165,7 @@ impl Daemon {
     }
 
     /// What there is beside the test's image: containers, images, volumes, control groups.
-    pub fn leftovers(&self) -> Vec<String> {
+    pub(crate) fn leftovers(&self) -> Vec<String> {
         let mut found = Vec::new();
         for (what, path, empty) in [
             ("containers", "/containers/json?all=1", "[]"),
@@ -227,6 +227,6 @@ impl Daemon {
 }
 
 /// Makes a file executable.
-pub fn executable(path: &Path) {
+pub(crate) fn executable(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }

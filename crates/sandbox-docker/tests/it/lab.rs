@@ -11,7 +11,7 @@ use types::{Event, Kind, Limits, Recording, Tier};
 use crate::daemon::{BUSYBOX, Daemon};
 
 /// A command in the daemon's busybox.
-pub fn spec(command: &[&str]) -> Spec {
+pub(crate) fn spec(command: &[&str]) -> Spec {
     static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
     Spec {
@@ -54,25 +54,25 @@ pub fn spec(command: &[&str]) -> Spec {
     }
 }
 
-pub fn shell(script: &str) -> Spec {
+pub(crate) fn shell(script: &str) -> Spec {
     spec(&["/bin/sh", "-c", script])
 }
 
 /// Runs and checks what must hold whatever the command does.
-pub fn run(daemon: &Daemon, spec: &Spec) -> Recording {
+pub(crate) fn run(daemon: &Daemon, spec: &Spec) -> Recording {
     let recording = daemon.runner().run(spec).unwrap();
     check(&recording);
     assert_eq!(daemon.leftovers(), Vec::<String>::new());
     recording
 }
 
-pub fn refused(daemon: &Daemon, spec: &Spec) -> RunError {
+pub(crate) fn refused(daemon: &Daemon, spec: &Spec) -> RunError {
     let error = daemon.runner().run(spec).unwrap_err();
     assert_eq!(daemon.leftovers(), Vec::<String>::new());
     error
 }
 
-pub fn check(recording: &Recording) {
+pub(crate) fn check(recording: &Recording) {
     assert!(recording.counters.balanced(), "{:?}", recording.counters);
     assert_eq!(recording.run.tier, Tier::B, "{:?}", recording.faults);
     assert!(recording.events.is_sorted_by_key(|event| event.time_ns));
@@ -80,15 +80,15 @@ pub fn check(recording: &Recording) {
     assert!(recording.counters.seen > 0);
 }
 
-pub fn stdout(recording: &Recording) -> String {
+pub(crate) fn stdout(recording: &Recording) -> String {
     String::from_utf8_lossy(recording.output.as_ref().unwrap().stdout.as_bytes()).into_owned()
 }
 
-pub fn stderr(recording: &Recording) -> String {
+pub(crate) fn stderr(recording: &Recording) -> String {
     String::from_utf8_lossy(recording.output.as_ref().unwrap().stderr.as_bytes()).into_owned()
 }
 
-pub fn limits(recording: &Recording) -> Vec<String> {
+pub(crate) fn limits(recording: &Recording) -> Vec<String> {
     let limit = |event: &Event| match &event.kind {
         Kind::LimitReached { limit, .. } => Some(limit.clone()),
         _ => None,
@@ -97,6 +97,6 @@ pub fn limits(recording: &Recording) -> Vec<String> {
 }
 
 /// The events of one kind, by its name in the schema.
-pub fn of<'a>(recording: &'a Recording, kind: &str) -> Vec<&'a Event> {
+pub(crate) fn of<'a>(recording: &'a Recording, kind: &str) -> Vec<&'a Event> {
     recording.events.iter().filter(|event| event.kind.name() == kind).collect()
 }
