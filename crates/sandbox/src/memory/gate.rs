@@ -21,6 +21,7 @@ impl Gate {
         let (stopped, stop) = io::pipe()?;
         let thread =
             std::thread::Builder::new().name("memory-gate".to_owned()).spawn(move || {
+                crate::sys::run_before_others();
                 let listener = Listener::new(listener);
                 while let Ok(next) = listener.next(stopped.as_fd()) {
                     match next {

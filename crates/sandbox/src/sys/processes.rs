@@ -120,6 +120,14 @@ pub(crate) fn prctl(option: c_int, arg: c_ulong) -> io::Result<()> {
     .map(drop)
 }
 
+/// Lets this thread run before all ordinary ones, where that is permitted: somebody waits for it.
+pub(crate) fn run_before_others() {
+    let parameters = libc::sched_param { sched_priority: 1 };
+    let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: the pointer is to a live struct; 0 is the calling thread. A refusal changes nothing.
+    let _ = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
+}
+
 /// Names this thread.
 pub(crate) fn set_name(name: &CStr) {
     // SAFETY: the pointer is a NUL-terminated string; the kernel copies at most 16 bytes.
