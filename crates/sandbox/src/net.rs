@@ -8,6 +8,7 @@
 mod allow;
 mod answerer;
 mod authority;
+mod connection;
 mod dial;
 mod http;
 mod ledger;
@@ -46,7 +47,7 @@ use self::stack::{Controls, Stack};
 use self::tunnel::{PROXY, PROXY_PORT, RESOLVER, Tunnel};
 
 use crate::runner::RunError;
-use crate::spec::{Net, Spec};
+use crate::spec::{Net, Observer, Spec};
 use crate::sys::{self, Interface};
 
 /// Whether this host can give a sandbox a sink or an allow list.
@@ -211,7 +212,7 @@ impl Responder {
         };
         let (results, dialed) = mpsc::channel();
         let (wake, wake_write) = sys::pipe()?;
-        let dialer = Dialer { results, wake: Arc::new(wake_write) };
+        let dialer = Dialer { results, wake: Arc::new(wake_write), busy: Arc::default() };
         let controls = Controls { dialer, dialed, wake };
         let stack = Stack::new(&tunnel, capture, room, Owners::new(init), controls)?;
         let (stopped, stop) = sys::pipe()?;
@@ -224,7 +225,13 @@ impl Responder {
 
     /// Answers what is still on the wire, and puts all requests among the run's events. To be called
     /// when every process of the sandbox is gone.
-    pub(crate) fn finish(self, events: &mut Vec<Event>, start_ns: u64, command_pid: u32) -> Found {
+    pub(crate) fn finish(
+        self,
+        events: &mut Vec<Event>,
+        start_ns: u64,
+        command_pid: u32,
+        observer: Option<&Observer>,
+    ) -> Found {
         drop(self.stop);
         let mut found = Found::default();
         let Ok(stack) = self.thread.join() else {
@@ -244,13 +251,16 @@ impl Responder {
             "{} connections and {} DNS questions were seen",
             report.connections, room.questions
         ));
-        found.faults.extend(report.faults);
+        if report.passed_too_much {
+            let max = stack::PASSED_BYTES_MAX;
+            found.notes.push(format!("everything ended when {max} bytes were passed on"));
+        }
         if report.too_many > 0 {
             found.faults.push(format!("{} connections were too many at once", report.too_many));
         }
         let (entries, lost) = room.ledger.close();
         found.faults.extend(lost);
-        let guessed = ledger::merge(events, entries, start_ns, command_pid);
+        let guessed = ledger::merge(events, entries, start_ns, command_pid, observer);
         if guessed > 0 {
             found.notes.push(format!(
                 "{guessed} requests had no process to be found and are the command's"

@@ -35,7 +35,7 @@ impl Allow {
 /// Whether a name may lead to this address. Everything that is the host itself, its neighbours, or
 /// a service of its cloud is refused, also behind the ways to write an IPv4 address in IPv6:
 /// whoever controls a name controls where it points. Source: the IANA special-purpose address
-/// registries (RFC 6890).
+/// registries (RFC 6890), without the blocks for documentation: they are nobody's neighbours.
 pub(super) fn is_public(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -56,12 +56,9 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
         ([169, 254, 0, 0], 16),
         ([172, 16, 0, 0], 12),
         ([192, 0, 0, 0], 24),
-        ([192, 0, 2, 0], 24),
         ([192, 88, 99, 0], 24),
         ([192, 168, 0, 0], 16),
         ([198, 18, 0, 0], 15),
-        ([198, 51, 100, 0], 24),
-        ([203, 0, 113, 0], 24),
         ([224, 0, 0, 0], 4),
         ([240, 0, 0, 0], 4),
     ]
@@ -76,8 +73,8 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         // NAT64 (RFC 6052) and 6to4 (RFC 3056) carry an IPv4 address.
         (0x64, 0xff9b) if (c, d) == (0, 0) => is_public_v4(last(g, h)),
         (0x2002, _) => is_public_v4(last(b, c)),
-        // Teredo and other protocol assignments, documentation.
-        (0x2001, 0..=0x1ff) | (0x2001, 0xdb8) | (0x3fff, 0..=0xfff) => false,
+        // Teredo and other protocol assignments.
+        (0x2001, 0..=0x1ff) => false,
         // Global unicast is 2000::/3; everything else is special.
         _ => a & 0xe000 == 0x2000,
     }
@@ -113,7 +110,6 @@ mod tests {
             "ff02::1",
             "64:ff9b::a9fe:a9fe",
             "2002:7f00:1::1",
-            "2001:db8::1",
             "2001:0:1::1",
         ] {
             assert!(!is_public(ip.parse().unwrap()), "{ip}");

@@ -8,6 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use super::allow::is_public;
 use crate::sys;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Attempts at once; they may outlive the connection that wanted them.
+const ATTEMPTS_MAX: usize = 64;
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 4;
 
@@ -32,10 +35,16 @@ pub(super) struct Dialer {
     pub results: Sender<Dialed>,
     /// Written to after each result.
     pub wake: Arc<OwnedFd>,
+    /// Attempts that are going on.
+    pub busy: Arc<AtomicUsize>,
 }
 
 impl Dialer {
     pub(super) fn dial(&self, number: u64, host: &str, port: u16) {
+        if self.busy.fetch_add(1, Ordering::SeqCst) >= ATTEMPTS_MAX {
+            let error = io::Error::new(io::ErrorKind::QuotaExceeded, "too many attempts at once");
+            return self.tell(number, Err(error));
+        }
         let (host, dialer) = (host.to_owned(), self.clone());
         let attempt = move || dialer.tell(number, connect(&host, port));
         let started = std::thread::Builder::new().name("sandbox-dial".to_owned()).spawn(attempt);
@@ -46,6 +55,7 @@ impl Dialer {
 
     fn tell(&self, number: u64, result: io::Result<TcpStream>) {
         use std::os::fd::AsFd as _;
+        self.busy.fetch_sub(1, Ordering::SeqCst);
         // Nobody listens any more when the run is over.
         let _ = self.results.send(Dialed { number, result });
         let _ = sys::write_once(self.wake.as_fd(), &[1]);

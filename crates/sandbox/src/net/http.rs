@@ -5,6 +5,8 @@
 
 /// A head may have these many bytes.
 pub(super) const HEAD_LEN_MAX: usize = 32 << 10;
+/// Empty lines before a request, in bytes.
+const BLANK_MAX: usize = 16;
 /// The line that tells a chunk's length, with extensions.
 const CHUNK_LINE_MAX: usize = 256;
 
@@ -16,6 +18,8 @@ pub(super) struct Head {
     pub version: String,
     /// Names as they were written.
     pub fields: Vec<(String, String)>,
+    /// Of the whole head as it was sent, in bytes.
+    pub length: usize,
 }
 
 impl Head {
@@ -264,7 +268,7 @@ fn parse(bytes: &[u8]) -> Option<Head> {
         fields.push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
     }
     let (method, target, version) = (method.to_owned(), target.to_owned(), version.to_owned());
-    Some(Head { method, target, version, fields })
+    Some(Head { method, target, version, fields, length: bytes.len() })
 }
 
 fn is_token(text: &str) -> bool {
@@ -306,6 +310,9 @@ pub(super) fn begins(bytes: &[u8]) -> Option<bool> {
         b"PROPFIND ",
     ];
     let at = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    if at > BLANK_MAX {
+        return Some(false);
+    }
     let bytes = bytes.get(at..).unwrap_or(&[]);
     if METHODS.iter().any(|method| bytes.starts_with(method)) {
         return Some(true);
@@ -391,5 +398,7 @@ mod tests {
         assert_eq!(begins(b"GE"), None);
         assert_eq!(begins(b"{\"id\":1}"), Some(false));
         assert_eq!(begins(b""), None);
+        assert_eq!(begins(b"\r\n\r\nGET / "), Some(true));
+        assert_eq!(begins(&[b'\n'; 64]), Some(false));
     }
 }

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 
 use types::{Endpoint, Event, Kind, Task, Text};
 
+use crate::spec::{Observer, Seen};
+
 /// Requests that are kept, at most.
 const KEPT_MAX: usize = 50_000;
 /// Of requests that are the same in everything but time this many are kept one by one, so that
@@ -77,9 +79,10 @@ impl Ledger {
         request.head.truncate(HEAD_LEN);
         let mut hasher = DefaultHasher::new();
         (pid, &request).hash(&mut hasher);
-        let (kept, last) = self.same.entry(hasher.finish()).or_insert((0, 0));
-        if *kept >= SAME_MAX
-            && let Some(entry) = self.entries.get_mut(*last)
+        let key = hasher.finish();
+        let (kept, last) = self.same.get(&key).copied().unwrap_or((0, 0));
+        if kept >= SAME_MAX
+            && let Some(entry) = self.entries.get_mut(last)
             && entry.request == request
         {
             entry.count += 1;
@@ -89,7 +92,7 @@ impl Ledger {
             self.lost += 1;
             return;
         }
-        (*kept, *last) = (*kept + 1, self.entries.len());
+        self.same.insert(key, (kept + 1, self.entries.len()));
         self.entries.push(Entry { at_ns, pid, request, count: 1 });
     }
 
@@ -109,6 +112,7 @@ pub(crate) fn merge(
     entries: Vec<Entry>,
     start_ns: u64,
     command_pid: u32,
+    observer: Option<&Observer>,
 ) -> u64 {
     let tasks = Tasks::new(events);
     let mut guessed = 0;
@@ -143,6 +147,9 @@ pub(crate) fn merge(
             truncated: false,
             count: entry.count,
         });
+    }
+    if let Some(observer) = observer {
+        requests.iter().for_each(|event| observer.tell(Seen::Event(event)));
     }
     events.extend(requests);
     events.sort_by_key(|event| event.time_ns);
@@ -274,7 +281,7 @@ mod tests {
         let mut elsewhere = request("the command's");
         elsewhere.peer = "192.0.2.9:1".parse().unwrap();
         ledger.add(150, None, elsewhere);
-        let guessed = merge(&mut events, ledger.close().0, 100, 2);
+        let guessed = merge(&mut events, ledger.close().0, 100, 2, None);
         assert_eq!(guessed, 1);
         let owners: Vec<(u64, u32)> = events.iter().map(|e| (e.id, e.task.pid)).collect();
         assert_eq!(owners, [(1, 2), (2, 5), (3, 7), (4, 5), (5, 2), (6, 7)]);

@@ -104,7 +104,7 @@ impl Names {
                 let offset = u32::from(v4).checked_sub(V4_FIRST).filter(|at| *at < V4_COUNT)?;
                 offset.wrapping_mul(SPREAD_INVERSE).checked_rem(V4_COUNT)?.checked_sub(1)?
             }
-            IpAddr::V6(v6) => u32::try_from(u128::from(v6).checked_sub(V6_FIRST)?).ok()?,
+            IpAddr::V6(v6) => u32::try_from(u128::from(v6).checked_sub(V6_FIRST + 1)?).ok()?,
         };
         self.by_number.get(usize::try_from(number).ok()?).map(String::as_str)
     }
@@ -143,7 +143,7 @@ impl Names {
         }
         let Some(number) = self.number(&name) else { return reply(question, SERVER_FAILURE, &[]) };
         let v4 = || address(number).octets().to_vec();
-        let v6 = || Ipv6Addr::from(V6_FIRST + u128::from(number)).octets().to_vec();
+        let v6 = || Ipv6Addr::from(V6_FIRST + 1 + u128::from(number)).octets().to_vec();
         let below = |label: &str| wire(&format!("{label}.{name}"));
         let records: Vec<(u16, Vec<u8>)> = match question.record {
             A => vec![(A, v4())],

@@ -7,11 +7,14 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Processes looked at for one socket, at most.
 const PROCESSES_MAX: usize = 512;
 /// Descriptors looked at in one process, at most.
 const DESCRIPTORS_MAX: usize = 4096;
+/// A search that is no longer than this needs no rest after it.
+const SHORT: Duration = Duration::from_millis(5);
 /// A larger table of sockets is not searched.
 const TABLE_LEN_MAX: u64 = 1 << 20;
 
@@ -21,11 +24,21 @@ pub(super) struct Owners {
     init: PathBuf,
     /// Whose socket the last one was; most follow each other.
     last: Option<u32>,
+    /// No search before this moment: a crowd of processes with many descriptors must not keep the
+    /// network busy with looking for them.
+    rest_until: Instant,
 }
+
+/// After a search it is rested for this many times its length.
+const REST: u32 = 4;
 
 impl Owners {
     pub(super) fn new(init: libc::pid_t) -> Self {
-        Self { init: Path::new("/proc").join(init.to_string()), last: None }
+        Self {
+            init: Path::new("/proc").join(init.to_string()),
+            last: None,
+            rest_until: Instant::now(),
+        }
     }
 
     /// The process id inside of whoever holds the socket of `protocol` (`tcp`, `udp`) that is bound
@@ -36,6 +49,16 @@ impl Owners {
         local: SocketAddr,
         peer: SocketAddr,
     ) -> Option<u32> {
+        let began = Instant::now();
+        if began < self.rest_until {
+            return None;
+        }
+        let found = self.search(protocol, local, peer);
+        self.rest_until = Instant::now() + began.elapsed().saturating_sub(SHORT) * REST;
+        found
+    }
+
+    fn search(&mut self, protocol: &str, local: SocketAddr, peer: SocketAddr) -> Option<u32> {
         let inode = self.inode(protocol, local, peer)?;
         let wanted = format!("socket:[{inode}]");
         let holder = self

@@ -24,6 +24,19 @@ pub(super) struct Room {
 }
 
 impl Room {
+    /// Nothing is planted, nothing is passed on.
+    #[cfg(test)]
+    pub(super) fn sink(authority: Authority) -> Self {
+        Self {
+            ledger: Ledger::default(),
+            names: Names::default(),
+            marks: Marks::default(),
+            authority: Some(authority),
+            allow: None,
+            questions: 0,
+        }
+    }
+
     pub(super) fn record(&mut self, pid: Option<u32>, request: Request) {
         self.ledger.add(monotonic_ns(), pid, request);
     }

@@ -17,6 +17,7 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::wire::{HardwareAddress, IpCidr, IpEndpoint, IpListenEndpoint};
 
 use super::answerer::Answerer;
+use super::connection::{Connection, Talker};
 use super::dial::{Dialed, Dialer};
 use super::ledger::{Answer, Request};
 use super::names::Question;
@@ -36,7 +37,7 @@ const CONNECTIONS_TOTAL_MAX: u64 = 100_000;
 /// Buffer of a connection in each direction, in bytes.
 const BUFFER_LEN: usize = 64 << 10;
 /// Bytes that are passed on for one run, both ways together.
-const PASSED_BYTES_MAX: u64 = 8 << 30;
+pub(super) const PASSED_BYTES_MAX: u64 = 8 << 30;
 /// Packets taken before anything else is looked at.
 const BATCH: usize = 256;
 /// After the end of a run the wire is read until it is quiet this long …
@@ -45,21 +46,6 @@ const QUIET: Duration = Duration::from_millis(20);
 const DRAIN_MAX: Duration = Duration::from_millis(1000);
 /// The stack is looked after at least this often.
 const TICK: Duration = Duration::from_millis(500);
-
-#[derive(Debug)]
-enum Talker {
-    Answerer(Box<Answerer>),
-    Passage(Box<Passage>),
-}
-
-/// One TCP connection of the sandbox.
-#[derive(Debug)]
-struct Connection {
-    number: u64,
-    talker: Talker,
-    /// The client's end of sending was seen.
-    ended: bool,
-}
 
 /// See the module.
 pub(super) struct Stack {
@@ -85,7 +71,8 @@ pub(super) struct Report {
     pub connections: u64,
     /// Connections reset because there were too many.
     pub too_many: u64,
-    pub faults: Vec<String>,
+    /// No more bytes were passed on.
+    pub passed_too_much: bool,
 }
 
 /// The supervisor's means to wake and to end the thread.
@@ -235,18 +222,22 @@ impl Stack {
                 return;
             }
             Packet::Echo { to, payload } => {
+                let alone = self.room.allow.is_some();
                 let request = Request {
                     protocol: "icmp",
                     peer: SocketAddr::new(to, 0),
                     host: self.room.names.name_of(to).map(|name| name.as_bytes().to_vec()),
                     line: b"echo".to_vec(),
                     sent_bytes: payload.len() as u64,
-                    received_bytes: payload.len() as u64,
+                    received_bytes: if alone { 0 } else { payload.len() as u64 },
                     head: payload.to_vec(),
-                    answer: Answer::Sink,
+                    answer: if alone { Answer::Refused } else { Answer::Sink },
                     carries: Vec::new(),
                 };
                 self.room.record(None, request);
+                if alone {
+                    return self.wire.note_in(&bytes, "");
+                }
             }
             Packet::Tcp { .. } | Packet::Fragment | Packet::Other => {}
         }
@@ -321,7 +312,7 @@ impl Stack {
         let local = IpListenEndpoint { addr: Some(to.ip().into()), port: to.port() };
         socket.listen(local).ok()?;
         let handle = self.sockets.add(socket);
-        self.connections.insert(handle, Connection { number: self.opened, talker, ended: false });
+        self.connections.insert(handle, Connection::new(self.opened, talker));
         Some(handle)
     }
 
@@ -387,6 +378,7 @@ impl Stack {
             if self.passed_bytes >= PASSED_BYTES_MAX
                 && let Talker::Passage(_) = connection.talker
             {
+                self.report.passed_too_much = true;
                 socket.abort();
             }
             // Both sides have said goodbye: nothing can arrive for it any more.
@@ -403,71 +395,6 @@ impl Stack {
                 connection.end(&mut self.room);
             }
             self.sockets.remove(handle);
-        }
-    }
-}
-
-impl Connection {
-    /// Moves bytes in both directions; returns how many were passed on to a server or from it.
-    fn serve(&mut self, socket: &mut Socket<'_>, room: &mut Room, dialer: &Dialer) -> u64 {
-        let mut chunk = vec![0; 16 << 10];
-        while self.talker.takes()
-            && socket.can_recv()
-            && let Ok(count @ 1..) = socket.recv_slice(&mut chunk)
-        {
-            let bytes = chunk.get(..count).unwrap_or(&[]);
-            match &mut self.talker {
-                Talker::Answerer(answerer) => answerer.read(bytes, room),
-                Talker::Passage(passage) => passage.read(bytes, room, dialer),
-            }
-        }
-        let established = !matches!(socket.state(), State::Listen | State::SynReceived);
-        if established && !socket.may_recv() && !self.ended {
-            self.ended = true;
-            if let Talker::Passage(passage) = &mut self.talker {
-                passage.client_ended();
-            }
-        }
-        let moved = match &mut self.talker {
-            Talker::Answerer(_) => 0,
-            Talker::Passage(passage) => passage.pump(),
-        };
-        let (out, closes, resets) = match &mut self.talker {
-            Talker::Answerer(answerer) => {
-                let closes = answerer.closes() || self.ended;
-                (&mut answerer.out, closes, false)
-            }
-            Talker::Passage(passage) => {
-                let (closes, resets) = (passage.closes(), passage.reset);
-                (&mut passage.out, closes, resets)
-            }
-        };
-        if resets {
-            socket.abort();
-        } else if !out.is_empty()
-            && let Ok(count) = socket.send_slice(out)
-        {
-            out.drain(..count);
-        }
-        if closes && out.is_empty() && established {
-            socket.close();
-        }
-        moved
-    }
-
-    fn end(&mut self, room: &mut Room) {
-        match &mut self.talker {
-            Talker::Answerer(answerer) => answerer.end(room),
-            Talker::Passage(passage) => passage.end(room),
-        }
-    }
-}
-
-impl Talker {
-    fn takes(&self) -> bool {
-        match self {
-            Talker::Answerer(_) => true,
-            Talker::Passage(passage) => passage.takes(),
         }
     }
 }

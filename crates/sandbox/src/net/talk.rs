@@ -271,9 +271,7 @@ impl Talk {
     }
 
     fn begin(&mut self, head: Head) {
-        let written: usize =
-            head.fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        self.now.sent_bytes = (head.line().len() + written + 4) as u64;
+        self.now.sent_bytes = head.length as u64;
         if head.field("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
             self.say(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
@@ -357,7 +355,7 @@ fn body_for(head: &Head) -> (&'static str, &'static str) {
     let path = head.path();
     let path = path.split(['?', '#']).next().unwrap_or("");
     let accepts = |kind: &str| head.field("accept").is_some_and(|value| value.contains(kind));
-    if path.ends_with(".json") || accepts("json") {
+    if path.ends_with(".json") || accepts("application/json") {
         ("application/json", "{}\n")
     } else if path.ends_with(".sh") {
         ("text/x-shellscript", "#!/bin/sh\n:\n")

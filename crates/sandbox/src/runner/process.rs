@@ -155,7 +155,9 @@ impl Prepared {
         let mut looks = looks.map(Watch::finish).unwrap_or_default();
         memory::watch::merge(&mut events, std::mem::take(&mut looks.events));
         summary.faults.extend(looks.fault.take());
-        let network = network.map(|network| network.finish(&mut events, start_ns, COMMAND_PID));
+        let network = network.map(|network| {
+            network.finish(&mut events, start_ns, COMMAND_PID, spec.observer.as_ref())
+        });
         let mut network = network.unwrap_or_default();
         summary.faults.append(&mut network.faults);
         let end = End { keeper, cgroups, built, plan, missing, watched, duration_ns, tier };
