@@ -13,6 +13,8 @@ mod calls;
 mod decode;
 mod guard;
 mod loader;
+mod object;
+mod options;
 mod os;
 mod pins;
 mod probe;
@@ -35,6 +37,7 @@ use ::ebpf::abi::{
 use types::{Tier, Traffic};
 
 pub use self::guard::Guard;
+pub use self::options::{HELD_MAX, Options, Target};
 pub use self::probe::{Probe, probe, probe_guard};
 
 use self::decode::{Decoder, Held};
@@ -42,7 +45,7 @@ use self::loader::{Kernel, Rest};
 use self::pins::Lease;
 use self::pump::{Blocked, Freezer, Pump, Ring};
 use self::sampler::Sampler;
-use super::{Refusal, Sink, Summary, Unavailable};
+use super::{Sink, Summary, Unavailable};
 
 /// Program and the raw tracepoint it is attached to; the one that sees most comes last.
 const PROGRAMS: [(&str, &CStr); 4] = [
@@ -58,65 +61,6 @@ const PACKETS: [(&str, bpf::Direction); 2] =
 
 /// The tracepoint whose program has typed arguments.
 const TYPED: &CStr = c"sys_exit";
-
-/// How long a job may be held back altogether because it makes events faster than they can be taken.
-pub const HELD_MAX: Duration = Duration::from_secs(60);
-
-/// What must be known before the programs are loaded.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Calls that the sandbox's policy may refuse, by number: their refusals are always events.
-    pub refusable: Vec<u32>,
-    /// The errnos a refusal can have.
-    pub refusal_errnos: Vec<i32>,
-    /// Ring sizes in bytes, powers of two.
-    pub critical_len: u32,
-    pub bulk_len: u32,
-    /// The folder of the BPF filesystem where runs leave programs to later ones; without it they are
-    /// loaded for this run alone.
-    pub pins: Option<String>,
-    /// What may be refused to the run in the kernel, where that can be done (tier A).
-    pub guard: Guard,
-    /// A job that floods the monitor is ended once it has been held back for this long altogether, and
-    /// the record is incomplete.
-    pub held_max: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            refusable: Vec::new(),
-            refusal_errnos: vec![libc::EPERM, libc::EACCES, libc::ENOSYS, libc::EAFNOSUPPORT],
-            critical_len: 4 << 20,
-            bulk_len: 4 << 20,
-            pins: Some("shieldx".to_owned()),
-            guard: Guard::default(),
-            held_max: HELD_MAX,
-        }
-    }
-}
-
-/// The run to watch.
-pub struct Target {
-    /// Its cgroup-v2 id, which is the inode number of the cgroup's folder.
-    pub cgroup_id: u64,
-    /// The cgroup's folder, open; without it the bytes of packets are not counted.
-    pub cgroup: Option<File>,
-    /// CLOCK_MONOTONIC at the run's start.
-    pub start_ns: u64,
-    /// The cgroup's `cgroup.freeze`, open for writing: without it a flood of events may be lost.
-    pub freezer: Option<File>,
-    pub refusal: Refusal,
-    /// (inside, outside, count) lines of the sandbox's user namespace; empty when it has none of
-    /// its own.
-    pub uid_map: Vec<(u32, u32, u32)>,
-}
-
-impl std::fmt::Debug for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Target").field("cgroup_id", &self.cgroup_id).finish_non_exhaustive()
-    }
-}
 
 /// Programs in the kernel, attached and watching nobody yet.
 pub struct Loaded {
@@ -197,7 +141,7 @@ fn unavailable(what: &str, error: &(dyn std::error::Error + 'static)) -> Unavail
             .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
         cause = error.source();
     }
-    if refused {
+    if refused && crate::sys::effective_uid() != 0 {
         reason.push_str("; run as root, or with CAP_BPF and CAP_PERFMON");
     }
     Unavailable { reason }

@@ -7,4 +7,5 @@ mod flood;
 mod guard;
 mod job;
 mod kernels;
+mod races;
 mod reuse;

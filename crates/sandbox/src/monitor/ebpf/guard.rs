@@ -12,7 +12,8 @@ use ::ebpf::abi::{
 };
 
 use super::bpf;
-use super::loader::{Globals, KernelTypes, Maps, create_map, link, load_program, prepare};
+use super::loader::{Maps, create_map, load_program};
+use super::object::{Globals, KernelTypes, link, prepare};
 use crate::monitor::Unavailable;
 
 /// A program, the hook it hangs on, and what of a guard it is for.
@@ -99,7 +100,14 @@ pub(super) fn load(
     kernel: &KernelTypes,
     shared: &Maps,
 ) -> Result<Vec<OwnedFd>, Unavailable> {
-    active()?;
+    let active = active();
+    if active == Some(false) {
+        return Err(Unavailable {
+            reason: format!(
+                "BPF is not among the active security modules ({ACTIVE}); boot with lsm=…,bpf"
+            ),
+        });
+    }
     let (mut object, types) = prepare(GUARD, globals, &kernel.types)?;
     let mut own = Vec::new();
     let mut maps = Vec::new();
@@ -123,23 +131,17 @@ pub(super) fn load(
         })?;
         load_program(&object, name, &types, bpf::Kind::Hook(*function))
     };
-    hooks(guard).map(load).collect()
-}
-
-/// Programs can be hung on hooks also where nobody calls them.
-fn active() -> Result<(), Unavailable> {
-    let list = std::fs::read_to_string(ACTIVE).map_err(|error| Unavailable {
+    let programs = hooks(guard).map(load).collect::<Result<_, _>>()?;
+    // The kernel takes programs also where nobody calls them.
+    active.map(|_| programs).ok_or_else(|| Unavailable {
         reason: format!(
-            "whether BPF is among the security modules cannot be read: {ACTIVE}: {error}"
-        ),
-    })?;
-    if list.trim().split(',').any(|module| module == "bpf") {
-        return Ok(());
-    }
-    Err(Unavailable {
-        reason: format!(
-            "BPF is not among the active security modules ({}); boot with lsm=…,bpf",
-            list.trim()
+            "whether the kernel asks its guards cannot be read from {ACTIVE}; mount securityfs"
         ),
     })
+}
+
+/// Whether BPF is one of the security modules that the kernel asks; none when that cannot be read.
+fn active() -> Option<bool> {
+    let list = std::fs::read_to_string(ACTIVE).ok()?;
+    Some(list.trim().split(',').any(|module| module == "bpf"))
 }

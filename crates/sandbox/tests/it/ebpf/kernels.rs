@@ -4,7 +4,11 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::process::Command;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use types::{Access, Endpoint, Kind};
 
@@ -64,6 +68,19 @@ fn programs_files_peers_and_refusals_are_told_on_this_kernel() {
     assert!(record.any(|kind| matches!(kind, Kind::Fork { thread: false, .. })));
 }
 
+/// A guest that hangs must not hang the suite.
+const BOOT_MAX: Duration = Duration::from_secs(400);
+
+/// The processes of a boot; none is left when this is dropped.
+struct Group(i32);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // SAFETY: the call takes numbers only; the group is that of a child of ours.
+        unsafe { libc::kill(-self.0, libc::SIGKILL) };
+    }
+}
+
 /// Boots Debian's kernel with BPF among its security modules and runs the tests there that need
 /// nothing but this binary. None of them may skip.
 #[test]
@@ -73,14 +90,25 @@ fn on_debians_kernel_in_qemu_the_monitor_works_and_guards_refuse() {
         return;
     }
     let inside = ["ebpf::kernels::programs", "ebpf::guard", "ebpf::reuse"];
-    let output = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--package", "xtask", "--", "guest", "exec", "--"])
+    let mut boot = Command::new(env!("CARGO"));
+    boot.args(["run", "--quiet", "--package", "xtask", "--", "guest", "exec", "--"])
         .arg(std::env::current_exe().unwrap())
         .args(inside)
         .args(["--test-threads", "1", "--nocapture"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-        .output()
-        .unwrap();
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    let child = boot.spawn().unwrap();
+    let group = Group(i32::try_from(child.id()).unwrap());
+    let (done, waited) = mpsc::channel::<()>();
+    let alarm = thread::spawn(move || {
+        let _ = waited.recv_timeout(BOOT_MAX);
+        drop(group);
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(done);
+    alarm.join().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let problems = String::from_utf8_lossy(&output.stderr).into_owned();
     if problems.contains("apt does not know") || problems.contains("busybox-static") {
