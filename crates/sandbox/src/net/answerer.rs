@@ -7,7 +7,7 @@ use rustls::server::{Accepted, Acceptor};
 use rustls::{ProtocolVersion, ServerConnection};
 
 use super::ledger::{Answer, HEAD_LEN, Request};
-use super::room::Room;
+use super::room::{Began, Room};
 use super::talk::{Talk, take_head};
 
 /// The first byte of a TLS handshake record (RFC 8446 §5.1).
@@ -27,6 +27,7 @@ enum Outer {
 /// The TLS side of a connection, until it is written down.
 #[derive(Default)]
 struct Hello {
+    began: Option<Began>,
     name: Option<String>,
     protocols: String,
     head: Vec<u8>,
@@ -97,6 +98,7 @@ impl Answerer {
 
     /// Bytes of the ClientHello.
     fn greet(&mut self, bytes: &[u8], room: &mut Room) {
+        self.hello.began.get_or_insert_with(Began::now);
         self.hello.sent_bytes += bytes.len() as u64;
         take_head(&mut self.hello.head, bytes);
         let Outer::Hello(acceptor) = &mut self.outer else { return };
@@ -218,7 +220,7 @@ impl Hello {
             answer: Answer::Sink,
             carries: Vec::new(),
         };
-        room.record(pid, request);
+        room.record_since(self.began.unwrap_or_else(Began::now), pid, request);
     }
 }
 

@@ -16,8 +16,9 @@ use super::dial::Dialer;
 use super::http::Reader;
 use super::ledger::{Answer, Request};
 use super::marks::Trace;
-use super::room::Room;
+use super::room::{Began, Room};
 use super::talk::take_head;
+use super::tunnel::{PROXY, PROXY_PORT};
 
 /// Bytes that wait for either side, at most; beyond, the other side is not read.
 const HELD_MAX: usize = 256 << 10;
@@ -43,6 +44,7 @@ struct Target {
 
 #[derive(Default)]
 struct Pending {
+    began: Option<Began>,
     protocol: &'static str,
     line: Vec<u8>,
     head: Vec<u8>,
@@ -60,6 +62,8 @@ pub(super) struct Passage {
     target: Option<Target>,
     stage: Stage,
     server: Option<TcpStream>,
+    /// The server's address, once it was reached.
+    met: Option<SocketAddr>,
     dialing: bool,
     to_server: Vec<u8>,
     /// What shall be sent to the client.
@@ -70,6 +74,7 @@ pub(super) struct Passage {
     server_ended: bool,
     /// The connection shall be reset.
     pub reset: bool,
+    opened: Began,
     now: Pending,
     trace: Trace,
 }
@@ -97,6 +102,7 @@ impl Passage {
             target: target.map(|(host, port)| Target { host, port }),
             stage: Stage::Sniff(Vec::new()),
             server: None,
+            met: None,
             dialing: false,
             to_server: Vec::new(),
             out: Vec::new(),
@@ -104,6 +110,7 @@ impl Passage {
             server_told: false,
             server_ended: false,
             reset: false,
+            opened: Began::now(),
             now: Pending { protocol: "tcp", ..Pending::default() },
             trace: Trace::default(),
         };
@@ -127,7 +134,10 @@ impl Passage {
     pub(super) fn dialed(&mut self, result: io::Result<TcpStream>, room: &mut Room) {
         self.dialing = false;
         match result {
-            Ok(stream) => self.server = Some(stream),
+            Ok(stream) => {
+                self.met = stream.peer_addr().ok();
+                self.server = Some(stream);
+            }
             Err(error) => {
                 let why = format!(" (not reached: {error})");
                 self.refuse(&why, "502 Bad Gateway", room);
@@ -155,6 +165,7 @@ impl Passage {
 
     /// What the client sent.
     pub(super) fn read(&mut self, bytes: &[u8], room: &mut Room, dialer: &Dialer) {
+        self.now.began.get_or_insert_with(Began::now);
         self.trace.read(&room.marks, bytes);
         match &mut self.stage {
             Stage::Sniff(held) => {
@@ -266,11 +277,11 @@ impl Passage {
         let target = self.target.as_ref();
         let peer = match target {
             // A client of the proxy means the host, whose address it need not know.
-            Some(target) => {
-                let ip = target.host.parse().unwrap_or(self.peer.ip());
-                SocketAddr::new(ip, target.port)
+            Some(target) if self.peer == (PROXY, PROXY_PORT).into() => {
+                let known = self.met.map(|met| met.ip()).or(target.host.parse().ok());
+                SocketAddr::new(known.unwrap_or(self.peer.ip()), target.port)
             }
-            None => self.peer,
+            _ => self.peer,
         };
         let request = Request {
             protocol: now.protocol,
@@ -283,6 +294,6 @@ impl Passage {
             answer,
             carries: self.trace.take(&room.marks),
         };
-        room.record(self.pid, request);
+        room.record_since(now.began.unwrap_or(self.opened), self.pid, request);
     }
 }

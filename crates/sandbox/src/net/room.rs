@@ -10,6 +10,16 @@ use super::names::{Names, Question};
 use super::talk::question_line;
 use crate::sys::monotonic_ns;
 
+/// When something began, on the monotonic clock in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Began(u64);
+
+impl Began {
+    pub(super) fn now() -> Self {
+        Self(monotonic_ns())
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Room {
@@ -37,8 +47,15 @@ impl Room {
         }
     }
 
+    /// Writes down what was asked just now.
     pub(super) fn record(&mut self, pid: Option<u32>, request: Request) {
-        self.ledger.add(monotonic_ns(), pid, request);
+        self.record_since(Began::now(), pid, request);
+    }
+
+    /// Writes down what was asked since then: that is its time, and whoever did it is looked for
+    /// there.
+    pub(super) fn record_since(&mut self, began: Began, pid: Option<u32>, request: Request) {
+        self.ledger.add(began.0, pid, request);
     }
 
     /// Answers a DNS question and writes it down.

@@ -9,7 +9,7 @@ use super::http::{self, Head, Part, Reader};
 use super::ledger::{Answer, HEAD_LEN, LINE_LEN_MAX, Request};
 use super::marks::Trace;
 use super::names::{Question, type_name};
-use super::room::Room;
+use super::room::{Began, Room};
 
 /// Lines of a conversation that are kept, at most.
 const LINES_MAX: usize = 12;
@@ -123,6 +123,7 @@ pub(super) struct Talk {
     pub reply: Vec<u8>,
     /// Nothing more will be said.
     pub close: bool,
+    opened: Began,
     now: Pending,
     trace: Trace,
     said: bool,
@@ -131,6 +132,7 @@ pub(super) struct Talk {
 /// The request that is going on.
 #[derive(Debug, Default)]
 struct Pending {
+    began: Option<Began>,
     http: Option<Head>,
     lines: Vec<u8>,
     lines_count: usize,
@@ -149,12 +151,24 @@ impl Talk {
         };
         let now = Pending { received_bytes: speech.banner().len() as u64, ..Pending::default() };
         let (reply, trace) = (speech.banner().to_vec(), Trace::default());
-        Self { peer, pid, host, stage, reply, close: false, now, trace, said: false }
+        Self {
+            peer,
+            pid,
+            host,
+            stage,
+            reply,
+            close: false,
+            opened: Began::now(),
+            now,
+            trace,
+            said: false,
+        }
     }
 
     /// What the command sent.
     pub(super) fn read(&mut self, bytes: &[u8], room: &mut Room) {
         self.said = true;
+        self.now.began.get_or_insert_with(Began::now);
         self.trace.read(&room.marks, bytes);
         match &mut self.stage {
             Stage::Sniff(held) => {
@@ -271,6 +285,7 @@ impl Talk {
     }
 
     fn begin(&mut self, head: Head) {
+        self.now.began.get_or_insert_with(Began::now);
         self.now.sent_bytes = head.length as u64;
         if head.field("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
             self.say(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -340,7 +355,7 @@ impl Talk {
             answer: Answer::Sink,
             carries: self.trace.take(&room.marks),
         };
-        room.record(self.pid, request);
+        room.record_since(now.began.unwrap_or(self.opened), self.pid, request);
     }
 }
 

@@ -144,3 +144,19 @@ fn leaving() -> (Vec<String>, u64) {
     all.extend(routes.lines().map(str::to_owned));
     (all, 0)
 }
+
+#[test]
+fn a_request_is_whose_it_was_when_it_began() {
+    if !have(&["perl", "sleep"]) {
+        return;
+    }
+    // The process that spoke is another program by the time the connection ends.
+    let seen = sink(
+        r#"exec perl -MIO::Socket::INET -MFcntl -e '
+            my $s = IO::Socket::INET->new(PeerAddr => "192.0.2.1:3333") or die;
+            fcntl($s, F_SETFD, 0); $s->autoflush; print $s "hello\n";
+            exec "sleep", "0.2";'"#,
+    );
+    let hello = seen.one("greeting", |asked| asked.line == "hello");
+    assert_eq!(hello.event.task.comm.to_lossy(), "perl");
+}
