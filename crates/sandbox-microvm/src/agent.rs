@@ -7,6 +7,7 @@
 mod files;
 mod spec;
 mod voice;
+mod vsock;
 mod world;
 
 use std::fs::{File, OpenOptions};
@@ -54,9 +55,12 @@ pub fn work(scanner: Option<Arc<dyn Scanner>>) -> Result<(), AgentError> {
         return Err(AgentError::NotFirst(pid));
     }
     world::build()?;
-    let talk = port(wire::TALK)?;
-    for (name, stream) in [(wire::STDOUT, 1), (wire::STDERR, 2)] {
-        world::redirect(&port(name)?, stream).map_err(world("lay the output's wires"))?;
+    let talk = wire_to_host(wire::TALK, wire::TALK_PORT)?;
+    for (name, number, stream) in
+        [(wire::STDOUT, wire::STDOUT_PORT, 1), (wire::STDERR, wire::STDERR_PORT, 2)]
+    {
+        let file = wire_to_host(name, number)?;
+        world::redirect(&file, stream).map_err(world("lay the output's wires"))?;
     }
     let ear = talk.try_clone().map_err(world("listen to the host"))?;
     let talk = Arc::new(Mutex::new(talk));
@@ -94,6 +98,16 @@ fn refusal(error: &RunError) -> Refusal {
         RunError::Monitor { reason } => Refusal::Monitor { reason: reason.clone() },
         RunError::Unsupported(error) => Refusal::Refused { reason: error.to_string() },
     }
+}
+
+/// A vsock port where the kernel's command line says so, else the serial port of this name.
+fn wire_to_host(name: &str, number: u32) -> Result<File, AgentError> {
+    let words = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    if words.split_whitespace().any(|word| word == wire::VSOCK_WORD) {
+        return vsock::dial(vsock::HOST_CID, number)
+            .map_err(world(format!("dial port {number} of the host")));
+    }
+    port(name)
 }
 
 /// Opens the port of this name.

@@ -73,10 +73,12 @@ impl Microvm {
         self.ready.get_or_init(find).as_ref().map_err(Clone::clone)
     }
 
-    /// Removes what earlier processes that were killed left behind. Guests need no sweeping: each
-    /// ends with the process that started it, and their disks have no names.
+    /// Removes what earlier processes that were killed left behind: folders of Firecracker's, parts
+    /// of an agent's disk. Guests themselves need no sweeping: each ends with the process that started
+    /// it, and QEMU's disks have no names.
     pub fn sweep(&self) {
         guest::sweep(&self.config.guest_dir);
+        firecracker::machine::sweep(&self.config.guest_dir);
     }
 }
 

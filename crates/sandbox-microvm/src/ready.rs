@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::canary;
+use crate::firecracker::machine::Programs;
 use crate::guest::Guest;
 use crate::vmm::{Acceleration, qemu};
 use crate::{Config, firecracker};
@@ -18,7 +19,8 @@ pub(crate) struct Ready {
     pub version: String,
     pub acceleration: Acceleration,
     pub kvm_refused: Option<String>,
-    pub firecracker: String,
+    /// Firecracker, where it carries guests; else why it does not.
+    pub firecracker: Result<Programs, String>,
 }
 
 impl Ready {
@@ -26,13 +28,14 @@ impl Ready {
     pub(crate) fn find(config: &Config) -> Result<Self, String> {
         let guest = Guest::open(&config.guest_dir).map_err(|error| error.to_string())?;
         crate::guest::sweep(&guest.folder);
+        firecracker::machine::sweep(&guest.folder);
         let qemu = program(config.qemu.as_deref(), QEMU, &config.path).ok_or_else(|| {
             format!("{QEMU} is not installed (Debian: apt-get install qemu-system-x86)")
         })?;
         let version = qemu::version(&qemu)
             .map_err(|error| format!("{} does not run: {error}", qemu.display()))?;
         let (acceleration, kvm_refused) = canary::acceleration(&qemu, &guest);
-        let firecracker = firecracker::state(config, kvm_refused.as_deref());
+        let firecracker = firecracker::find(config, &guest, kvm_refused.as_deref());
         Ok(Self { guest, qemu, version, acceleration, kvm_refused, firecracker })
     }
 
@@ -41,14 +44,23 @@ impl Ready {
         let manifest = &self.guest.manifest;
         let mut engine = BTreeMap::new();
         let mut put = |name: &str, value: &str| engine.insert(name.to_owned(), value.to_owned());
-        put("vmm", &format!("qemu {}", self.version));
-        put("machine", qemu::machine_name(self.acceleration));
+        match &self.firecracker {
+            Ok(programs) => {
+                put("vmm", &format!("firecracker {}", programs.version));
+                put("jailer", if programs.jailer.is_some() { "yes" } else { "no" });
+                put("kernel_sha256", &manifest.vmlinux_sha256);
+            }
+            Err(reason) => {
+                put("vmm", &format!("qemu {}", self.version));
+                put("machine", qemu::machine_name(self.acceleration));
+                put("kernel_sha256", &manifest.vmlinuz_sha256);
+                put("firecracker", &format!("not used: {reason}"));
+            }
+        }
         put("acceleration", self.acceleration.as_str());
         put("kernel", &manifest.kernel);
         put("kernel_package", &manifest.package);
-        put("kernel_sha256", &manifest.vmlinuz_sha256);
         put("initramfs_sha256", &manifest.initramfs_sha256);
-        put("firecracker", &self.firecracker);
         if let Some(reason) = &self.kvm_refused {
             put("kvm", &format!("not used: {reason}"));
         }

@@ -26,6 +26,8 @@ use gather::Gather;
 pub(crate) const IMAGE_MAX_BYTES: u64 = 8 << 30;
 /// A working folder is packed up to this; a larger one is left out and the report says so.
 const CWD_MAX_BYTES: u64 = 1 << 30;
+/// A tool folder with the program in it is packed whole, up to this.
+const TOOL_MAX_BYTES: u64 = 4 << 30;
 /// In the image: what the command's root is made of, and beside it what the agent needs.
 const ROOT: &str = "/root";
 pub(crate) const BESIDE: &str = "/beside";
@@ -43,6 +45,8 @@ pub(crate) struct Packed {
     pub tree: Tree,
     /// One sentence for each thing that is not as on the host.
     pub notes: Vec<String>,
+    /// Those of the spec's tools that are in it.
+    pub tools: Vec<PathBuf>,
 }
 
 /// Decides on everything the guest's disk holds.
@@ -78,6 +82,7 @@ pub(crate) fn pack(spec: &Spec, busybox: &Busybox) -> Result<Packed, RunError> {
     if spec.stdin == Stdin::Inherit {
         gather.put_beside(STDIN, Content::Bytes(read_stdin()?))?;
     }
+    let tools = spec.tools.iter().filter(|tool| gather.has(tool)).cloned().collect();
     let (tree, mut notes) = gather.finish();
     if tree.bytes() > IMAGE_MAX_BYTES {
         return Err(refused(format!(
@@ -87,7 +92,7 @@ pub(crate) fn pack(spec: &Spec, busybox: &Busybox) -> Result<Packed, RunError> {
     }
     notes.sort();
     notes.dedup();
-    Ok(Packed { tree, notes })
+    Ok(Packed { tree, notes, tools })
 }
 
 /// What a guest cannot have by design.
@@ -152,6 +157,9 @@ fn host(spec: &Spec, gather: &mut Gather<'_>) -> Result<(), RunError> {
     }
     for tool in spec.tools.iter().filter(|tool| tool.is_file()) {
         gather.optional(tool);
+    }
+    if let Some(tool) = spec.tools.iter().find(|tool| tool.is_dir() && program.starts_with(tool)) {
+        gather.tool(tool, TOOL_MAX_BYTES)?;
     }
     if !spec.cwd_is_new && gather.may_pack_cwd() {
         gather.working_folder(CWD_MAX_BYTES)?;

@@ -6,7 +6,7 @@ mod record;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,12 @@ use sandbox::runner::process::supervise::Signals;
 use sandbox::{MonitorChoice, Net, Root, RunError, Seen, Spec, Stdin};
 use types::{Ending, Limits, Recording};
 
+use crate::firecracker::machine;
 use crate::ready::Ready;
 use crate::root::{self, setup};
-use crate::vmm::Acceleration;
 use crate::vmm::jail::Walls;
 use crate::vmm::qemu::{self, Qemu};
+use crate::vmm::{Acceleration, Vmm, Wires};
 use crate::wire::{self, Job, Message};
 use crate::{Config, erofs};
 use listen::{Heard, Listening};
@@ -51,32 +52,63 @@ pub(crate) fn run(spec: &Spec, ready: &Ready, config: &Config) -> Result<Recordi
     let agent_disk =
         File::open(&agent.disk).map_err(|source| setup("open the agent's disk", source))?;
     let memory_mib = (spec.limits.memory_bytes + GUEST_OWN_BYTES).div_ceil(1 << 20);
-    let machine = Qemu {
-        program: &ready.qemu,
-        acceleration: ready.acceleration,
-        kernel: ready.guest.vmlinuz(),
-        initramfs: ready.guest.initramfs(),
-        memory_mib,
-        disks: vec![agent_disk, image],
-        word: None,
-    };
     let started = Instant::now();
-    let (vmm, wires, mut walls) =
-        machine.start().map_err(|source| setup("start the virtual machine", source))?;
+    let disks = vec![agent_disk, image];
+    let (vmm, folder, wires, mut walls) = power_on(spec, ready, disks, memory_mib)?;
     let groups = Groups::enter(spec, memory_mib << 20, vmm.pid(), &mut walls);
     let listening = Listening::start(wires, spec)
         .map_err(|source| setup("listen to the virtual machine", source))?;
-    let mut talk = Talk { spec, ready, vmm, listening, signals, started };
+    let mut talk = Talk { spec, ready, tools: &packed.tools, vmm, listening, signals, started };
     let boot = talk.boot()?;
     let outcome = talk.job()?;
     let Talk { vmm, listening, .. } = talk;
     let said = vmm.said();
-    drop(vmm);
+    drop((vmm, folder));
     let wired = listening.end();
     drop(groups);
     let carried =
         Carried { ready, agent_sha256: agent.sha256, boot, walls, notes: packed.notes, said };
     record::recording(spec, outcome, wired, &carried)
+}
+
+/// The running monitor, what goes after it, and our ends of its wires.
+type Powered = (Vmm, Option<machine::Folder>, Wires, Walls);
+
+/// Starts the guest: by Firecracker where that carries guests, else by QEMU.
+fn power_on(
+    spec: &Spec,
+    ready: &Ready,
+    disks: Vec<File>,
+    memory_mib: u64,
+) -> Result<Powered, RunError> {
+    let failed = |source| setup("start the virtual machine", source);
+    let guest = &ready.guest;
+    if let Ok(programs) = &ready.firecracker {
+        let machine = machine::Machine {
+            id: &spec.id,
+            kernel: guest.vmlinux(),
+            initramfs: guest.initramfs(),
+            memory_mib,
+            disks,
+            word: None,
+            folder: &guest.folder,
+        };
+        let (running, walls) = machine.start(programs, true).map_err(failed)?;
+        let machine::Running { vmm, wires, folder } = running;
+        let silent = || failed(io::Error::from(io::ErrorKind::NotConnected));
+        return Ok((vmm, Some(folder), wires.ok_or_else(silent)?, walls));
+    }
+    let machine = Qemu {
+        program: &ready.qemu,
+        acceleration: ready.acceleration,
+        kernel: guest.vmlinuz(),
+        initramfs: guest.initramfs(),
+        memory_mib,
+        disks,
+        word: None,
+    };
+    let (vmm, wires, walls) = machine.start().map_err(failed)?;
+    Ok((vmm, None, wires, walls))
 }
 
 fn tell(spec: &Spec, phase: &'static str) {
@@ -98,7 +130,7 @@ fn disk(folder: &Path, tree: &erofs::Tree) -> io::Result<File> {
         // This file system has no unnamed files.
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
             let path = folder.join(format!("agents/.image-{}.new", std::process::id()));
-            let file = OpenOptions::new().read(true).write(true).create(true).open(&path)?;
+            let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
             fs::remove_file(&path)?;
             file
         }
@@ -144,7 +176,8 @@ impl Drop for Groups {
 struct Talk<'a> {
     spec: &'a Spec,
     ready: &'a Ready,
-    vmm: crate::vmm::Vmm,
+    tools: &'a [PathBuf],
+    vmm: Vmm,
     listening: Listening,
     signals: Signals,
     started: Instant,
@@ -187,7 +220,7 @@ impl Talk<'_> {
             }
         }
         self.listening
-            .give(&job(self.spec))
+            .give(&job(self.spec, self.tools))
             .map_err(|source| setup("give the guest its job", source))?;
         Ok(self.started.elapsed())
     }
@@ -232,7 +265,7 @@ impl Talk<'_> {
     }
 }
 
-fn job(spec: &Spec) -> Job {
+fn job(spec: &Spec, tools: &[PathBuf]) -> Job {
     let words = |words: &[std::ffi::OsString]| words.iter().map(wire::text).collect();
     Job {
         id: spec.id.clone(),
@@ -250,6 +283,7 @@ fn job(spec: &Spec) -> Job {
         },
         layers: spec.layers.len(),
         hidden: spec.hidden.iter().map(wire::text).collect(),
+        tools: tools.iter().map(wire::text).collect(),
         net: match spec.net {
             Net::None | Net::Allow => wire::Net::None,
             Net::Loopback => wire::Net::Loopback,

@@ -32,6 +32,14 @@ impl Acceleration {
     }
 }
 
+/// Our ends of a guest's wires.
+#[derive(Debug)]
+pub struct Wires {
+    pub talk: UnixStream,
+    pub stdout: UnixStream,
+    pub stderr: UnixStream,
+}
+
 /// A running monitor; killed and waited for when dropped.
 #[derive(Debug)]
 pub struct Vmm {

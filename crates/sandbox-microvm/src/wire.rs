@@ -17,6 +17,13 @@ pub const TALK: &str = "shieldx.talk";
 pub const STDOUT: &str = "shieldx.stdout";
 pub const STDERR: &str = "shieldx.stderr";
 
+/// The same wires as ports of the host's vsock, and the word on the kernel's command line that says
+/// to dial them.
+pub const TALK_PORT: u32 = 1024;
+pub const STDOUT_PORT: u32 = 1025;
+pub const STDERR_PORT: u32 = 1026;
+pub const VSOCK_WORD: &str = "shieldx.vsock";
+
 /// Longest line of a job.
 pub const JOB_MAX_BYTES: u64 = 16 << 20;
 /// Longest line but a recording's.
@@ -39,6 +46,7 @@ pub struct Job {
     /// How many tar files in the image's `layers` are laid over the root.
     pub layers: usize,
     pub hidden: Vec<Text>,
+    pub tools: Vec<Text>,
     pub net: Net,
     pub monitor: Monitor,
     pub decoys: Vec<Decoy>,

@@ -53,7 +53,7 @@ pub(super) fn spec(
         cwd_is_new: job.cwd_is_new,
         copies: copies.collect(),
         hidden: job.hidden.iter().map(wire::path).collect(),
-        tools: Vec::new(),
+        tools: job.tools.iter().map(wire::path).collect(),
         mounts: Vec::new(),
         net,
         allow: Vec::new(),
@@ -64,15 +64,7 @@ pub(super) fn spec(
         },
         layers: (0..job.layers).map(|n| beside.join(LAYERS).join(n.to_string())).collect(),
         pause: None,
-        decoys: job
-            .decoys
-            .iter()
-            .map(|decoy| Decoy {
-                path: wire::path(&decoy.path),
-                content: decoy.content.as_bytes().to_vec(),
-                mode: decoy.mode,
-            })
-            .collect(),
+        decoys: job.decoys.iter().map(decoy).collect(),
         scanner,
         memory: Memory {
             scan: job.memory_scan,
@@ -99,6 +91,14 @@ pub(super) fn spec(
         events_max: job.events_max,
         observer: Some(observer),
     })
+}
+
+fn decoy(decoy: &wire::Decoy) -> Decoy {
+    Decoy {
+        path: wire::path(&decoy.path),
+        content: decoy.content.as_bytes().to_vec(),
+        mode: decoy.mode,
+    }
 }
 
 fn word(text: &Text) -> OsString {

@@ -23,12 +23,12 @@ pub(super) fn build() -> Result<(), AgentError> {
     mount_bind(root, root).map_err(|error| world("show the image's root")(error.into()))?;
     let none = MountFlags::empty();
     let safe = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    let kernel: [(&str, &str, MountFlags, Option<&CStr>); 5] = [
+    // Not /tmp: a working folder may be packed there, and each run covers it anyway.
+    let kernel: [(&str, &str, MountFlags, Option<&CStr>); 4] = [
         ("proc", "proc", safe, None),
         ("sysfs", "sys", safe, None),
         ("devtmpfs", "dev", MountFlags::NOSUID, None),
         ("tmpfs", "run", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=0755")),
-        ("tmpfs", "tmp", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=1777")),
     ];
     for (kind, folder, flags, data) in kernel {
         put(kind, &root.join(folder), flags, data)?;

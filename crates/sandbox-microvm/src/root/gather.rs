@@ -123,7 +123,10 @@ impl<'a> Gather<'a> {
         } else if word.contains('/') {
             return;
         } else {
-            searched.iter().map(|folder| folder.join(word)).collect()
+            // What lies in a tool folder needs all of it, which only the program itself is worth.
+            let plain =
+                |folder: &&PathBuf| !self.spec.tools.iter().any(|tool| folder.starts_with(tool));
+            searched.iter().filter(plain).map(|folder| folder.join(word)).collect()
         };
         let runs = |path: &&PathBuf| {
             fs::metadata(path)
@@ -211,7 +214,8 @@ impl<'a> Gather<'a> {
                 self.library_tree(&entry.path(), depth + 1);
             }
         } else if self.bring(top).is_ok()
-            && top.file_name().is_some_and(|name| name.to_string_lossy().contains(".so"))
+            && (meta.permissions().mode() & 0o111 != 0
+                || top.file_name().is_some_and(|name| name.to_string_lossy().contains(".so")))
         {
             self.libraries_of(top);
         }
@@ -290,11 +294,29 @@ impl<'a> Gather<'a> {
             .any(|given| path.starts_with(given) || given.starts_with(path))
     }
 
+    /// A tool folder with the program in it, and what all that needs.
+    pub(super) fn tool(&mut self, folder: &Path, max_bytes: u64) -> Result<(), RunError> {
+        let mut left = max_bytes;
+        if measure(folder, &mut left, 0).is_none() {
+            return Err(super::refused(format!(
+                "{} is in {}, which holds more than {max_bytes} bytes, the most that is packed for a \
+                 guest; name a program outside of it",
+                self.spec.program.display(),
+                folder.display()
+            )));
+        }
+        self.library_tree(folder, 0);
+        Ok(())
+    }
+
     /// The command's working folder is somebody's work, not the system's.
     pub(super) fn may_pack_cwd(&self) -> bool {
         let cwd = &self.spec.cwd;
-        let private = ["/tmp", "/var/tmp", "/run", "/proc", "/sys", "/dev"];
-        let system = ["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib64", "/boot", "/var"];
+        let private = ["/tmp", "/var/tmp"];
+        let system = [
+            "/proc", "/sys", "/dev", "/run", "/usr", "/etc", "/bin", "/sbin", "/lib", "/lib64",
+            "/boot", "/var",
+        ];
         cwd.parent().is_some()
             && !private.iter().any(|folder| cwd == Path::new(folder))
             && !system.iter().any(|folder| cwd.starts_with(folder))

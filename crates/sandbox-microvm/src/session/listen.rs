@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sandbox::Spec;
 
-use crate::vmm::qemu::Wires;
+use crate::vmm::Wires;
 use crate::wire::{self, Job, LINE_MAX_BYTES, Message, Slot};
 
 /// One recording.

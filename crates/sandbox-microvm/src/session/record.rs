@@ -134,9 +134,9 @@ fn own(spec: &Spec, recording: &mut Recording, carried: &Carried<'_>) {
         name: "machine".to_owned(),
         on: true,
         detail: format!(
-            "a virtual machine with a kernel of its own (QEMU {}, {}), no network device, no shared \
+            "a virtual machine with a kernel of its own ({}, {}), no network device, no shared \
              folder, read-only disks",
-            carried.ready.version,
+            run.engine.get("vmm").map_or("", String::as_str),
             carried.ready.acceleration.as_str()
         ),
     }];

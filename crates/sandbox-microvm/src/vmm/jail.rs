@@ -50,6 +50,8 @@ enum Step {
     /// A file of the host, on an empty file.
     File(CString, CString),
     Tree(CString, CString),
+    /// A folder that the monitor may write to.
+    Shared(CString, CString),
 }
 
 #[derive(Debug)]
@@ -105,6 +107,19 @@ impl Jail {
         Self { root, steps }
     }
 
+    /// The user the monitor will be, for files it must own; absent where it stays this user.
+    #[must_use]
+    pub fn user(&self) -> Option<u32> {
+        self.root.then(|| UID_FIRST + std::process::id() % UIDS)
+    }
+
+    /// Also shows a folder, writable, as `name`.
+    pub fn share(&mut self, folder: &Path, name: &str) {
+        let inside = c(Path::new(&format!("/tmp/{}", name.trim_start_matches('/'))));
+        self.steps.push(Step::Folder(inside.clone()));
+        self.steps.push(Step::Shared(c(folder), inside));
+    }
+
     /// Whether files go by the names they were given.
     #[must_use]
     pub fn names(&self) -> bool {
@@ -129,8 +144,8 @@ impl Jail {
         kvm: bool,
     ) -> io::Result<(Child, Walls)> {
         let walls = self.walls();
+        let user = self.user();
         let numbers: Vec<RawFd> = inherited.iter().map(OwnedFd::as_raw_fd).collect();
-        let uid = UID_FIRST + std::process::id() % UIDS;
         let group = kvm.then(|| gid_of("/dev/kvm")).flatten();
         let parent = getpid();
         let enter = move || {
@@ -139,7 +154,7 @@ impl Jail {
             }
             limits(memory_bytes)?;
             hand_over(&numbers)?;
-            if self.root {
+            if let Some(uid) = user {
                 drop_user(uid, group)?;
             }
             set_no_new_privs(true)?;
@@ -151,6 +166,22 @@ impl Jail {
         #[expect(unsafe_code, reason = "only the child itself can build its walls")]
         let command = unsafe { command.pre_exec(enter) };
         Ok((command.spawn()?, walls))
+    }
+
+    /// Starts a monitor whose own jailer builds the walls: it needs this user's rights for that, and
+    /// only ends with its parent.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start_bare(self, mut command: Command) -> io::Result<(Child, Walls)> {
+        let parent = getpid();
+        let enter = move || stay_with(parent);
+        // SAFETY: `enter` runs in the child between fork and exec; it is two system calls and
+        // allocates nothing.
+        #[expect(unsafe_code, reason = "only the child itself can tie its life to its parent's")]
+        let command = unsafe { command.pre_exec(enter) };
+        let standing = vec!["Firecracker's jailer and seccomp filter".to_owned()];
+        Ok((command.spawn()?, Walls { standing, missing: Vec::new() }))
     }
 
     fn walls(&self) -> Walls {
@@ -186,7 +217,7 @@ impl Jail {
         // Bound into place before the stage covers /tmp, where the guest's files may be.
         let mut held: [Option<OwnedFd>; 16] = [const { None }; 16];
         let sources = self.steps.iter().filter_map(|step| match step {
-            Step::File(from, _) => Some(from),
+            Step::File(from, _) | Step::Shared(from, _) => Some(from),
             _ => None,
         });
         for (slot, from) in held.iter_mut().zip(sources) {
@@ -218,6 +249,11 @@ impl Step {
                 mount_bind_recursive(from, to)?;
                 let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID;
                 mount_remount(to, flags | MountFlags::NODEV, c"")?;
+            }
+            Step::Shared(_, to) => {
+                let Some(Some(folder)) = files.next() else { return Ok(()) };
+                let mut buffer = [0; 32];
+                mount_bind(descriptor_path(folder.as_raw_fd(), &mut buffer), to)?;
             }
             Step::File(_, to) => {
                 let Some(Some(file)) = files.next() else { return Ok(()) };

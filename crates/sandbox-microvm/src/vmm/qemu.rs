@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::jail::{Jail, Walls};
-use super::{Acceleration, Vmm};
+use super::{Acceleration, Vmm, Wires};
 use crate::wire::{STDERR, STDOUT, TALK};
 
 /// Where the jail shows the guest's files.
@@ -37,14 +37,6 @@ pub struct Qemu<'a> {
     pub disks: Vec<File>,
     /// One more word for the kernel's command line.
     pub word: Option<&'a str>,
-}
-
-/// Our ends of a guest's wires.
-#[derive(Debug)]
-pub struct Wires {
-    pub talk: UnixStream,
-    pub stdout: UnixStream,
-    pub stderr: UnixStream,
 }
 
 impl Qemu<'_> {

@@ -146,6 +146,7 @@ impl Lab {
             options: Vec::new(),
             environment: Vec::new(),
             user: None,
+            limit: RUN_LIMIT,
         }
     }
 
@@ -233,11 +234,18 @@ pub(crate) struct Shieldx<'a> {
     options: Vec<String>,
     environment: Vec<(String, String)>,
     user: Option<u32>,
+    limit: Duration,
 }
 
 impl Shieldx<'_> {
     pub(crate) fn with(mut self, options: &[&str]) -> Self {
         self.options.extend(options.iter().map(|&word| word.to_owned()));
+        self
+    }
+
+    /// How long the run may take; for those that boot a machine first.
+    pub(crate) fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
         self
     }
 
@@ -276,7 +284,7 @@ impl Shieldx<'_> {
     pub(crate) fn run<S: AsRef<OsStr>>(self, command: &[S]) -> Outcome {
         let mut child = self.command(command).spawn().expect("shieldx starts");
         let supervisor = child.id();
-        let status = wait(&mut child, RUN_LIMIT);
+        let status = wait(&mut child, self.limit);
         let stdout = fs::read_to_string(self.lab.side().join("stdout")).expect("UTF-8 output");
         let stderr = fs::read(self.lab.side().join("stderr")).expect("error output");
         let stderr = String::from_utf8_lossy(&stderr).into_owned();

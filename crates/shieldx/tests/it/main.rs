@@ -8,10 +8,13 @@ mod formats;
 mod hostile;
 mod lab;
 mod lifetime;
+#[cfg(feature = "sandbox-microvm")]
+mod microvm;
 mod ordinary_user;
 mod preflight;
 mod replay;
 mod report;
+mod rules;
 mod slo_words;
 mod span_names;
 mod stack;
