@@ -15,6 +15,7 @@ mod preflight;
 mod replay;
 mod report;
 mod rules;
+mod rules;
 mod slo_words;
 mod span_names;
 mod stack;
