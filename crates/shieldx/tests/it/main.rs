@@ -15,7 +15,6 @@ mod preflight;
 mod replay;
 mod report;
 mod rules;
-mod rules;
 mod slo_words;
 mod span_names;
 mod stack;
