@@ -54,6 +54,9 @@ pub enum Command {
         /// Make ready what every run needs before the job is known.
         #[arg(long)]
         spare: bool,
+        /// The folder of rules that the job will name.
+        #[arg(long, requires = "spare")]
+        rules: Option<PathBuf>,
     },
     /// The first process of a guest, which the guest's init starts.
     #[cfg(feature = "sandbox-microvm")]

@@ -5,6 +5,7 @@
 mod conversation;
 mod spares;
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -169,7 +170,11 @@ impl WorkerExecutor {
     /// jobs: making one takes the processor that a job wants.
     pub fn tend_spares(&self) {
         if self.runner(RunnerName::Process.as_str()).is_ok() {
-            self.spares.fill(|| self.start(&["worker", "--spare"]));
+            let rules = self.settings.rules.iter();
+            let rules: Vec<&OsStr> =
+                rules.flat_map(|rules| [OsStr::new("--rules"), rules.as_os_str()]).collect();
+            let arguments = [&["worker", "--spare"].map(OsStr::new)[..], &rules].concat();
+            self.spares.fill(|| self.start(&arguments));
         }
     }
 
@@ -181,10 +186,10 @@ impl WorkerExecutor {
 
     fn worker(&self, runner: RunnerName) -> std::io::Result<Child> {
         let spare = if runner == RunnerName::Process { self.spares.take() } else { None };
-        spare.map_or_else(|| self.start(&["worker"]), Ok)
+        spare.map_or_else(|| self.start(&[OsStr::new("worker")]), Ok)
     }
 
-    fn start(&self, arguments: &[&str]) -> std::io::Result<Child> {
+    fn start(&self, arguments: &[&OsStr]) -> std::io::Result<Child> {
         Command::new(&self.settings.program)
             .args(arguments)
             .env_clear()

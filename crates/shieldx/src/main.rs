@@ -36,7 +36,9 @@ fn main() -> ExitCode {
         Request::Trace(request) => commands::trace::trace(&request),
         Request::Slo(request) => commands::slo::slo(&request),
         Request::Load(request) => commands::load::load(&request),
-        Request::Worker { spare } => commands::worker::worker(&environment, spare),
+        Request::Worker { spare, rules } => {
+            commands::worker::worker(&environment, spare.then_some(rules))
+        }
         #[cfg(feature = "sandbox-microvm")]
         Request::Guest => shieldx::guest::guest(),
     });

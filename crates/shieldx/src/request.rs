@@ -50,6 +50,7 @@ pub enum Request {
     Config(ConfigRequest),
     Worker {
         spare: bool,
+        rules: Option<PathBuf>,
     },
     #[cfg(feature = "sandbox-microvm")]
     Guest,
@@ -148,7 +149,7 @@ impl Request {
             Command::Trace(args) => Request::Trace(service::trace(args, environment)?),
             Command::Slo(args) => Request::Slo(Box::new(slo::slo(args, environment)?)),
             Command::Load(args) => Request::Load(service::load(&args, environment)?),
-            Command::Worker { spare } => Request::Worker { spare },
+            Command::Worker { spare, rules } => Request::Worker { spare, rules },
             #[cfg(feature = "sandbox-microvm")]
             Command::Guest => Request::Guest,
         })

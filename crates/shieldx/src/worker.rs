@@ -12,7 +12,9 @@ mod trim;
 mod voice;
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 
+use rules::Set;
 use sandbox::runner::process::{Prepared, Process};
 use sandbox::{RunError, Spec};
 use types::Recording;
@@ -28,19 +30,36 @@ pub(crate) use voice::LINE_MAX_BYTES;
 use job::{ErrorKind, Job, Message, Refusal};
 use voice::Voice;
 
-/// Does one job. What is wrong with the job or the artifact is an answer, not a failure. A spare
-/// worker has the kernel's part of a run ready before its job comes.
+/// What a worker has ready before its job comes.
+#[derive(Debug)]
+pub struct Spare {
+    prepared: Prepared,
+    folder: Option<PathBuf>,
+    rules: Result<Set, Failure>,
+}
+
+impl Spare {
+    /// Makes the kernel's part of a run, and reads the rules; what is wrong with them is the job's
+    /// answer.
+    #[must_use]
+    pub fn prepare(folder: Option<PathBuf>) -> Self {
+        let prepared = Process::new().prepare(prepare::NET, prepare::MONITOR);
+        let rules = matching::load(folder.clone());
+        Self { prepared, folder, rules }
+    }
+}
+
+/// Does one job. What is wrong with the job or the artifact is an answer, not a failure.
 ///
 /// # Errors
 /// When there is no job to be read, or nobody to answer to.
-pub fn work(environment: &Environment, spare: bool) -> Result<Exit, Failure> {
-    let prepared = spare.then(|| Process::new().prepare(prepare::NET, prepare::MONITOR));
+pub fn work(environment: &Environment, spare: Option<Spare>) -> Result<Exit, Failure> {
     let job = leash::take_job().map_err(|error| {
         Failure::of(Exit::BadData, &error)
             .hint("`shieldx up` starts this command itself; people use `shieldx run`")
     })?;
     let (voice, ear) = Voice::start().map_err(unheard)?;
-    let result = prepare::spec(&job, environment, ear).and_then(|spec| run(&job, spec, prepared));
+    let result = prepare::spec(&job, environment, ear).and_then(|spec| run(&job, spec, spare));
     voice.end();
     let line = match result {
         Ok(recording) => recorded(&job, recording),
@@ -52,9 +71,14 @@ pub fn work(environment: &Environment, spare: bool) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-fn run(job: &Job, mut spec: Spec, prepared: Option<Prepared>) -> Result<Recording, Refusal> {
+fn run(job: &Job, mut spec: Spec, spare: Option<Spare>) -> Result<Recording, Refusal> {
     let refusal = |failure: Failure| Refusal { kind: ErrorKind::Failed, reason: failure.message };
-    let rules = matching::load(job.rules.as_ref().map(job::path)).map_err(refusal)?;
+    let folder = job.rules.as_ref().map(job::path);
+    let (prepared, rules) = match spare {
+        Some(spare) if spare.folder == folder => (Some(spare.prepared), spare.rules),
+        other => (other.map(|spare| spare.prepared), matching::load(folder)),
+    };
+    let rules = rules.map_err(refusal)?;
     spec.scanner = Some(rules.scanner());
     let matching = Matching::start(rules, &job::path(&job.artifact)).map_err(refusal)?;
     let mut recording = execute(job, &spec, prepared)?;

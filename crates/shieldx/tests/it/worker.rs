@@ -4,6 +4,7 @@
 mod bench;
 mod ends;
 mod sees;
+mod spares;
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use shieldx::executor::{Settings, WorkerExecutor};
+use shieldx::runners::{RunnerName, Surroundings};
 use shieldx::worker::job::Job;
 use tempfile::TempDir;
 use tokio::sync::Notify;
