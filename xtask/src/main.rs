@@ -1,8 +1,9 @@
-//! Developer tasks: `test`, `ebpf`, `guest`, `demo-health`, `bench`.
+//! Developer tasks: `test`, `ebpf`, `guest`, `corpus`, `demo-health`, `bench`.
 //!
 //! Starts other programs and adds up how they ended. It knows nothing of what ShieldX does; no
 //! crate of the workspace depends on it and it depends on none of them.
 
+mod corpus;
 mod demo;
 mod ebpf;
 mod guest;
@@ -22,6 +23,7 @@ usage: cargo xtask TASK
   ebpf [--check]    build the kernel programs; with --check compare with the committed object
   guest [--out DIR] the kernel and initramfs of microvm guests, from Debian's packages
   guest exec -- CMD run a command as root of such a guest (its files and libraries go with it)
+  corpus            everything under corpus/ in the sandbox, and docs/scorecard.md of it
   demo-health       a server, Prometheus, Alertmanager, some load, and `shieldx health` of all of them
   bench             run benches/run.sh (by hand, on a quiet machine)";
 
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         ["ebpf"] => ebpf::run(false),
         ["ebpf", "--check"] => ebpf::run(true),
         ["guest", rest @ ..] => guest::run(rest),
+        ["corpus", rest @ ..] => corpus::run(&root(), rest),
         ["demo-health"] => demo::health(&root()),
         ["bench"] => bench(&root()),
         ["help" | "--help" | "-h"] => {

@@ -1,0 +1,5 @@
+#!/bin/sh
+# needs: chromium
+# options: --timeout 60s
+
+chromium --version 2>&1 | head -1

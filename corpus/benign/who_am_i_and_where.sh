@@ -1,0 +1,3 @@
+#!/bin/sh
+
+id; whoami; hostname; pwd; echo "$HOME $SHELL"; groups; tty || true

