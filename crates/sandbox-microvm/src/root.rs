@@ -8,6 +8,7 @@
 //! name. A folder or tar file given as root is packed whole.
 
 mod gather;
+mod host;
 mod languages;
 mod script;
 
@@ -57,7 +58,7 @@ pub(crate) fn pack(spec: &Spec, busybox: &Busybox) -> Result<Packed, RunError> {
     refuse(spec)?;
     let mut gather = Gather::new(spec, ROOT);
     match &spec.root {
-        Root::Host => host(spec, &mut gather)?,
+        Root::Host => parts_of_host(spec, &mut gather)?,
         Root::Folder(folder) => gather.whole(folder, Path::new("/"), IMAGE_MAX_BYTES)?,
         // Unpacked inside the guest, where a hostile archive meets nothing of this host.
         Root::Tar(file) => gather.beside(file, TAR)?,
@@ -130,7 +131,7 @@ fn read_stdin() -> Result<Vec<u8>, RunError> {
 }
 
 /// The parts of the host's root that this command needs.
-fn host(spec: &Spec, gather: &mut Gather<'_>) -> Result<(), RunError> {
+fn parts_of_host(spec: &Spec, gather: &mut Gather<'_>) -> Result<(), RunError> {
     for link in ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
         if let Ok(target) = std::fs::read_link(link) {
             gather.link(Path::new(link), &target)?;

@@ -1,6 +1,7 @@
 //! One run, seen from the host: pack, boot, give the job, listen, end.
 
 mod listen;
+mod plain;
 mod record;
 
 use std::fs::{self, File, OpenOptions};

@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use sandbox::{RunError, Spec};
 
+use super::host::{TREE_DEPTH_MAX, configured_folders, measure, parts, shebang};
 use super::{languages, mode, placed, readable_by_all, regular, setup};
 use crate::elf;
 use crate::erofs::{Content, Tree};
@@ -19,8 +20,6 @@ use crate::erofs::{Content, Tree};
 const LINKS_MAX: usize = 40;
 /// Interpreters of interpreters.
 const DEPTH_MAX: usize = 4;
-/// Folders below folders.
-const TREE_DEPTH_MAX: usize = 64;
 pub(super) struct Gather<'a> {
     spec: &'a Spec,
     /// Where the root is in the image.
@@ -378,61 +377,4 @@ impl<'a> Gather<'a> {
         }
         Ok(())
     }
-}
-
-/// Counts the bytes of regular files down from `left`; `None` when they are more.
-fn measure(path: &Path, left: &mut u64, depth: usize) -> Option<()> {
-    let meta = fs::symlink_metadata(path).ok()?;
-    if meta.is_file() {
-        *left = left.checked_sub(meta.len().max(4096))?;
-    } else if meta.is_dir() && depth <= TREE_DEPTH_MAX {
-        *left = left.checked_sub(4096)?;
-        for entry in fs::read_dir(path).ok()?.flatten() {
-            measure(&entry.path(), left, depth + 1)?;
-        }
-    }
-    Some(())
-}
-
-/// The names of a path, `..` among them.
-fn parts(path: &Path) -> Vec<std::ffi::OsString> {
-    path.components()
-        .filter_map(|part| match part {
-            Component::Normal(name) => Some(name.to_owned()),
-            Component::ParentDir => Some("..".into()),
-            _ => None,
-        })
-        .collect()
-}
-
-/// The words after `#!`.
-fn shebang(file: &Path) -> Option<Vec<String>> {
-    use std::io::Read as _;
-    let mut start = [0; 256];
-    let read = fs::File::open(file).ok()?.read(&mut start).ok()?;
-    let line = start.get(..read)?.strip_prefix(b"#!")?;
-    let line = line.split(|&byte| byte == b'\n').next()?;
-    let words: Vec<String> =
-        String::from_utf8_lossy(line).split_whitespace().map(str::to_owned).collect();
-    (!words.is_empty()).then_some(words)
-}
-
-/// The folders of `ld.so.conf` with what it includes.
-fn configured_folders(file: &Path, depth: usize) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
-    for line in fs::read_to_string(file).unwrap_or_default().lines() {
-        let line = line.split('#').next().unwrap_or_default().trim();
-        if let Some(pattern) = line.strip_prefix("include ") {
-            let folder = Path::new(pattern.trim()).parent().unwrap_or(Path::new("/"));
-            let mut files: Vec<PathBuf> =
-                fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
-            files.sort();
-            if depth < DEPTH_MAX {
-                folders.extend(files.iter().flat_map(|file| configured_folders(file, depth + 1)));
-            }
-        } else if line.starts_with('/') {
-            folders.push(PathBuf::from(line));
-        }
-    }
-    folders
 }

@@ -15,7 +15,7 @@ use crate::vmm::Wires;
 use crate::wire::{self, Job, LINE_MAX_BYTES, Message, Slot};
 
 /// One recording.
-const RECORDING_MAX_BYTES: u64 = 512 << 20;
+const RECORDING_MAX_BYTES: u64 = 256 << 20;
 /// Messages between the wire and the run.
 const QUEUE_MAX: usize = 4096;
 /// Files that are taken.

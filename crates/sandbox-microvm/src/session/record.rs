@@ -10,13 +10,10 @@ use types::run::{Isolation, Output, Run, Wall};
 use types::{Activity, Counters, Ending, Event, Recording, Text, Tier};
 
 use super::listen::Wired;
+use super::plain::{self, plain};
 use crate::ready::Ready;
 use crate::vmm::jail::Walls;
 use crate::wire::{self, Message, Refusal};
-
-/// Of what a guest says about itself.
-const SENTENCES_MAX: usize = 256;
-const SENTENCE_MAX_CHARS: usize = 500;
 
 /// What carried the run.
 pub(super) struct Carried<'a> {
@@ -52,7 +49,8 @@ impl Outcome {
                     observer.tell(Seen::Phase(phase));
                 }
             }
-            Message::Event(event) => {
+            Message::Event(mut event) => {
+                plain::event(&mut event);
                 if let Some(observer) = &spec.observer {
                     observer.tell(Seen::Event(&event));
                 }
@@ -62,11 +60,14 @@ impl Outcome {
                     self.beyond += 1;
                 }
             }
-            Message::Recording(recording) if self.recording.is_none() => {
-                self.recording = Some(recording);
-            }
+            Message::Recording(recording) => self.keep(recording),
             _ => {}
         }
+    }
+
+    /// The first stays.
+    fn keep(&mut self, recording: Box<Recording>) {
+        self.recording.get_or_insert(recording);
     }
 
     pub(super) fn cut(&mut self, ending: Ending, why: &str) {
@@ -90,7 +91,7 @@ pub(super) fn recording(
         }
         None => salvage(spec, events, beyond, length),
     };
-    sanitize(&mut recording);
+    plain::recording(&mut recording);
     if let Some(reason) = lost {
         let panic = panic_line(&carried.said).map_or_else(String::new, |line| format!("; {line}"));
         recording.faults.push(format!("the guest was lost: {reason}{panic}"));
@@ -210,28 +211,6 @@ fn salvage(spec: &Spec, mut events: Vec<Event>, beyond: u64, length: Duration) -
     }
 }
 
-/// Sentences of a guest are shown to people: bounded, and without what drives a terminal.
-fn sanitize(recording: &mut Recording) {
-    let walls = &mut recording.run.isolation.walls;
-    walls.truncate(SENTENCES_MAX);
-    for wall in walls {
-        plain(&mut wall.name);
-        plain(&mut wall.detail);
-    }
-    recording.faults.truncate(SENTENCES_MAX);
-    recording.faults.iter_mut().for_each(plain);
-    if let Some(output) = &mut recording.output {
-        output.not_passed_on = None;
-    }
-}
-
-fn plain(text: &mut String) {
-    if text.chars().any(char::is_control) || text.len() > SENTENCE_MAX_CHARS {
-        let kept = text.chars().take(SENTENCE_MAX_CHARS);
-        *text = kept.map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect();
-    }
-}
-
 /// Where the guest's kernel gave up, in its own words.
 fn panic_line(said: &str) -> Option<String> {
     let at = said.find("Kernel panic").or_else(|| said.find("Out of memory"))?;
@@ -257,5 +236,72 @@ pub(super) fn refusal(refusal: Refusal) -> RunError {
             plain(&mut reason);
             RunError::Monitor { reason }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{Event, Kind, Task, Text};
+
+    use super::{Outcome, Recording};
+    use super::{hold_to, panic_line};
+
+    fn event(time_ns: u64) -> Event {
+        let task = Task { pid: 2, tid: 2, ppid: 1, start_ns: 1, uid: 0, comm: Text::from("x") };
+        Event {
+            id: 0,
+            time_ns,
+            task,
+            kind: Kind::Mkdir { path: Text::from("/d") },
+            ret: Some(0),
+            blocked: false,
+            advisory: false,
+            truncated: false,
+            count: 1,
+        }
+    }
+
+    fn empty() -> Recording {
+        let recording = serde_json::json!({
+            "run": {
+                "id": "", "started_at": "", "command": [], "program": "", "cwd": "", "runner": "",
+                "tier": "B", "isolation": { "walls": [] },
+                "limits": { "timeout_ms": 1, "memory_bytes": 1, "pids": 1, "cpu_percent": 0,
+                    "output_bytes": 1, "disk_bytes": 1 },
+                "ending": { "how": "exited", "code": 0 }, "duration_ns": 1, "cpu_us": 1,
+                "memory_peak_bytes": null,
+            },
+            "events": [], "faults": [],
+            "counters": { "seen": 0, "sent": 0, "received": 0, "dropped": 0, "truncated": 0,
+                "aggregated": 0, "throttled": 0 },
+        });
+        serde_json::from_value(recording).unwrap()
+    }
+
+    #[test]
+    fn a_guest_cannot_take_back_what_it_told() {
+        let mut recording = empty();
+        recording.events = vec![event(1), event(2)];
+        hold_to(&[event(1)], &mut recording);
+        assert!(recording.faults.is_empty());
+        hold_to(&[event(1), event(7)], &mut recording);
+        assert!(recording.faults[0].starts_with("1 events"), "{:?}", recording.faults);
+    }
+
+    #[test]
+    fn a_second_recording_does_not_replace_the_first() {
+        let mut outcome = Outcome::default();
+        let mut first = empty();
+        first.events.push(event(1));
+        outcome.keep(Box::new(first));
+        outcome.keep(Box::new(empty()));
+        assert_eq!(outcome.recording.unwrap().events.len(), 1);
+    }
+
+    #[test]
+    fn a_panic_is_told_in_one_plain_line() {
+        let said = "x\n[ 1.0] Kernel panic - not syncing: \u{1b}[31mred\nmore";
+        assert_eq!(panic_line(said).unwrap(), "Kernel panic - not syncing: \u{fffd}[31mred");
+        assert_eq!(panic_line("all is well"), None);
     }
 }

@@ -75,7 +75,7 @@ fn a_script_runs_on_a_kernel_of_its_own_and_its_evidence_is_whole() {
     assert_eq!(outcome.run.runner, "microvm");
     let kernel = engine(&outcome, "kernel");
     assert!(said.contains(&format!("kernel {kernel}")), "{said}");
-    assert!(said.contains("hosts False []") && said.contains("network "), "{said}");
+    assert!(said.contains("hosts False ['sandbox']") && said.contains("network "), "{said}");
     assert_eq!(outcome.assessment.evidence.level, Level::Full, "{}", outcome.summary());
     assert!(matches!(outcome.run.tier, Tier::A | Tier::B), "{:?}", outcome.run.tier);
     for name in ["vmm", "acceleration", "kernel_sha256", "initramfs_sha256", "agent_sha256"] {
