@@ -3,14 +3,16 @@
 //!
 //! Nothing is kept of a root that is refused: the memory it lies in is the run's own.
 
+mod report;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek as _, SeekFrom, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
-use serde::{Deserialize, Serialize};
 
+pub(crate) use self::report::Report;
 use super::tar::Kind;
 use super::tar::read::{Entries, Entry};
 use super::tree::{clear, is_folder, remove, resolve, stat, whiteout};
@@ -40,42 +42,6 @@ pub(crate) enum Whiteouts {
     Applied,
     /// The tree will lie over another one: overlayfs is told to hide the name there, too.
     Kept,
-}
-
-/// What was unpacked and what was left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Report {
-    pub entries: u64,
-    pub bytes: u64,
-    /// Folders that must hide what lies below the tree; their mark needs rights this room lacks.
-    pub opaque: Vec<Vec<u8>>,
-    devices: u64,
-    attributes: u64,
-    capabilities: u64,
-    nobody: u64,
-    unknown: u64,
-    flattened: bool,
-}
-
-impl Report {
-    /// What a reader of the run's report should know.
-    pub(crate) fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        let mut note = |count: u64, what: &str| {
-            if count > 0 {
-                notes.push(format!("{count} {what}"));
-            }
-        };
-        note(self.devices, "device nodes and FIFOs were not unpacked");
-        note(self.capabilities, "file capabilities (security.capability) were not unpacked");
-        note(self.attributes, "other extended attributes were not unpacked");
-        note(self.nobody, "owners or groups above 65535 became nobody");
-        note(self.unknown, "entries of unknown kinds were not unpacked");
-        if self.flattened {
-            notes.push("everything unpacked belongs to the command's user: an ordinary user cannot keep owners".to_owned());
-        }
-        notes
-    }
 }
 
 /// A tree that is being filled.

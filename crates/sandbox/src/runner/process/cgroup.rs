@@ -4,6 +4,8 @@
 //! whatever happens to the supervisor. A controller that is missing or refused is reported, never
 //! silently left out.
 
+mod hierarchies;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use types::Limits;
 
+use self::hierarchies::{hierarchies, own_group};
 use crate::pause::Brake;
 use crate::sys;
 
@@ -43,15 +46,6 @@ pub struct Usage {
     pub memory_peak_bytes: Option<u64>,
     pub oom_kills: u64,
     pub pids_refused: u64,
-}
-
-/// One cgroup mount of this host.
-struct Hierarchy {
-    /// Empty for v2.
-    controllers: Vec<String>,
-    mount: PathBuf,
-    /// The part of the hierarchy that the mount shows.
-    root: String,
 }
 
 impl Cgroups {
@@ -351,51 +345,6 @@ impl Cgroups {
 
 fn tail(run_id: &str) -> &str {
     run_id.get(run_id.len().saturating_sub(12)..).unwrap_or(run_id)
-}
-
-/// This process' group in a hierarchy, as a path below its mount.
-fn own_group(hierarchy: &Hierarchy, own: &str) -> PathBuf {
-    let line = own.lines().find_map(|line| {
-        let mut parts = line.splitn(3, ':');
-        let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
-        let same = if hierarchy.controllers.is_empty() {
-            controllers.is_empty()
-        } else {
-            controllers.split(',').any(|c| hierarchy.controllers.iter().any(|h| h == c))
-        };
-        same.then_some(path)
-    });
-    let path = line.unwrap_or("/");
-    let below = path.strip_prefix(hierarchy.root.as_str()).unwrap_or(path);
-    hierarchy.mount.join(below.trim_start_matches('/'))
-}
-
-/// The cgroup mounts of this mount namespace, from mountinfo (proc(5)).
-fn hierarchies() -> Vec<Hierarchy> {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let mut found: Vec<Hierarchy> = Vec::new();
-    for line in text.lines() {
-        let Some((left, right)) = line.split_once(" - ") else { continue };
-        let left: Vec<&str> = left.split(' ').collect();
-        let right: Vec<&str> = right.split(' ').collect();
-        let (Some(&root), Some(&mount), Some(&kind)) = (left.get(3), left.get(4), right.first())
-        else {
-            continue;
-        };
-        let controllers: Vec<String> = match kind {
-            "cgroup2" => Vec::new(),
-            "cgroup" => right
-                .get(2)
-                .map_or_else(Vec::new, |options| options.split(',').map(str::to_owned).collect()),
-            _ => continue,
-        };
-        if found.iter().any(|h| h.controllers == controllers) {
-            continue;
-        }
-        let root = if root == "/" { String::new() } else { root.to_owned() };
-        found.push(Hierarchy { controllers, mount: PathBuf::from(mount), root });
-    }
-    found
 }
 
 fn write(path: &Path, value: &str) -> io::Result<()> {

@@ -143,7 +143,7 @@ impl Walk<'_> {
             } else if kind.is_char_device() && found.meta.rdev() == 0 {
                 self.whiteout(&found)?;
             } else if kind.is_symlink() {
-                let ours = self.snapshot.made.links.iter().any(|link| *link == found.path);
+                let ours = self.snapshot.made.links.contains(&found.path);
                 if !ours {
                     let target = sys::read_link(handle.as_fd())?.into_vec();
                     self.entry(&found, Kind::Symlink, &target)?;
