@@ -44,7 +44,9 @@ fn worth(finding: &str) -> Option<(u32, &'static str)> {
     Some(match finding {
         "injected_thread" => (30, "a system call made from memory without a file"),
         "image" => (28, "a program loaded by hand"),
-        "direct_calls" => (18, "code that calls the kernel itself"),
+        // Two bytes behind a number: once in some hundred runs a compiler's code has them by chance
+        // (seen on node). It supports what else is seen and does not make a run suspicious alone.
+        "direct_calls" => (12, "code that calls the kernel itself"),
         "executable_stack" => (6, "a stack that can be executed"),
         _ => return None,
     })
