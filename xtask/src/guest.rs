@@ -41,6 +41,18 @@ pub(crate) fn run(arguments: &[&str]) -> anyhow::Result<()> {
     }
 }
 
+/// Builds the guest where there is none. One sentence about what the tests have to skip, if they
+/// have to.
+pub(crate) fn ensure() -> Option<String> {
+    let made = default_folder().and_then(|folder| {
+        if folder.join("manifest.json").exists() { Ok(()) } else { build(&folder) }
+    });
+    let problem = made.err()?;
+    Some(format!(
+        "there is no guest ({problem:#}): the microvm runner, the monitor on Debian's kernel"
+    ))
+}
+
 /// Where `shieldx` looks, too: `SHIELDX_GUEST`, or `shieldx/guest` among this user's data.
 fn default_folder() -> anyhow::Result<PathBuf> {
     let variable =

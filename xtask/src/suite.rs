@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
-use crate::{packages, python};
+use crate::{guest, packages, python};
 
 /// What a test prints, outside the harness's capture, when the machine lacks what it needs.
 const SKIP: &str = "SKIP ";
@@ -77,6 +77,7 @@ struct Tally {
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     let mut missing = packages::ensure();
     missing.extend(python::ensure());
+    missing.extend(guest::ensure());
     for line in &missing {
         eprintln!("{SKIP}{line}");
     }

@@ -33,6 +33,9 @@ pub const BEING_TRIED: &str = "it is still being tried whether this host can do 
 /// Each runner, and why it is not available here.
 type Offer = Vec<(RunnerName, Option<String>)>;
 
+/// An emulated guest boots, packs and takes time to tell; the runner itself gives up within this.
+const GUEST_GRACE: Duration = Duration::from_secs(240);
+
 /// How workers are started and bounded.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -258,7 +261,11 @@ impl Executor for WorkerExecutor {
         listener: Listener,
     ) -> Result<Recording, ExecuteError> {
         let runner = self.runner(&execution.runner)?;
-        let limit = Duration::from_millis(execution.timeout_ms).saturating_add(self.settings.grace);
+        let grace = self.settings.grace.saturating_add(match runner {
+            RunnerName::Microvm => GUEST_GRACE,
+            _ => Duration::ZERO,
+        });
+        let limit = Duration::from_millis(execution.timeout_ms).saturating_add(grace);
         let job = self.job(runner, execution).line();
         let job = job.map_err(|error| failed(format!("the job cannot be written: {error}")))?;
         let mut child = self

@@ -4,12 +4,23 @@
 use crate::exit::Exit;
 use crate::failure::Failure;
 
+/// Says that there is none.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "sandbox-microvm"))]
+pub fn guest() -> Result<Exit, Failure> {
+    Err(Failure::new(Exit::Usage, "this shieldx was built without the feature sandbox-microvm"))
+}
+
 /// Does the guest's one job and ends the machine.
 ///
 /// # Errors
 /// When this is no guest.
+#[cfg(feature = "sandbox-microvm")]
 pub fn guest() -> Result<Exit, Failure> {
-    match sandbox_microvm::agent::work(None) {
+    let scanner = rules::Set::built_in().scanner();
+    match sandbox_microvm::agent::work(Some(scanner)) {
         Ok(()) => {
             sandbox_microvm::agent::power_off();
             Ok(Exit::Success)
