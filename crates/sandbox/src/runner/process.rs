@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use types::Recording;
 
-use self::attach::{Attach, COMMAND_PID, finish_loading};
+use self::attach::{Attach, command_pid, finish_loading};
 use self::cgroup::Cgroups;
 use self::collect::End;
 pub use self::inside::LINGER;
@@ -156,7 +156,7 @@ impl Prepared {
         memory::watch::merge(&mut events, std::mem::take(&mut looks.events));
         summary.faults.extend(looks.fault.take());
         let network = network.map(|network| {
-            network.finish(&mut events, start_ns, COMMAND_PID, spec.observer.as_ref())
+            network.finish(&mut events, start_ns, command_pid(spec), spec.observer.as_ref())
         });
         let mut network = network.unwrap_or_default();
         summary.faults.append(&mut network.faults);

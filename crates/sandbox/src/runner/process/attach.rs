@@ -17,7 +17,7 @@ use crate::memory::watch::Handle;
 use crate::monitor::{self, Summary, ebpf, notify};
 use crate::runner::RunError;
 use crate::seccomp::{Decision, Policy};
-use crate::spec::{MonitorChoice, Net, Spec};
+use crate::spec::{MonitorChoice, Net, Root, Spec};
 use crate::sys;
 
 /// The monitor of one run.
@@ -135,7 +135,7 @@ impl Attach<'_> {
 
     fn recorder(&self) -> Recorder {
         let observer = self.spec.observer.clone();
-        Recorder::new(Some(COMMAND_PID), self.spec.events_max, observer)
+        Recorder::new(Some(command_pid(self.spec)), self.spec.events_max, observer)
             .watched_by(self.watch.clone())
     }
 
@@ -200,8 +200,12 @@ fn listener(go: Go, outer: &Outer, built: &Built) -> Result<OwnedFd, RunError> {
         .map_err(setup("take the seccomp listener over"))
 }
 
-/// Init is 1 in the pid namespace, and the command its first child.
-pub(super) const COMMAND_PID: u32 = 2;
+/// Init is 1 in the pid namespace. The command is its first child, but for one that unpacks the root
+/// and one that unpacks the layers.
+pub(super) fn command_pid(spec: &Spec) -> u32 {
+    let root = matches!(spec.root, Root::Tar(_) | Root::Oci(..));
+    2 + u32::from(root) + u32::from(!spec.layers.is_empty())
+}
 
 impl Watcher {
     pub(super) fn finish(self) -> (Tier, Vec<Event>, Summary) {
