@@ -9,6 +9,7 @@ pub mod args;
 pub mod client;
 pub mod commands;
 pub mod config;
+pub mod decoys;
 pub mod engine;
 pub mod environment;
 pub mod executor;

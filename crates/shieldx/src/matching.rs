@@ -4,16 +4,63 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 
 use rules::{Options, Set};
-use types::{Event, Kind, Recording, Task, Text};
+use types::ports::{Pattern, PortError, Scanner};
+use types::{Event, Kind, Recording, RuleSet, Task, Text};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// Of an artifact, this much is looked at; the service takes none that is larger.
 const ARTIFACT_MAX_BYTES: u64 = 64 << 20;
+
+/// The rules of the program, made once, by whoever needs them first.
+static BUILT_IN: LazyLock<Set> = LazyLock::new(Set::built_in);
+
+/// The rules that are applied to one run. Those of the program cannot be wrong: they are made
+/// beside whatever goes on, and only who asks them something waits until they are there.
+#[derive(Debug, Clone)]
+pub enum Rules {
+    BuiltIn,
+    With(Set),
+}
+
+/// Looks with the rules of the program.
+#[derive(Debug)]
+struct BuiltIn;
+
+impl Scanner for BuiltIn {
+    fn rule_set(&self) -> RuleSet {
+        BUILT_IN.scanner().rule_set()
+    }
+
+    fn scan(&self, place: &str, bytes: &[u8]) -> Result<Vec<Pattern>, PortError> {
+        BUILT_IN.scanner().scan(place, bytes)
+    }
+}
+
+impl Rules {
+    /// Looks for the YARA rules in bytes. Waits for nothing; looking does.
+    #[must_use]
+    pub fn scanner(&self) -> Arc<dyn Scanner> {
+        match self {
+            Self::BuiltIn => Arc::new(BuiltIn),
+            Self::With(set) => set.scanner(),
+        }
+    }
+
+    /// The set, once it is made.
+    #[must_use]
+    pub fn set(&self) -> &Set {
+        match self {
+            Self::BuiltIn => &BUILT_IN,
+            Self::With(set) => set,
+        }
+    }
+}
 
 /// Rules on their way, and what they say of the artifact.
 #[derive(Debug)]
@@ -24,7 +71,7 @@ pub struct Matching {
 /// What there was to say before the run was over.
 #[derive(Debug)]
 struct Found {
-    set: Set,
+    rules: Rules,
     matches: Vec<Kind>,
     faults: Vec<String>,
 }
@@ -33,28 +80,26 @@ struct Found {
 ///
 /// # Errors
 /// When the folder cannot be read or its rules not be compiled.
-pub fn load(folder: Option<PathBuf>) -> Result<Set, Failure> {
-    match folder {
-        None => Ok(Set::built_in()),
-        Some(folder) => {
-            Set::load(&Options { folder: Some(folder), ..Options::default() }).map_err(|error| {
-                Failure::of(Exit::BadData, &error)
-                    .hint("`shieldx rules test DIR` names what is wrong in a folder of rules")
-            })
-        }
-    }
+pub fn load(folder: Option<PathBuf>) -> Result<Rules, Failure> {
+    let Some(folder) = folder else { return Ok(Rules::BuiltIn) };
+    let options = Options { folder: Some(folder), ..Options::default() };
+    Set::load(&options).map(Rules::With).map_err(|error| {
+        Failure::of(Exit::BadData, &error)
+            .hint("`shieldx rules test DIR` names what is wrong in a folder of rules")
+    })
 }
 
 impl Matching {
-    /// Looks at the artifact, on a thread of its own: a run does not wait for rules.
+    /// Makes the rules and looks at the artifact, on a thread of its own: a run does not wait for
+    /// rules.
     ///
     /// # Errors
     /// When there is no thread for it.
-    pub fn start(set: Set, artifact: &Path) -> Result<Self, Failure> {
+    pub fn start(rules: Rules, artifact: &Path) -> Result<Self, Failure> {
         let artifact = artifact.to_path_buf();
         let loading = std::thread::Builder::new()
             .name("rules".to_owned())
-            .spawn(move || look(set, &artifact))
+            .spawn(move || look(rules, &artifact))
             .map_err(|error| Failure::of(Exit::Failed, &error))?;
         Ok(Self { loading })
     }
@@ -73,7 +118,7 @@ impl Matching {
         for (index, event) in recording.events.iter_mut().enumerate() {
             event.id = index as u64 + 1;
         }
-        found.set.apply(recording);
+        found.rules.set().apply(recording);
     }
 }
 
@@ -94,8 +139,10 @@ fn stated(recording: &Recording, kind: Kind) -> Event {
     }
 }
 
-fn look(set: Set, artifact: &Path) -> Found {
+fn look(rules: Rules, artifact: &Path) -> Found {
     let (mut matches, mut faults) = (Vec::new(), Vec::new());
+    // Made now even where there is no artifact to look at: after the run it would be waited for.
+    let set = rules.set();
     match read(artifact) {
         // A program of the system is not what somebody submitted; its file is everybody's.
         Ok(None) => {}
@@ -116,7 +163,7 @@ fn look(set: Set, artifact: &Path) -> Found {
         },
         Err(error) => faults.push(format!("the artifact was not scanned: {error}")),
     }
-    Found { set, matches, faults }
+    Found { rules, matches, faults }
 }
 
 /// The artifact's first bytes; `None` for a program of the system.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use sandbox::runner::process::Process;
+use sandbox::runner::process::cgroup::Cgroups;
 use sandbox::{Runner, Unsupported};
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +124,32 @@ pub fn all(
 ) -> Vec<(RunnerName, Result<BTreeMap<String, String>, Unsupported>)> {
     let ask = |name| (name, open(name, around).and_then(|runner| runner.capability()));
     RunnerName::ALL.into_iter().map(ask).collect()
+}
+
+/// Removes what runs of processes that were killed left behind, and tells what that was, one part of
+/// a sentence each. A run cleans up after itself and its keeper after both; this is for those whose
+/// keeper was killed with them, or is a daemon's. May wait for a daemon: not for a thread that serves.
+#[must_use]
+pub fn sweep(around: &Surroundings) -> Vec<String> {
+    let mut removed = Vec::new();
+    let groups = Cgroups::plan("sweep").sweep();
+    if groups > 0 {
+        removed.push(format!("{groups} control groups"));
+    }
+    #[cfg(feature = "sandbox-docker")]
+    match sandbox_docker::Docker::new(&around.docker_socket).sweep() {
+        Ok(0) | Err(sandbox::RunError::Unsupported(_)) => {}
+        Ok(things) => removed.push(format!("{things} containers, images or volumes")),
+        Err(error) => removed.push(format!("not all of the daemon's: {error}")),
+    }
+    #[cfg(feature = "sandbox-microvm")]
+    {
+        let config = sandbox_microvm::Config::new(around.guest.clone(), around.program.clone());
+        sandbox_microvm::Microvm::new(config).sweep();
+    }
+    // Each is used by one feature.
+    let _ = around;
+    removed
 }
 
 #[cfg(test)]

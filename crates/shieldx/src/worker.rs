@@ -14,7 +14,6 @@ mod voice;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use rules::Set;
 use sandbox::runner::process::{Prepared, Process};
 use sandbox::{RunError, Spec};
 use types::Recording;
@@ -23,7 +22,7 @@ use crate::engine;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::matching::{self, Matching};
+use crate::matching::{self, Matching, Rules};
 use crate::runners::RunnerName;
 pub(crate) use voice::LINE_MAX_BYTES;
 
@@ -35,7 +34,7 @@ use voice::Voice;
 pub struct Spare {
     prepared: Prepared,
     folder: Option<PathBuf>,
-    rules: Result<Set, Failure>,
+    rules: Result<Rules, Failure>,
 }
 
 impl Spare {
@@ -45,6 +44,9 @@ impl Spare {
     pub fn prepare(folder: Option<PathBuf>) -> Self {
         let prepared = Process::new().prepare(prepare::NET, prepare::MONITOR);
         let rules = matching::load(folder.clone());
+        if let Ok(rules) = &rules {
+            let _made = rules.set();
+        }
         Self { prepared, folder, rules }
     }
 }

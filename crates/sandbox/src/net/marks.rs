@@ -7,7 +7,7 @@ use aho_corasick::AhoCorasick;
 
 /// A line shorter than this could be anybody's.
 const LINE_LEN_MIN: usize = 16;
-/// The part of a line that is looked for, in bytes.
+/// The part of a line that is looked for, in bytes: its end, for settings begin with their names.
 const PART_LEN: usize = 24;
 /// Lines of one file that are looked for.
 const LINES_MAX: usize = 16;
@@ -29,9 +29,11 @@ impl Marks {
         let mut patterns = Vec::new();
         for (index, (path, content)) in files.into_iter().enumerate() {
             marks.files.push(path.to_vec());
-            let lines = content.split(|byte| *byte == b'\n').filter(|line| is_telling(line));
-            for line in lines.take(LINES_MAX) {
-                for pattern in disguises(line.get(..PART_LEN).unwrap_or(line)) {
+            let lines = content.split(|byte| *byte == b'\n');
+            let ends =
+                lines.map(|line| line.get(line.len().saturating_sub(PART_LEN)..).unwrap_or(line));
+            for end in ends.filter(|end| is_telling(end)).take(LINES_MAX) {
+                for pattern in disguises(end) {
                     patterns.push(pattern);
                     marks.owners.push(index);
                 }

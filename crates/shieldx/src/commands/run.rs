@@ -4,9 +4,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use runtime::clock::{Clock as _, System, rfc3339};
-use sandbox::{EVENTS_MAX, Root, RunError, Spec};
+use sandbox::{Decoy, EVENTS_MAX, Root, RunError, Spec};
 use types::{Assessment, Recording};
 
+use crate::decoys;
 use crate::engine;
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -102,6 +103,17 @@ fn passed_on(recording: &Recording) -> Result<(), Failure> {
     }
 }
 
+/// A module sees no home; what the caller shows in the command's home stays the caller's.
+fn decoys(request: &RunRequest) -> Vec<Decoy> {
+    if !request.decoys || request.runner == RunnerName::Wasm {
+        return Vec::new();
+    }
+    let mut all = decoys::plant(&request.env);
+    let mounts = &request.view.mounts;
+    all.retain(|decoy| !mounts.iter().any(|mount| decoy.path.starts_with(&mount.target)));
+    all
+}
+
 fn spec(request: &RunRequest, program: Program) -> Spec {
     let view = &request.view;
     let mut mounts = view.mounts.clone();
@@ -123,7 +135,7 @@ fn spec(request: &RunRequest, program: Program) -> Spec {
         root: request.root.clone(),
         layers: Vec::new(),
         pause: None,
-        decoys: Vec::new(),
+        decoys: decoys(request),
         scanner: None,
         memory: request.memory,
         demand: None,

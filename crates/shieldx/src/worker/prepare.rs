@@ -9,6 +9,7 @@ use sandbox::{
 };
 
 use super::job::{self, ErrorKind, Job, Refusal};
+use crate::decoys;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -51,12 +52,13 @@ pub(super) fn spec(
     let first = command.first().map(OsString::as_os_str).unwrap_or_default();
     let program =
         preflight::check(first, Path::new(FOLDER), &seen).map_err(|error| unrunnable(&error))?;
+    let env = variables(&view);
     Ok(Spec {
         id: job.id.clone(),
         started_at: rfc3339(System.now_us()),
         program: program.path,
         command,
-        env: variables(&view),
+        env: env.clone(),
         cwd: PathBuf::from(FOLDER),
         cwd_is_new: true,
         copies: vec![copied],
@@ -68,7 +70,7 @@ pub(super) fn spec(
         root: Root::Host,
         layers: Vec::new(),
         pause: None,
-        decoys: Vec::new(),
+        decoys: decoys::plant(&env),
         scanner: None,
         memory: Memory::default(),
         demand: None,

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::spec::{Copied, Spec};
+use crate::spec::{Copied, Decoy, Mount, Spec};
 
 /// The permissions of a file that is given to the command.
 pub const COPY_MODE: u32 = 0o755;
@@ -28,6 +28,22 @@ pub struct Made {
     /// Symbolic links.
     pub links: Vec<PathBuf>,
     pub copies: Vec<Copied>,
+    pub decoys: Vec<Decoy>,
+}
+
+/// The decoys that can be planted: those in a folder that begins empty and is the command's alone.
+pub(super) fn plantable(areas: &[Area], spec: &Spec) -> Vec<Decoy> {
+    let private = |path: &Path| {
+        let holds = |area: &&Area| path.starts_with(&area.path) && area.path != path;
+        let area = areas.iter().filter(holds).max_by_key(|area| area.path.components().count());
+        area.is_some_and(|area| !area.overlay && area.path != Path::new("/"))
+    };
+    let mounted = |path: &Path| {
+        let over = |mount: &Mount| path.starts_with(&mount.target);
+        spec.mounts.iter().any(over) || spec.copies.iter().any(|copy| copy.target == path)
+    };
+    let good = |decoy: &&Decoy| private(&decoy.path) && !mounted(&decoy.path);
+    spec.decoys.iter().filter(good).cloned().collect()
 }
 
 /// Adds what starts empty: shared temporary folders, sockets of services, hidden folders.

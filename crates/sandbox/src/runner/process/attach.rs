@@ -137,6 +137,7 @@ impl Attach<'_> {
         let observer = self.spec.observer.clone();
         Recorder::new(Some(command_pid(self.spec)), self.spec.events_max, observer)
             .watched_by(self.watch.clone())
+            .with_decoys(&self.spec.decoys)
     }
 
     /// Tier B: lets the command go, behind a gate where its memory is looked at.

@@ -319,8 +319,10 @@ impl Cgroups {
         }
     }
 
-    /// Removes empty groups of runs whose supervisor is gone (its keeper was killed with it).
-    pub fn sweep(&self) {
+    /// Removes empty groups of runs whose supervisor is gone (its keeper was killed with it), and
+    /// tells how many.
+    pub fn sweep(&self) -> usize {
+        let mut removed = 0;
         for group in self.v2.iter().chain(self.v1.iter().map(|(_, path)| path)) {
             let Some(entries) = group.parent().and_then(|parent| fs::read_dir(parent).ok()) else {
                 continue;
@@ -336,10 +338,11 @@ impl Cgroups {
                 {
                     // Fails, as it should, when something still runs in it.
                     let _ = fs::remove_dir(entry.path().join(INNER));
-                    let _ = fs::remove_dir(entry.path());
+                    removed += usize::from(fs::remove_dir(entry.path()).is_ok());
                 }
             }
         }
+        removed
     }
 }
 

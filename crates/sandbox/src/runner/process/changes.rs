@@ -21,6 +21,7 @@ use types::{FileChange, Kind, Text};
 use super::areas::{Area, COPY_MODE, Made};
 use super::below::{Below, Origin};
 use crate::content::{Inspector, Shape, format};
+use crate::spec::Decoy;
 use crate::sys;
 
 /// Entries listed, at most; a sample can create more names than anybody reads.
@@ -222,12 +223,18 @@ impl Walk<'_> {
         if kind == "symlink" && self.made.links.iter().any(|link| link == path) {
             return Ok(());
         }
-        let change = if below.is_some() { "modified" } else { "created" };
+        let decoy = self.made.decoys.iter().find(|decoy| decoy.path == path);
+        let was_there = below.is_some() || decoy.is_some();
+        let change = if was_there { "modified" } else { "created" };
         let index = self.push(path, change, kind, &meta);
         match kind {
-            "file" if same_content(dir, name, &meta, origin.as_ref()) => {
+            "file"
+                if same_content(dir, name, &meta, origin.as_ref())
+                    || decoy.is_some_and(|decoy| as_planted(dir, name, &meta, decoy)) =>
+            {
                 // Copied up for a link, a mode or a time: the host's bytes are unchanged.
-                let mode = below.map(|host| if copy.is_some() { COPY_MODE } else { host.mode() });
+                let given = decoy.map(|decoy| decoy.mode).or(copy.map(|_| COPY_MODE));
+                let mode = given.or(below.map(|host| host.mode()));
                 if mode.is_some_and(|mode| mode & 0o7777 == meta.mode() & 0o7777) {
                     self.listing.changes.pop();
                 } else if let Some(change) = self.listing.changes.get_mut(index) {
@@ -370,6 +377,24 @@ pub(super) fn same_content(
         Ok(true)
     };
     compare().unwrap_or(false)
+}
+
+/// Whether the file still has the bytes of the decoy that was planted under its name.
+pub(super) fn as_planted(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    meta: &fs::Metadata,
+    decoy: &Decoy,
+) -> bool {
+    let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let length = decoy.content.len() as u64;
+    let content = || -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        let file = fs::File::from(sys::open_beneath(dir, name, flags)?);
+        file.take(length + 1).read_to_end(&mut content)?;
+        Ok(content)
+    };
+    meta.is_file() && meta.len() == length && content().is_ok_and(|found| found == decoy.content)
 }
 
 /// Opens a new file for `path` below `keep`, creating folders; never follows or replaces.

@@ -63,6 +63,7 @@ impl End {
                 &watched,
                 self.duration_ns,
                 &usage,
+                &made.decoys,
             ),
             events,
             counters: summary.counters,

@@ -11,7 +11,7 @@ use super::inside::LINGER;
 use super::rootfs::INSIDE_UID;
 use super::start::Layout;
 use super::supervise::Watched;
-use crate::spec::{Net, Root, Spec};
+use crate::spec::{Decoy, Net, Root, Spec};
 
 pub(super) fn run_record(
     spec: &Spec,
@@ -21,6 +21,7 @@ pub(super) fn run_record(
     watched: &Watched,
     duration_ns: u64,
     usage: &Usage,
+    decoys: &[Decoy],
 ) -> Run {
     Run {
         id: spec.id.clone(),
@@ -37,7 +38,7 @@ pub(super) fn run_record(
         cpu_us: usage.cpu_us.unwrap_or(0),
         memory_peak_bytes: usage.memory_peak_bytes,
         engine: BTreeMap::new(),
-        decoys: Vec::new(),
+        decoys: decoys.iter().map(|decoy| Text::new(decoy.path.as_os_str().as_bytes())).collect(),
     }
 }
 

@@ -3,15 +3,16 @@
 //! Keeps what somebody could ask about, folds what repeats, and is bounded: past the bound the
 //! recording says that it is not complete.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::os::unix::ffi::OsStrExt as _;
 
 use types::{Access, Event, Kind};
 
 use super::watchlist;
 use crate::memory::watch::Handle;
 use crate::monitor::Sink;
-use crate::spec::{Observer, Seen};
+use crate::spec::{Decoy, Observer, Seen};
 
 /// A [`Sink`] in memory.
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ pub struct Recorder {
     command_pid: Option<u32>,
     started: bool,
     lost: u64,
+    /// Planted files: reading them is always kept.
+    decoys: BTreeSet<Vec<u8>>,
 }
 
 impl Recorder {
@@ -40,6 +43,13 @@ impl Recorder {
     #[must_use]
     pub fn watched_by(self, watch: Option<Handle>) -> Self {
         Self { watch, ..self }
+    }
+
+    /// Keeps every open of these files.
+    #[must_use]
+    pub fn with_decoys(self, decoys: &[Decoy]) -> Self {
+        let paths = decoys.iter().map(|decoy| decoy.path.as_os_str().as_bytes().to_vec());
+        Self { decoys: paths.collect(), ..self }
     }
 
     /// Everything in order of time, numbered from 1, and what is missing, in words.
@@ -77,6 +87,18 @@ impl Recorder {
         });
         events
     }
+
+    /// Plain reads are everywhere; those of telling files and of decoys are kept.
+    fn worth_keeping(&self, event: &Event) -> bool {
+        match &event.kind {
+            Kind::Open { path, access: Access::Read, create: false, truncate: false } => {
+                let path = path.as_bytes();
+                event.blocked || watchlist::watched(path) || self.decoys.contains(path)
+            }
+            Kind::Exit { thread: true, .. } | Kind::Fork { thread: true, .. } => false,
+            _ => true,
+        }
+    }
 }
 
 /// A failed start of the program is worth keeping.
@@ -87,7 +109,7 @@ fn exec_of(event: &Event) -> bool {
 impl Sink for Recorder {
     fn event(&mut self, event: Event) {
         // Process 1 is the sandbox's own init; no sample can have this id.
-        if event.task.pid <= 1 || !worth_keeping(&event) {
+        if event.task.pid <= 1 || !self.worth_keeping(&event) {
             return;
         }
         if let Some(watch) = &self.watch
@@ -122,17 +144,6 @@ impl Sink for Recorder {
             observer.tell(Seen::Event(&event));
         }
         self.events.push(event);
-    }
-}
-
-/// Plain reads are everywhere; those of telling files are kept.
-fn worth_keeping(event: &Event) -> bool {
-    match &event.kind {
-        Kind::Open { path, access: Access::Read, create: false, truncate: false } => {
-            event.blocked || watchlist::watched(path.as_bytes())
-        }
-        Kind::Exit { thread: true, .. } | Kind::Fork { thread: true, .. } => false,
-        _ => true,
     }
 }
 

@@ -21,11 +21,11 @@ use std::path::{Path, PathBuf};
 use self::given::Blobs;
 pub(crate) use self::given::unpacks;
 use self::host::{home, submounts, top_level};
-use super::areas::{Area, Made, add_bare, system_folder};
+use super::areas::{Area, Made, add_bare, plantable, system_folder};
 use super::below::Below;
 use crate::net::Files;
 use crate::root::Refusal;
-use crate::spec::{Copied, Root, Spec};
+use crate::spec::{Copied, Decoy, Root, Spec};
 use crate::sys;
 
 /// Where the tmpfs with all areas is mounted while the root is built.
@@ -51,6 +51,7 @@ pub(crate) struct Plan {
     /// target may be elsewhere, and the host's /tmp is out of sight once the staging area is there.
     files: Vec<PathBuf>,
     copies: Vec<Copied>,
+    decoys: Vec<Decoy>,
     /// Symbolic links at the top of the root, with where they point.
     links: Vec<(PathBuf, PathBuf)>,
     /// The root is not the host's.
@@ -174,6 +175,7 @@ impl Plan {
             places.extend(areas.iter().map(|area| area.path.clone()));
         }
         Self {
+            decoys: plantable(&areas, spec),
             areas,
             ids,
             cwd: spec.cwd.clone(),
@@ -206,6 +208,7 @@ impl Plan {
         unpacked();
         let staging = self.stage(spec, &originals, &given)?;
         self.copy(originals)?;
+        self.plant()?;
         self.mask(spec, &given).map_err(failed("prepare the hidden files"))?;
         let root = Path::new(STAGING).join("root");
         self.mount_areas(&sources, &given, &root, notes)?;
@@ -219,7 +222,9 @@ impl Plan {
     /// What the build puts into the areas.
     pub(crate) fn made(&self) -> Made {
         let links = self.links.iter().map(|(link, _)| link.clone()).collect();
-        Made { places: self.places.clone(), links, copies: self.copies.clone() }
+        let folders = self.decoys.iter().filter_map(|decoy| decoy.path.parent());
+        let places = self.places.iter().cloned().chain(folders.map(Path::to_path_buf)).collect();
+        Made { places, links, copies: self.copies.clone(), decoys: self.decoys.clone() }
     }
 }
 

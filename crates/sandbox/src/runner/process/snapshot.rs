@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::areas::{Area, Made};
 use super::below::Origin;
-use super::changes::{open_area, same_content};
+use super::changes::{as_planted, open_area, same_content};
 use super::rootfs::INSIDE_UID;
 use crate::root::tar::Kind;
 use crate::root::tar::write::{Archive, Entry};
@@ -194,6 +194,10 @@ impl Walk<'_> {
                 Origin::host(&copy.source).as_ref(),
             )
         {
+            return Ok(());
+        }
+        let decoy = self.snapshot.made.decoys.iter().find(|decoy| decoy.path == found.path);
+        if decoy.is_some_and(|decoy| as_planted(found.folder, found.name, &found.meta, decoy)) {
             return Ok(());
         }
         if found.meta.nlink() > 1 {

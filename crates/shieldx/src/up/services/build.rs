@@ -28,12 +28,16 @@ use crate::executor::{SPARES_MAX, Settings, WorkerExecutor};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::judge::LocalJudge;
+use crate::runners;
 use crate::up::counted::Counted;
 use crate::up::listeners::{Listeners, url};
 
 /// How often spare workers are counted: not at once when one is taken, so that the job that took it
 /// has the processor to itself.
 const SPARES_TENDED: Duration = Duration::from_millis(250);
+/// How often it is looked for what killed runs left. At the start, too; but the workers of a server
+/// that was killed may take a moment to notice, and a daemon a moment to do what it was asked.
+const SWEPT: Duration = Duration::from_secs(5);
 /// Random bytes of the secret with which ingress proves itself to the gateway.
 const EDGE_SECRET_BYTES: usize = 32;
 
@@ -93,6 +97,7 @@ impl Ground<'_> {
         let artifacts = Artifacts::open(&folder.join("artifacts")).map_err(failed)?;
         let around = self.request.around.clone();
         let settings = &self.request.config.verifier_pool;
+        self.sweep();
         let executor = WorkerExecutor::new(Settings {
             rules: settings.rules.clone(),
             spares: usize::try_from(settings.spare_workers).unwrap_or(SPARES_MAX),
@@ -122,6 +127,27 @@ impl Ground<'_> {
         needs.extend(runners);
         let ops = self.ops(counted, needs);
         Ok((Api { router, document, ops, sli: counted.sli.clone() }, pool))
+    }
+
+    /// Removes what runs left behind that were killed with their server, now and from time to time.
+    fn sweep(&self) {
+        let around = self.request.around.clone();
+        let sweep = move || {
+            let around = around.clone();
+            async move {
+                let sweeping = tokio::task::spawn_blocking(move || runners::sweep(&around));
+                match sweeping.await {
+                    Ok(removed) if removed.is_empty() => {}
+                    Ok(removed) => {
+                        let removed = removed.join(", ");
+                        tracing::info!(removed, "swept what killed runs left behind");
+                    }
+                    Err(error) => tracing::error!(%error, "sweeping broke down"),
+                }
+            }
+        };
+        self.tasks.start("first-sweep", sweep());
+        self.tasks.every("sweep", SWEPT, sweep);
     }
 
     pub(super) fn gateway(

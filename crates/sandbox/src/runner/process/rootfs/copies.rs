@@ -1,16 +1,16 @@
-//! Files that a caller gives to the command: copied into its private folders before it starts.
+//! Files that a caller gives to the command, decoys among them: copied into its private folders before it starts.
 //!
 //! A copy and not a mount, so that the original keeps its owner and mode, is out of the command's
 //! reach whatever it does, and nothing has to be taken away afterwards.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::super::areas::COPY_MODE;
 use super::{Failed, Plan, STAGING, failed};
-use crate::spec::Copied;
+use crate::spec::{Copied, Decoy};
 
 /// The unit in which a tmpfs counts what is written to it.
 const PAGE_BYTES: u64 = 4096;
@@ -57,8 +57,41 @@ impl Plan {
         Ok(())
     }
 
-    fn copy_one(&self, mut original: Original) -> io::Result<()> {
-        let target = original.target;
+    /// What the decoys take from the memory for writes.
+    pub(super) fn decoys_bytes(&self) -> u64 {
+        let pages = |decoy: &Decoy| (decoy.content.len() as u64).next_multiple_of(PAGE_BYTES);
+        self.decoys.iter().map(pages).sum()
+    }
+
+    /// Writes the decoys, with their folders, as files of the command's user.
+    pub(super) fn plant(&self) -> Result<(), Failed> {
+        for decoy in &self.decoys {
+            let what = format!("plant {}", decoy.path.display());
+            self.plant_one(decoy).map_err(failed(what))?;
+        }
+        Ok(())
+    }
+
+    fn plant_one(&self, decoy: &Decoy) -> io::Result<()> {
+        let (mut at, below) = self.staged(&decoy.path)?;
+        let folder = below.parent().unwrap_or(Path::new(""));
+        for part in folder.components() {
+            at.push(part);
+            match fs::create_dir(&at) {
+                Ok(()) => self.give(&at, true)?,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        at.push(below.file_name().unwrap_or_default());
+        let mut file = File::create_new(&at)?;
+        file.write_all(&decoy.content)?;
+        file.set_permissions(fs::Permissions::from_mode(decoy.mode & 0o777))?;
+        self.give(&at, true)
+    }
+
+    /// Where the private area that holds `target` is staged, and the rest of the path.
+    fn staged<'p>(&self, target: &'p Path) -> io::Result<(PathBuf, &'p Path)> {
         let area = self
             .areas
             .iter()
@@ -66,8 +99,13 @@ impl Plan {
             .max_by_key(|area| area.path.components().count())
             .filter(|area| !area.overlay)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a private folder"))?;
-        let below = target.strip_prefix(&area.path).unwrap_or(&target);
-        let at = Path::new(STAGING).join(&area.folder).join(below);
+        let below = target.strip_prefix(&area.path).unwrap_or(target);
+        Ok((Path::new(STAGING).join(&area.folder), below))
+    }
+
+    fn copy_one(&self, mut original: Original) -> io::Result<()> {
+        let (top, below) = self.staged(&original.target)?;
+        let at = top.join(below);
         let mut copy = File::create_new(&at)?;
         io::copy(&mut original.file, &mut copy)?;
         copy.set_permissions(fs::Permissions::from_mode(COPY_MODE))?;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{OFlags, XattrFlags};
 
-use super::super::areas::Area;
+use super::super::areas::{Area, plantable};
 use super::super::below::Below;
 use super::host::home;
 use super::{Failed, Ids, KERNEL, Notes, Plan, STAGING, failed, open_folder};
@@ -88,6 +88,7 @@ impl Plan {
         let is_file = |path: &Path| std::fs::metadata(path).is_ok_and(|meta| !meta.is_dir());
         let files = spec.mounts.iter().filter(|mount| is_file(&mount.source));
         Self {
+            decoys: plantable(&areas, spec),
             areas,
             ids,
             cwd: spec.cwd.clone(),

@@ -34,7 +34,7 @@ impl Plan {
     ) -> Result<OwnedFd, Failed> {
         let inodes = (spec.limits.disk_bytes / 4096).clamp(4096, 1 << 20);
         let copied: u64 = originals.iter().map(Original::pages_bytes).sum();
-        let size = spec.limits.disk_bytes.saturating_add(copied);
+        let size = spec.limits.disk_bytes.saturating_add(copied + self.decoys_bytes());
         let options = format!("size={size},nr_inodes={inodes},mode=0755,inode32");
         let options = CString::new(options).map_err(|e| failed("set disk options")(e.into()))?;
         let flags = libc::MS_NOSUID | libc::MS_NODEV;
