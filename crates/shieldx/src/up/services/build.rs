@@ -146,7 +146,7 @@ impl Ground<'_> {
                 }
             }
         };
-        self.tasks.start("first-sweep", sweep());
+        self.tasks.spawn("sweep", sweep());
         self.tasks.every("sweep", SWEPT, sweep);
     }
 
