@@ -104,7 +104,7 @@ pub struct ReplayArgs {
 }
 
 /// Formats of others.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct FormatArgs {
     /// Write the techniques as a layer of the ATT&CK Navigator.
     #[arg(long, value_name = "FILE", help_heading = "Output")]

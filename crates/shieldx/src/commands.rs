@@ -6,6 +6,7 @@ pub mod health;
 pub mod inventory;
 pub mod key;
 pub mod load;
+pub mod package;
 pub mod replay;
 pub mod rules;
 pub mod run;

@@ -98,7 +98,13 @@ impl Exit {
     /// lost could be opened by losing the evidence.
     #[must_use]
     pub fn of_verdict(assessment: &Assessment, threshold: FailOn) -> Option<Self> {
-        match (assessment.verdict, threshold) {
+        Self::of(assessment.verdict, threshold)
+    }
+
+    /// As [`Exit::of_verdict`], for a verdict by itself.
+    #[must_use]
+    pub fn of(verdict: Verdict, threshold: FailOn) -> Option<Self> {
+        match (verdict, threshold) {
             (Verdict::Benign, _) | (Verdict::Suspicious, FailOn::Malicious) => None,
             (Verdict::Suspicious, FailOn::Suspicious) => Some(Exit::Suspicious),
             (Verdict::Malicious, _) => Some(Exit::Malicious),

@@ -20,6 +20,7 @@ pub mod guest;
 pub mod judge;
 pub mod matching;
 pub mod output;
+pub mod package;
 pub mod place;
 pub mod preflight;
 pub mod progress;

@@ -12,6 +12,7 @@ pub(crate) mod fixtures;
 pub mod folders;
 pub mod html;
 pub mod navigator;
+pub mod package;
 pub mod reading;
 pub mod sarif;
 pub mod stix;

@@ -21,7 +21,7 @@ pub mod slo;
 mod variables;
 
 use places::destinations;
-pub use run::RunRequest;
+pub use run::{PackageRequest, RunRequest};
 use service::{
     ConfigRequest, GetRequest, HealthRequest, KeyRequest, ListRequest, LoadRequest, SubmitRequest,
     TraceRequest, UpRequest,

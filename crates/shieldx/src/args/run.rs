@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::FormatArgs;
 use crate::exit::{self, FailOn};
+use crate::package::Ecosystem;
 use crate::request::{ColorChoice, Need, Watch};
 use crate::runners::RunnerName;
 
@@ -18,6 +19,7 @@ Examples:
   shieldx run --net sink --pcap w.pcapng -- ./x everything is answered, nothing leaves
   shieldx run --rootfs image.tar -- /bin/app    another root than the host's
   shieldx run --runner microvm -- ./sample      on a kernel of its own
+  shieldx run --package npm ./left-pad.tgz      install a package, then import it
 
 The command sees the host's files read-only; what it writes stays in memory, is listed and thrown
 away (--keep DIR saves it). It does not see your home or your environment: PATH, language, time
@@ -25,10 +27,21 @@ zone and TERM pass, anything else with --env. The report goes to standard error,
 own output can be piped.";
 
 /// Run one command in a sandbox and print a verdict with its evidence.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples and exit codes: shieldx run --help")]
 #[command(after_long_help = format!("{RUN_EXAMPLES}\n\n{}", exit::HELP))]
 pub struct RunArgs {
+    /// Install a package, then import it, each watched by itself: an archive, a folder, or (with
+    /// `--net allow=`) a name that a registry knows. Files for each phase get its name: `r.html`
+    /// becomes `r.install.html` and `r.import.html`; --report and --json hold both.
+    #[arg(long, value_enum, value_name = "ECOSYSTEM", help_heading = "Packages")]
+    pub package: Option<Ecosystem>,
+
+    /// A folder with the packages that this one needs: wheels and sdists, .tgz files of npm, or
+    /// what `cargo vendor` made.
+    #[arg(long, value_name = "DIR", requires = "package", help_heading = "Packages")]
+    pub with: Option<PathBuf>,
+
     /// How the command is isolated.
     #[arg(long, value_enum, default_value_t = RunnerName::Process, help_heading = "Isolation")]
     pub runner: RunnerName,
@@ -185,7 +198,7 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto, help_heading = "Output")]
     pub color: ColorChoice,
 
-    /// The command and its arguments.
-    #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
+    /// The command and its arguments, or the package. An OCI image may say it itself.
+    #[arg(trailing_var_arg = true, value_name = "COMMAND", required_unless_present = "rootfs")]
     pub command: Vec<OsString>,
 }

@@ -7,6 +7,7 @@ use runtime::clock::{Clock as _, System, rfc3339};
 use sandbox::{Decoy, EVENTS_MAX, Root, RunError, Spec};
 use types::{Assessment, Recording};
 
+use super::package;
 use crate::decoys;
 use crate::engine;
 use crate::environment::Environment;
@@ -27,6 +28,39 @@ use crate::runners::RunnerName;
 /// # Errors
 /// When nothing could be run, or a report could not be written after the run.
 pub fn run(request: &RunRequest, environment: &Environment) -> Result<Exit, Failure> {
+    if let Some(asked) = &request.package {
+        return package::package(request, asked, environment);
+    }
+    let done = perform(request, environment, |_| {})?;
+    let judged = done.judged();
+    let written = write_files(request, &judged);
+    show(request, environment, &judged).map_err(|error| Failure::of(Exit::Failed, &error))?;
+    written?;
+    passed_on(&done.recording)?;
+    Ok(exit(request, &done.recording, &done.assessment))
+}
+
+/// A run that is over, and its verdict.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) recording: Recording,
+    pub(super) assessment: Assessment,
+    pub(super) options: AssessOptions,
+}
+
+impl Done {
+    pub(super) fn judged(&self) -> Judged<'_> {
+        let (recording, assessment) = (&self.recording, &self.assessment);
+        Judged { recording, assessment, options: self.options }
+    }
+}
+
+/// Runs the command and judges what was recorded; `adjust` has the last word about the walls.
+pub(super) fn perform(
+    request: &RunRequest,
+    environment: &Environment,
+    adjust: impl FnOnce(&mut Spec),
+) -> Result<Done, Failure> {
     let program = program(request)?;
     let arguments = request.command.get(1..).unwrap_or_default();
     if !request.quiet && !request.json {
@@ -38,6 +72,7 @@ pub fn run(request: &RunRequest, environment: &Environment) -> Result<Exit, Fail
     let rules = matching::load(request.rules.clone())?;
     let mut spec = spec(request, program);
     spec.scanner = Some(rules.scanner());
+    adjust(&mut spec);
     let matching = Matching::start(rules, &artifact(request, &spec))?;
     let made_keep = make_keep(request)?;
     let progress = Progress::start(request, environment);
@@ -53,12 +88,7 @@ pub fn run(request: &RunRequest, environment: &Environment) -> Result<Exit, Fail
     matching.finish(&mut recording);
     let options = AssessOptions { require_full: request.require_full };
     let assessment = engine::assess(&recording, options);
-    let judged = Judged { recording: &recording, assessment: &assessment, options };
-    let written = write_files(request, &judged);
-    show(request, environment, &judged).map_err(|error| Failure::of(Exit::Failed, &error))?;
-    written?;
-    passed_on(&recording)?;
-    Ok(exit(request, &recording, &assessment))
+    Ok(Done { recording, assessment, options })
 }
 
 /// What is started. A root that is not the host's is looked into by its runner.
@@ -74,6 +104,9 @@ fn program(request: &RunRequest) -> Result<Program, Failure> {
 
 /// The file on the host that is judged: the program, or the script that an interpreter is given.
 fn artifact(request: &RunRequest, spec: &Spec) -> PathBuf {
+    if let Some(named) = &request.artifact {
+        return named.clone();
+    }
     let named = request.command.iter().skip(1).map(|word| request.base.join(word));
     let script = named.take_while(|_| is_interpreter(&spec.program)).find(|path| path.is_file());
     script.unwrap_or_else(|| request.view.on_host(&spec.program))
@@ -95,7 +128,7 @@ fn exit(request: &RunRequest, recording: &Recording, assessment: &Assessment) ->
 }
 
 /// Output that did not arrive must not look like a command that printed nothing.
-fn passed_on(recording: &Recording) -> Result<(), Failure> {
+pub(super) fn passed_on(recording: &Recording) -> Result<(), Failure> {
     match recording.output.as_ref().and_then(|output| output.not_passed_on.as_ref()) {
         None => Ok(()),
         Some(reason) => Err(Failure::new(Exit::Failed, reason)
@@ -125,15 +158,15 @@ fn spec(request: &RunRequest, program: Program) -> Spec {
         command: request.command.clone(),
         env: request.env.clone(),
         cwd: view.cwd.clone(),
-        cwd_is_new: false,
-        copies: Vec::new(),
+        cwd_is_new: request.cwd_is_new,
+        copies: request.copies.clone(),
         hidden: view.hidden.clone(),
         tools: view.tools.clone(),
         mounts,
         net: request.net,
         allow: request.allow.clone(),
         root: request.root.clone(),
-        layers: Vec::new(),
+        layers: request.layers.clone(),
         pause: None,
         decoys: decoys(request),
         scanner: None,
@@ -219,7 +252,7 @@ fn printed_something(recording: &Recording) -> bool {
 }
 
 /// Writes every file that was asked for; tells the first that failed after trying all.
-fn write_files(request: &RunRequest, judged: &Judged<'_>) -> Result<(), Failure> {
+pub(super) fn write_files(request: &RunRequest, judged: &Judged<'_>) -> Result<(), Failure> {
     type Content<'a> = &'a dyn Fn(&mut dyn io::Write) -> io::Result<()>;
     let value =
         |value: serde_json::Value, out: &mut dyn io::Write| document::write_value(&value, out);

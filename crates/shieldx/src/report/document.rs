@@ -13,6 +13,7 @@ use types::run::Output;
 use types::{Anomaly, Assessment, Counters, Event, RuleMatch, RuleSet, Run};
 
 use super::Judged;
+use super::package::PackageDocument;
 
 pub const REPORT_SCHEMA: &str = "shieldx.report/1";
 pub const EVENTS_SCHEMA: &str = "shieldx.events/1";
@@ -166,14 +167,15 @@ pub fn write_value(value: &serde_json::Value, out: &mut dyn Write) -> io::Result
 
 /// The JSON schemas by file name.
 #[must_use]
-pub fn schemas() -> [(&'static str, schemars::Schema); 2] {
+pub fn schemas() -> [(&'static str, schemars::Schema); 3] {
     [
         ("report.schema.json", schemars::schema_for!(Document)),
         ("events.schema.json", schemars::schema_for!(Line)),
+        ("package.schema.json", schemars::schema_for!(PackageDocument)),
     ]
 }
 
-fn member(out: &mut dyn Write, name: &str, value: &impl Serialize) -> io::Result<()> {
+pub(super) fn member(out: &mut dyn Write, name: &str, value: &impl Serialize) -> io::Result<()> {
     write!(out, ",\n\"{name}\":")?;
     Ok(serde_json::to_writer(out, value)?)
 }

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use sandbox::{Allowed, Artifacts, Memory, MonitorChoice, Mount, Net, Root, Stdin, Wasm};
+use sandbox::{Allowed, Artifacts, Copied, Memory, MonitorChoice, Mount, Net, Root, Stdin, Wasm};
 use types::Limits;
 
 use super::limits::limits;
@@ -19,6 +19,11 @@ use crate::output::Destination;
 use crate::runners::{RunnerName, Surroundings};
 use crate::view::View;
 
+mod given;
+mod package;
+
+pub use package::PackageRequest;
+
 const MOUNTS_MAX: usize = 64;
 
 /// One command to run.
@@ -27,6 +32,13 @@ pub struct RunRequest {
     pub command: Vec<OsString>,
     /// What a relative path of the command is relative to.
     pub base: PathBuf,
+    /// A package that is installed and imported instead of the command.
+    pub package: Option<Box<PackageRequest>>,
+    /// The file that is judged, where the command does not tell.
+    pub artifact: Option<PathBuf>,
+    /// Files given to the command, in the new folder that it starts in.
+    pub copies: Vec<Copied>,
+    pub cwd_is_new: bool,
     pub runner: RunnerName,
     /// Where the things are that runners need.
     pub around: Surroundings,
@@ -62,6 +74,14 @@ pub struct RunRequest {
 }
 
 pub(super) fn run(args: RunArgs, environment: &Environment) -> Result<RunRequest, Failure> {
+    match args.package {
+        Some(ecosystem) => package::package(&args, ecosystem, environment),
+        None => plain(args, environment),
+    }
+}
+
+/// One command.
+fn plain(args: RunArgs, environment: &Environment) -> Result<RunRequest, Failure> {
     let limits = limits(&args)?;
     let (net, allow) = network::net(&args.net)?;
     fits_runner(&args)?;
@@ -74,10 +94,19 @@ pub(super) fn run(args: RunArgs, environment: &Environment) -> Result<RunRequest
     if mounts.len() > MOUNTS_MAX {
         return Err(usage(format!("{} mounts; at most {MOUNTS_MAX} are allowed", mounts.len())));
     }
-    let cwd = working_folder(args.cwd.as_deref(), &mounts, environment)?;
-    let mut view = View::new(environment, cwd, mounts);
+    let root = root(&args, environment)?;
+    let given = given::Given::read(&args, &root)?;
+    let mut view = match &root {
+        Root::Host => {
+            let cwd = working_folder(args.cwd.as_deref(), &mounts, environment)?;
+            View::new(environment, cwd, mounts)
+        }
+        _ => given.view(&args, mounts)?,
+    };
     let base = view.cwd.clone();
-    if !shown_by_mount(&view.cwd, &view.mounts)
+    if root != Root::Host {
+        // Its folders are the root's own affair.
+    } else if !shown_by_mount(&view.cwd, &view.mounts)
         && let Some(hidden) = view.uncovered_by_cwd()
     {
         let (cwd, hidden) = (show(&view.cwd), show(hidden));
@@ -90,15 +119,20 @@ pub(super) fn run(args: RunArgs, environment: &Environment) -> Result<RunRequest
     } else if view.cwd == Path::new("/tmp") {
         notes.push("/tmp is private to the command and empty; --mount /tmp/X shows X".into());
     }
-    let env = command_env(&args.env, &view, environment)?;
+    let asked: Vec<OsString> = given.env.iter().cloned().chain(args.env.clone()).collect();
+    let env = command_env(&asked, &view, environment)?;
     let outputs = [&args.report, &args.html, &args.events, &args.verdict];
     let [report, html, events, verdict] = destinations(outputs)?;
-    let (root, layers) = (root(&args, environment)?, layers(&args, environment)?);
+    let layers = layers(&args, environment)?;
     let (wasm, rules) = (wasm(&args, environment)?, rules(&args, environment)?);
     let artifacts = artifacts(&args, environment)?;
     Ok(RunRequest {
-        command: args.command,
+        command: given.command(args.command)?,
         base,
+        package: None,
+        artifact: None,
+        copies: Vec::new(),
+        cwd_is_new: false,
         runner: args.runner,
         around: Surroundings::of(environment),
         net,
@@ -156,14 +190,17 @@ fn fits_runner(args: &RunArgs) -> Result<(), Failure> {
     {
         return only(option, RunnerName::Wasm);
     }
-    let process = [
+    if args.cores.is_some() && runner != RunnerName::Process {
+        return only("--cores", RunnerName::Process);
+    }
+    let with_files = [
         ("--snapshot", args.snapshot.is_some()),
         ("--layer", !args.layers.is_empty()),
         ("--pcap", args.pcap.is_some()),
-        ("--cores", args.cores.is_some()),
     ];
-    match process.iter().find(|(_, given)| *given) {
-        Some((option, _)) if runner != RunnerName::Process => only(option, RunnerName::Process),
+    let has_files = matches!(runner, RunnerName::Process | RunnerName::Microvm);
+    match with_files.iter().find(|(_, given)| *given) {
+        Some((option, _)) if !has_files => only(option, RunnerName::Process),
         _ if args.pcap.is_some() && args.net != "sink" => {
             Err(usage("--pcap has nothing to write without --net sink"))
         }

@@ -16,7 +16,7 @@ use crate::lab::{Lab, ORDINARY_USER, have, shell_code, tier, wait};
 /// Bare commands end within this, or the machine is broken.
 const BARE_LIMIT: Duration = Duration::from_secs(120);
 
-fn check(name: &str, needs: &[&str], line: &str, options: &[&str]) {
+pub(crate) fn check(name: &str, needs: &[&str], line: &str, options: &[&str]) {
     if !have(name, needs) {
         return;
     }

@@ -4,6 +4,7 @@ mod abuse;
 mod cli;
 mod documents;
 mod everyday;
+mod everyday_more;
 mod formats;
 mod hostile;
 mod lab;
@@ -11,6 +12,7 @@ mod lifetime;
 #[cfg(feature = "sandbox-microvm")]
 mod microvm;
 mod ordinary_user;
+mod packages;
 mod preflight;
 mod replay;
 mod report;
