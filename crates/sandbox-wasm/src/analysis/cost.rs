@@ -16,7 +16,10 @@ pub const NESTING_MAX: u64 = 2_000;
 /// Targets of all `br_table` together.
 pub const BRANCH_TARGETS_MAX: u64 = 500_000;
 /// Locals (with parameters) times blocks: of one function, and eight times that in sum.
-pub const LOCAL_BLOCKS_MAX: u64 = 4_000_000;
+pub const LOCAL_BLOCKS_MAX: u64 = 2_000_000;
+/// Locals (with parameters) times loops: of one function, and ten times that in sum. A loop's head
+/// takes every local that lives across it as a parameter, so this is what the compiler builds.
+pub const LOCAL_LOOPS_MAX: u64 = 200_000;
 /// Entries of the sections for types, imports, exports, globals, elements, data and custom sections.
 pub const ITEMS_MAX: u64 = 200_000;
 /// Entries of a component's own sections.
@@ -42,6 +45,7 @@ pub(super) struct Cost {
     component_items: u64,
     branch_targets: u64,
     local_blocks: u64,
+    local_loops: u64,
 }
 
 impl Cost {
@@ -67,11 +71,12 @@ impl Cost {
         let product = counted.locals.saturating_mul(counted.blocks);
         within("locals times blocks of one function", product, LOCAL_BLOCKS_MAX, offset)?;
         self.local_blocks += product;
-        within(
-            "locals times blocks of all functions",
-            self.local_blocks,
-            8 * LOCAL_BLOCKS_MAX,
-            offset,
-        )
+        let all = "locals times blocks of all functions";
+        within(all, self.local_blocks, 8 * LOCAL_BLOCKS_MAX, offset)?;
+        let product = counted.locals.saturating_mul(counted.loops);
+        within("locals times loops of one function", product, LOCAL_LOOPS_MAX, offset)?;
+        self.local_loops += product;
+        let all = "locals times loops of all functions";
+        within(all, self.local_loops, 10 * LOCAL_LOOPS_MAX, offset)
     }
 }

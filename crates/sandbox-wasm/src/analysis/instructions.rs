@@ -17,6 +17,8 @@ pub(super) struct Counted {
     pub locals: u64,
     /// Blocks, loops and ifs, and one for the body.
     pub blocks: u64,
+    /// The loops of them.
+    pub loops: u64,
     /// The deepest they are inside each other.
     pub nesting: u64,
     /// Targets of its `br_table`.
@@ -44,6 +46,7 @@ pub(super) fn count(
             Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
                 depth += 1;
                 counted.blocks += 1;
+                counted.loops += u64::from(matches!(operator, Operator::Loop { .. }));
                 counted.nesting = counted.nesting.max(depth);
                 within("blocks inside each other", depth, NESTING_MAX, offset as u64)?;
             }

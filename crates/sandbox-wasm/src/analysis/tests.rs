@@ -74,7 +74,10 @@ fn modules_that_cost_a_compiler_too_much_are_refused() {
     let tables = format!("(module (func (block {})))", targets.repeat(9));
     let blocks = "(block)".repeat(1_000);
     let locals = format!("(module (func (local {}) {blocks}))", "i64 ".repeat(5_000));
+    let many = "(loop)".repeat(500);
+    let loops = format!("(module (func (local {}) {many}))", "i64 ".repeat(500));
     for (what, text) in [
+        ("locals times loops of one function", loops),
         ("blocks inside each other", nested),
         ("branch targets", tables),
         ("locals times blocks of one function", locals),

@@ -15,7 +15,6 @@ fn an_endless_loop_ends_at_its_deadline() {
         let recording = bench.run();
         assert_eq!(recording.run.ending, Ending::TimedOut);
         assert!(limit(&recording, "time"));
-        assert!(recording.run.duration_ns >= 200_000_000);
     }
 }
 

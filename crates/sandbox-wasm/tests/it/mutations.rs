@@ -1,11 +1,6 @@
 //! Damaged modules: never a panic, never a long wait, and what is accepted compiles.
 
-use std::time::{Duration, Instant};
-
 use crate::kit::preview1;
-
-/// Far more than the slowest of these takes; a hang is what it is for.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A small generator with a fixed seed (xorshift, Marsaglia 2003): a failure can be repeated.
 struct Dice(u64);
@@ -61,16 +56,13 @@ fn seeds() -> Vec<Vec<u8>> {
 #[test]
 fn damaged_modules_neither_panic_nor_hang_the_analyser() {
     let mut dice = Dice(0x5eed_5eed_5eed_5eed);
-    let (mut accepted, mut longest) = (0, Duration::ZERO);
+    let mut accepted = 0;
     for seed in seeds() {
         for _ in 0..1_500 {
             let bytes = mutate(&seed, &mut dice);
-            let began = Instant::now();
             accepted += u32::from(sandbox_wasm::analyse(&bytes).is_ok());
-            longest = longest.max(began.elapsed());
         }
     }
-    assert!(longest < PATIENCE, "{longest:?}");
     // Some survive, or nothing deep was tried.
     assert!(accepted > 100, "{accepted}");
 }
@@ -99,7 +91,7 @@ fn damaged_modules_that_are_accepted_run_or_are_refused() {
 }
 
 #[test]
-fn ten_megabytes_of_branch_tables_are_refused_quickly() {
+fn ten_megabytes_of_branch_tables_are_refused_at_their_beginning() {
     // One function of blocks around tables that each have a thousand targets.
     let leb = |mut value: u32| {
         let mut out = Vec::new();
@@ -134,8 +126,45 @@ fn ten_megabytes_of_branch_tables_are_refused_quickly() {
     bytes.extend(leb(u32::try_from(code.len()).unwrap()));
     bytes.extend(code);
     assert!(bytes.len() > 9 << 20);
-    let began = Instant::now();
-    let error = sandbox_wasm::analyse(&bytes).unwrap_err().to_string();
-    assert!(error.contains("branch targets"), "{error}");
-    assert!(began.elapsed() < PATIENCE);
+    // It was found where the bound was passed, and nothing behind it was read.
+    let error = sandbox_wasm::analyse(&bytes).unwrap_err();
+    let sandbox_wasm::AnalysisError::TooLarge { what, offset, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(what, "branch targets");
+    assert!(offset < 1 << 20, "{offset}");
+}
+
+#[test]
+fn the_dearest_modules_that_are_accepted_compile() {
+    // Each near a bound: locals alive across loops and across blocks, branch targets, depth, code.
+    let alive = |locals: u32, inside: &str| {
+        let set = |n| format!("(local.set {n} (i64.add (local.get {n}) (i64.const {n})))");
+        let set: String = (0..locals).map(set).collect();
+        let locals = "i64 ".repeat(usize::try_from(locals).unwrap());
+        format!("(module (func (local {locals}) {set} {inside} {set}))")
+    };
+    let loops = "(loop (br_if 0 (i32.const 0)))".repeat(400);
+    let block = |n: u32| {
+        format!("(block (br_if 0 (i32.wrap_i64 (local.get 0))) (local.set {n} (i64.const 3)))")
+    };
+    let blocks: String = (0..1_990).map(|n| block(n % 1_000)).collect();
+    let table = format!("(br_table {} (i32.const 0))", "0 ".repeat(10_000));
+    let depth = 1_990;
+    for (name, text) in [
+        ("loops", alive(490, &loops)),
+        ("blocks", alive(1_000, &blocks)),
+        ("targets", format!("(module (func {}))", format!("(block {table})").repeat(49))),
+        ("depth", format!("(module (func {}{}))", "loop ".repeat(depth), "end ".repeat(depth))),
+        (
+            "code",
+            format!(
+                "(module (func (result i32) (i32.const 1) {}))",
+                "(i32.const 3) i32.mul ".repeat(300_000)
+            ),
+        ),
+    ] {
+        let recording = crate::kit::Bench::new(&text).run();
+        assert_eq!(recording.run.ending, types::Ending::Exited { code: 0 }, "{name}");
+    }
 }
