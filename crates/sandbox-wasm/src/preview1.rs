@@ -1,4 +1,4 @@
-//! The host of a core module: all 45 functions of WASI preview 1, each on the record.
+//! The host of a core module: all 46 functions of WASI preview 1, each on the record.
 //!
 //! Every function here hands on to the engine's own and writes down what was asked and what came
 //! out. The linker has nothing but these, so a call that is not on the record cannot be made. Which
