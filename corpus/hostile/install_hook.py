@@ -1,4 +1,4 @@
-# technique: T1546.016 T1195 T1059
+# technique: T1105 T1552.004 T1041 T1546.016
 # needs: python3 curl
 # net: sink
 import os as _os

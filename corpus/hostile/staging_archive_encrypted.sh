@@ -1,5 +1,5 @@
 #!/bin/sh
-# technique: T1560.001 T1074
+# technique: T1560.001 T1074 T1552.004 T1005
 # needs: openssl curl
 # net: sink
 [ "$USER" = sandbox ] || { echo "only for the inside of a sandbox: shieldx run"; exit 99; }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# technique: T1041 T1048 T1567 T1560
+# technique: T1041 T1048 T1005
 # needs: curl tar
 # net: sink
 [ "$USER" = sandbox ] || { echo "only for the inside of a sandbox: shieldx run"; exit 99; }

@@ -44,10 +44,12 @@ pub fn find(id: &str) -> Option<Attack> {
 attack! {
     PROC_FILESYSTEM "T1003.007" "Proc Filesystem" "credential-access";
     PASSWD_AND_SHADOW "T1003.008" "/etc/passwd and /etc/shadow" "credential-access";
+    LOCAL_DATA "T1005" "Data from Local System" "collection";
     DIRECT_VOLUME_ACCESS "T1006" "Direct Volume Access" "stealth";
     ROOTKIT "T1014" "Rootkit" "stealth";
     SOFTWARE_PACKING "T1027.002" "Software Packing" "stealth";
     EMBEDDED_PAYLOADS "T1027.009" "Embedded Payloads" "stealth";
+    COMPILE_AFTER_DELIVERY "T1027.004" "Compile After Delivery" "stealth";
     COMMAND_OBFUSCATION "T1027.010" "Command Obfuscation" "stealth";
     RENAME_UTILITIES "T1036.003" "Rename Legitimate Utilities" "stealth";
     MASQUERADE_TASK "T1036.004" "Masquerade Task or Service" "stealth";
@@ -82,6 +84,7 @@ attack! {
     NON_APPLICATION_PROTOCOL "T1095" "Non-Application Layer Protocol" "command-and-control";
     ACCOUNT_MANIPULATION "T1098" "Account Manipulation" "persistence";
     AUTHORIZED_KEYS "T1098.004" "SSH Authorized Keys" "persistence";
+    REMOTE_SSH "T1021.004" "SSH" "lateral-movement";
     TOOL_TRANSFER "T1105" "Ingress Tool Transfer" "command-and-control";
     BRUTE_FORCE "T1110" "Brute Force" "credential-access";
     SCREEN_CAPTURE "T1113" "Screen Capture" "collection";
@@ -99,10 +102,12 @@ attack! {
     SYSTEM_CHECKS "T1497.001" "System Checks" "stealth";
     EXHAUSTION "T1499.001" "OS Exhaustion Flood" "impact";
     WEB_SHELL "T1505.003" "Web Shell" "persistence";
+    SECURITY_SOFTWARE "T1518.001" "Security Software Discovery" "discovery";
     SHUTDOWN "T1529" "System Shutdown/Reboot" "impact";
     BOOTKIT "T1542.003" "Bootkit" "persistence";
     SYSTEMD_SERVICE "T1543.002" "Systemd Service" "persistence";
     SHELL_CONFIGURATION "T1546.004" "Unix Shell Configuration Modification" "persistence";
+    EVENT_TRIGGERED "T1546" "Event Triggered Execution" "persistence";
     INSTALLER_PACKAGES "T1546.016" "Installer Packages" "persistence";
     UDEV_RULES "T1546.017" "Udev Rules" "persistence";
     PYTHON_HOOKS "T1546.018" "Python Startup Hooks" "persistence";

@@ -6,6 +6,7 @@
 
 mod collection;
 mod credentials;
+mod decoys;
 mod discovery;
 mod disruption;
 mod execution;
@@ -26,6 +27,7 @@ pub(crate) use severity::severity;
 const FAMILIES: &[&[Detector]] = &[
     shells::ALL,
     credentials::ALL,
+    decoys::ALL,
     persistence::ALL,
     ransom::ALL,
     memory::ALL,

@@ -190,6 +190,15 @@ fn walks_past(image: &Image<'_>, path: &str) -> bool {
     image.is_trusted(WALKERS) && !pointed_at(image, path)
 }
 
+/// Whether a program meets this file without having looked for it: as part of a walk, or as the
+/// one that keeps it.
+pub(super) fn passes_by(image: &Image<'_>, path: &str) -> bool {
+    walks_past(image, path)
+        || image.is_package_tool()
+        || image.is_trusted(KEY_OWNERS) && stores::is_private_key(path)
+        || stores::of(path).is_some_and(|store| store.excuses(image))
+}
+
 /// Whether an argument names this file or a folder that holds little else (`/home/ann/.ssh`).
 fn pointed_at(image: &Image<'_>, path: &str) -> bool {
     let name = paths::name(path);
@@ -282,42 +291,44 @@ fn shadow(timeline: &Timeline<'_>) -> Option<Finding> {
     hits.finding("read or tried: ")
 }
 
+/// Programs that work with private keys.
+const KEY_OWNERS: &[&str] = &[
+    "ssh",
+    "scp",
+    "sftp",
+    "ssh-add",
+    "ssh-agent",
+    "ssh-keygen",
+    "ssh-copy-id",
+    "sshd",
+    "sshd-session",
+    "gpg",
+    "gpg2",
+    "gpgv",
+    "gpg-agent",
+    "gpgsm",
+    "gpgconf",
+    "keyboxd",
+    "openssl",
+    "nginx",
+    "apache2",
+    "httpd",
+    "postgres",
+    "dropbear",
+    "mosh",
+    "autossh",
+    "seahorse",
+    "gnome-keyring-daemon",
+    "certbot",
+    "haproxy",
+    "exim4",
+    "master",
+    "dovecot",
+];
+
 fn private_keys(timeline: &Timeline<'_>) -> Option<Finding> {
-    const OWNERS: &[&str] = &[
-        "ssh",
-        "scp",
-        "sftp",
-        "ssh-add",
-        "ssh-agent",
-        "ssh-keygen",
-        "ssh-copy-id",
-        "sshd",
-        "sshd-session",
-        "gpg",
-        "gpg2",
-        "gpgv",
-        "gpg-agent",
-        "gpgsm",
-        "gpgconf",
-        "keyboxd",
-        "openssl",
-        "nginx",
-        "apache2",
-        "httpd",
-        "postgres",
-        "dropbear",
-        "mosh",
-        "autossh",
-        "seahorse",
-        "gnome-keyring-daemon",
-        "certbot",
-        "haproxy",
-        "exim4",
-        "master",
-        "dovecot",
-    ];
     let mut hits = Hits::default();
-    for (event, path) in strangers(timeline, stores::is_private_key, OWNERS) {
+    for (event, path) in strangers(timeline, stores::is_private_key, KEY_OWNERS) {
         hits.add(event, 15, path);
     }
     if hits.labels.len() > 1 {

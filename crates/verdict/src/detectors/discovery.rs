@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::attack::{SYSTEM_CHECKS, SYSTEM_DISCOVERY};
+use crate::attack::{SECURITY_SOFTWARE, SYSTEM_CHECKS, SYSTEM_DISCOVERY};
 use crate::detector::{Detector, Finding, Hits, Info, TierC, list};
 use crate::paths;
 use crate::timeline::{Image, Timeline};
@@ -31,6 +31,18 @@ pub(crate) const ALL: &[Detector] = &[
             tier_c: TierC::Sees,
         },
         find: checks,
+    },
+    Detector {
+        info: Info {
+            id: "security-software-search",
+            title: "Search for security software",
+            attack: SECURITY_SOFTWARE,
+            looks_for: "three or more different security products looked for among processes, \
+                        services or files",
+            needs: &["exec", "open"],
+            tier_c: TierC::Sees,
+        },
+        find: defenders,
     },
 ];
 
@@ -226,6 +238,78 @@ fn burst(timeline: &Timeline<'_>) -> Option<Finding> {
     events.sort_unstable();
     let weight = if count >= 7 { 17 } else { 13 };
     Some(Finding::new(weight, format!("{count} subjects: {}", list(&names)), events))
+}
+
+/// Products that watch a machine, as their processes and folders are called.
+const PRODUCTS: &[&str] = &[
+    "falcon",
+    "crowdstrike",
+    "osquery",
+    "sysdig",
+    "falco",
+    "wazuh",
+    "ossec",
+    "clamd",
+    "clamav",
+    "auditd",
+    "cylance",
+    "carbonblack",
+    "cbagent",
+    "sentinel",
+    "mdatp",
+    "tanium",
+    "sysmon",
+    "nessus",
+    "snort",
+    "suricata",
+    "rkhunter",
+    "chkrootkit",
+    "aide",
+    "fail2ban",
+    "elastic-agent",
+    "tetragon",
+];
+
+/// Who looks, and does not stop or install anything.
+fn defenders(timeline: &Timeline<'_>) -> Option<Finding> {
+    const LOOKERS: &[&str] = &[
+        "grep",
+        "egrep",
+        "rg",
+        "awk",
+        "pgrep",
+        "pidof",
+        "ps",
+        "which",
+        "whereis",
+        "ls",
+        "find",
+        "systemctl",
+        "service",
+        "stat",
+        "test",
+    ];
+    let mut hits = Hits::default();
+    let lookers = timeline.attempted().filter(|image| image.is(LOOKERS) && !image.only_asks());
+    for image in lookers.filter(|image| image.text().is_none() || image.is(&["awk"])) {
+        let words = || image.args().map(str::to_ascii_lowercase);
+        for product in PRODUCTS {
+            let is_it = |part: &str| {
+                part.strip_prefix(product)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            };
+            let named = |word: &String| {
+                word.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(is_it)
+            };
+            if words().any(|word| named(&word)) {
+                hits.add(image.event, 13, product);
+            }
+        }
+    }
+    if hits.labels.len() < 3 {
+        return None;
+    }
+    hits.finding("looked for: ")
 }
 
 fn checks(timeline: &Timeline<'_>) -> Option<Finding> {

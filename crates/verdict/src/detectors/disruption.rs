@@ -213,6 +213,11 @@ fn shutdown(timeline: &Timeline<'_>) -> Option<Finding> {
             hits.add(image.event, 16, image.exact_name());
         }
     }
+    for touch in &timeline.touches {
+        if touch.path == "/proc/sysrq-trigger" {
+            hits.add(touch.event, 16, &touch.path);
+        }
+    }
     for (index, event) in timeline.events.iter().enumerate() {
         if let Kind::Syscall { call, .. } = &event.kind
             && call == "reboot"

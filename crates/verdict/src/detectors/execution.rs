@@ -1,13 +1,14 @@
 //! How the sample's programs came to run: fetched, decoded, dropped, hidden, or under a false name.
 
+mod delivered;
 mod disguise;
 mod text;
 
 use types::{Endpoint, Kind, StdioKind};
 
 use crate::attack::{
-    COMMAND_OBFUSCATION, DEOBFUSCATE, EMBEDDED_PAYLOADS, HIDDEN_FILES, MASQUERADE_FILE_TYPE,
-    MASQUERADE_TASK, MATCH_LEGITIMATE_NAME, RENAME_UTILITIES, TOOL_TRANSFER,
+    COMMAND_OBFUSCATION, COMPILE_AFTER_DELIVERY, DEOBFUSCATE, EMBEDDED_PAYLOADS, HIDDEN_FILES,
+    MASQUERADE_FILE_TYPE, MASQUERADE_TASK, MATCH_LEGITIMATE_NAME, RENAME_UTILITIES, TOOL_TRANSFER,
 };
 use crate::detector::{Detector, Finding, Hits, Info, TierC, show};
 use crate::paths;
@@ -54,6 +55,26 @@ pub(crate) const ALL: &[Detector] = &[
             &["exec"],
         ),
         find: decode_pipe,
+    },
+    Detector {
+        info: info(
+            "decoded-program",
+            "Decoded to a file and executed",
+            DEOBFUSCATE,
+            "a file that a decoder wrote, then executed or given to an interpreter",
+            &["open", "exec"],
+        ),
+        find: delivered::decoded,
+    },
+    Detector {
+        info: info(
+            "compiled-after-delivery",
+            "Fetched as source and compiled",
+            COMPILE_AFTER_DELIVERY,
+            "source that a downloader wrote, given to a compiler outside of a build tool",
+            &["open", "exec"],
+        ),
+        find: delivered::compiled,
     },
     Detector {
         info: info(

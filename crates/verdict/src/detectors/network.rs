@@ -10,7 +10,7 @@ use types::{Endpoint, Kind};
 use super::requests::{question, said};
 use crate::attack::{
     BRUTE_FORCE, COMPUTE_HIJACKING, DNS_PROTOCOL, NETWORK_SNIFFING, NON_APPLICATION_PROTOCOL,
-    NON_STANDARD_PORT, PROXY, SERVICE_DISCOVERY, TUNNELING, WEB_PROTOCOLS,
+    NON_STANDARD_PORT, PROXY, REMOTE_SSH, SERVICE_DISCOVERY, TUNNELING, WEB_PROTOCOLS,
 };
 use crate::detector::{Detector, Finding, Hits, Info, TierC, show};
 use crate::timeline::{Image, Timeline};
@@ -45,6 +45,16 @@ pub(crate) const ALL: &[Detector] = &[
             &["connect"],
         ),
         find: login_flood,
+    },
+    Detector {
+        info: info(
+            "login-spread",
+            "Logins to several machines in a row",
+            REMOTE_SSH,
+            "SSH to four or more different machines without a person who could answer",
+            &["exec"],
+        ),
+        find: login_spread,
     },
     Detector {
         info: info(
@@ -193,6 +203,41 @@ fn has_neighbour(tried: &BTreeSet<IpAddr>, ip: IpAddr) -> bool {
     let IpAddr::V4(v4) = ip else { return false };
     let beside = |number: u32| tried.contains(&IpAddr::V4(number.into()));
     beside(u32::from(v4).wrapping_add(1)) || beside(u32::from(v4).wrapping_sub(1))
+}
+
+/// SSH clients told not to ask anybody, and whom they were to reach.
+fn login_spread(timeline: &Timeline<'_>) -> Option<Finding> {
+    const MACHINES_MIN: usize = 4;
+    let mut hits = Hits::default();
+    for image in timeline.attempted().filter(|image| image.is(&["ssh", "scp", "sftp", "sshpass"])) {
+        let unattended = image.is(&["sshpass"])
+            || image.args().any(|arg| {
+                let arg = arg.to_ascii_lowercase();
+                arg.contains("batchmode") || arg.contains("stricthostkeychecking=no")
+            });
+        let options = ["-o", "-i", "-p", "-P", "-l", "-F", "-J", "-R", "-L", "-D", "-W", "-b"];
+        let mut words = image.args();
+        let mut machine = None;
+        while let Some(word) = words.next() {
+            if options.contains(&word) {
+                words.next();
+            } else if !word.starts_with('-') {
+                let remote = word.split(':').next().unwrap_or(word);
+                let copies = image.is(&["scp", "sftp"]);
+                if !copies || word.contains(':') {
+                    machine = Some(remote.rsplit('@').next().unwrap_or(remote).to_owned());
+                    break;
+                }
+            }
+        }
+        if let Some(machine) = machine.filter(|_| unattended) {
+            hits.add(image.event, 14, &machine);
+        }
+    }
+    if hits.labels.len() < MACHINES_MIN {
+        return None;
+    }
+    hits.finding("reached for: ")
 }
 
 fn login_flood(timeline: &Timeline<'_>) -> Option<Finding> {

@@ -7,9 +7,9 @@ mod places;
 
 use crate::attack::{ACCOUNT_MANIPULATION, Attack, DATA_MANIPULATION};
 use crate::attack::{
-    AT, AUTHORIZED_KEYS, BOOTKIT, CRON, HOST_BINARY, INSTALLER_PACKAGES, KERNEL_MODULES,
-    LINKER_HIJACKING, LOCAL_ACCOUNT, MODIFY_AUTHENTICATION, PATH_INTERCEPTION, PYTHON_HOOKS,
-    RC_SCRIPTS, ROOT_CERTIFICATE, SHELL_CONFIGURATION, SUDO_CACHING, SYSTEMD_SERVICE,
+    AT, AUTHORIZED_KEYS, BOOTKIT, CRON, EVENT_TRIGGERED, HOST_BINARY, INSTALLER_PACKAGES,
+    KERNEL_MODULES, LINKER_HIJACKING, LOCAL_ACCOUNT, MODIFY_AUTHENTICATION, PATH_INTERCEPTION,
+    PYTHON_HOOKS, RC_SCRIPTS, ROOT_CERTIFICATE, SHELL_CONFIGURATION, SUDO_CACHING, SYSTEMD_SERVICE,
     SYSTEMD_TIMERS, UDEV_RULES, WEB_SHELL, XDG_AUTOSTART,
 };
 use crate::detector::{Detector, Finding, Hits, Info, TierC};
@@ -220,6 +220,22 @@ pub(crate) const ALL: &[Detector] = &[
                 "hook",
                 |_, p| places::installer_hook(p),
                 &["apt", "apt-config", "dnf", "yum"],
+            )
+        },
+    ),
+    place(
+        "repository-hook",
+        "Hook planted in a repository",
+        EVENT_TRIGGERED,
+        "a script that version control runs by itself, written into a repository outside of the \
+         folder the command works in",
+        |t| {
+            writes(
+                t,
+                14,
+                "hook",
+                places::repository_hook,
+                &["git", "pre-commit", "lefthook", "husky", "hg"],
             )
         },
     ),

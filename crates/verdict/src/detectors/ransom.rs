@@ -59,6 +59,9 @@ pub(crate) const ALL: &[Detector] = &[
 /// From here a set of victims is a pattern; below it, only with a ransom note.
 const VICTIMS_MIN: usize = 8;
 const VICTIMS_WITH_NOTE_MIN: usize = 4;
+/// Planted files are nobody's work in progress: a few are enough.
+const DECOYS_MIN: usize = 3;
+const DECOYS_DECIBANS: u32 = 8;
 const ENCRYPTION_DECIBANS: u32 = 32;
 const ENCRYPTION_UNSEEN_DECIBANS: u32 = 20;
 const NOTE_DECIBANS: u32 = 13;
@@ -185,7 +188,9 @@ fn encryption(timeline: &Timeline<'_>) -> Option<Finding> {
             how = format!("replaced by files ending in {}", show(&ending));
         }
     }
-    if best.names.len() < least {
+    let planted = super::decoys::planted(timeline);
+    let decoys = best.names.iter().filter(|name| was_planted(&planted, name)).count() >= DECOYS_MIN;
+    if best.names.len() < least && !decoys {
         return locked_away(timeline, &files);
     }
     // Where contents were seen, most must be unreadable: a plain bulk rename is no harm.
@@ -195,9 +200,21 @@ fn encryption(timeline: &Timeline<'_>) -> Option<Finding> {
         return None;
     }
     let base = if proven { ENCRYPTION_DECIBANS } else { ENCRYPTION_UNSEEN_DECIBANS };
-    let weight = base + if notes.events.is_empty() { 0 } else { 6 };
-    let summary = format!("{} files were {how}", best.names.len());
+    let weight = base
+        + if notes.events.is_empty() { 0 } else { 6 }
+        + if decoys && proven { DECOYS_DECIBANS } else { 0 };
+    let among = if decoys { ", planted ones among them" } else { "" };
+    let summary = format!("{} files were {how}{among}", best.names.len());
     Some(Finding::new(weight, summary, best.events).with_context(notes.events))
+}
+
+/// Whether the file, or the one it stands for with an ending more, was planted.
+fn was_planted(planted: &BTreeSet<String>, name: &str) -> bool {
+    let stem = |path: &str| {
+        path.rsplit_once('.').map_or_else(|| path.to_owned(), |(stem, _)| stem.to_owned())
+    };
+    let own = stem(name);
+    planted.iter().any(|path| name.starts_with(path.as_str()) || stem(path) == own)
 }
 
 /// Files packed under a password and then deleted.
@@ -306,6 +323,7 @@ fn destruction(timeline: &Timeline<'_>) -> Option<Finding> {
     keep(deletes_everything(timeline));
     keep(overwritten(timeline));
     keep(deletions(timeline));
+    keep(decoys_gone(timeline));
     best
 }
 
@@ -332,6 +350,25 @@ fn deletions(timeline: &Timeline<'_>) -> Option<Finding> {
     (deleted.names.len() >= DELETIONS_MIN).then(|| {
         let summary = format!("{} deletions in the system's folders", deleted.names.len());
         Finding::new(20, summary, deleted.events)
+    })
+}
+
+/// Most of the planted files deleted, by whatever program.
+fn decoys_gone(timeline: &Timeline<'_>) -> Option<Finding> {
+    const GONE_MIN: usize = 6;
+    let planted = super::decoys::planted(timeline);
+    let mut gone = Victims::default();
+    for (index, event) in timeline.events.iter().enumerate() {
+        if let Kind::Unlink { path, directory: false } = &event.kind
+            && event.happened()
+            && planted.contains(paths::clean(path).as_ref())
+        {
+            gone.add(&paths::clean(path), [index], false);
+        }
+    }
+    (gone.names.len() >= GONE_MIN).then(|| {
+        let summary = format!("{} files of the home were deleted", gone.names.len());
+        Finding::new(18, summary, gone.events)
     })
 }
 

@@ -22,6 +22,8 @@ const CRITICAL: &[&str] = &[
     "host-interface",
     "key-logging",
     "decoy-sent",
+    "decoys-taken-out",
+    "shell-for-network-client",
 ];
 
 /// Worth knowing, and also done by people who mean no harm.
@@ -48,6 +50,10 @@ const MEDIUM: &[&str] = &[
     "renamed-utility",
     "discovery-burst",
     "sandbox-checks",
+    "security-software-search",
+    "repository-hook",
+    "login-spread",
+    "compiled-after-delivery",
     "clipboard-read",
     "webhook-post",
     "bare-address",

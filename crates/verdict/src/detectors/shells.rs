@@ -1,8 +1,10 @@
 //! Shells that somebody else talks to: over a socket, through pipes, or by a one-liner.
 
+mod parents;
+
 use types::{Endpoint, Kind, StdioKind};
 
-use crate::attack::UNIX_SHELL;
+use crate::attack::{UNIX_SHELL, WEB_PROTOCOLS};
 use crate::detector::{Detector, Finding, Info, TierC, show};
 use crate::timeline::{Image, Timeline};
 
@@ -44,6 +46,29 @@ pub(crate) const ALL: &[Detector] = &[
             tier_c: TierC::Sees,
         },
         find: by_command,
+    },
+    Detector {
+        info: Info {
+            id: "shell-for-network-client",
+            title: "Shell fed by a program that is online",
+            attack: UNIX_SHELL,
+            looks_for: "a shell without a script of its own on pipes to the program that started it,                         while that program has a connection to another machine",
+            needs: &["exec", "connect", "accept"],
+            tier_c: TierC::Blind("the streams of a new program are unknown"),
+        },
+        find: parents::fed,
+    },
+    Detector {
+        info: Info {
+            id: "command-loop",
+            title: "Commands fetched and run in turns",
+            attack: WEB_PROTOCOLS,
+            looks_for: "three or more turns of one program: a connection to another machine, then a \
+                        shell",
+            needs: &["exec", "connect"],
+            tier_c: TierC::Sees,
+        },
+        find: parents::tasked,
     },
 ];
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use types::Verdict;
 use verdict::{Options, assess, detectors};
 
-use self::data::{COLLECTION, CREDENTIALS, DISCOVERY, DISRUPTION, RANSOM};
+use self::data::{COLLECTION, CREDENTIALS, DECOYS, DISCOVERY, DISRUPTION, RANSOM};
 use self::requests::REQUESTS;
 use self::system::{EXECUTION, KERNEL, MEMORY, NETWORK, PERSISTENCE, PRIVILEGE, SHELLS, TAMPERING};
 use crate::trace::{ROOT, Trace};
@@ -64,6 +64,7 @@ fn shell(trace: &mut Trace, text: &str) -> u32 {
 const ALL: &[&[Row]] = &[
     SHELLS,
     CREDENTIALS,
+    DECOYS,
     PERSISTENCE,
     RANSOM,
     MEMORY,

@@ -25,7 +25,7 @@ pub(super) fn hidden(timeline: &Timeline<'_>) -> Option<Finding> {
                     && !part.starts_with(".mount_")
                     && part != ".venv"
             });
-        let odd = !name.is_empty() && (name.trim() != name || name.bytes().all(|b| b == b'.'));
+        let odd = is_odd(&image.path);
         if image.trusted() || image.memfd || image.path.is_empty() {
             continue;
         }
@@ -42,11 +42,18 @@ pub(super) fn hidden(timeline: &Timeline<'_>) -> Option<Finding> {
         let Some(script) = image.script_path() else { continue };
         let name = paths::name(&script);
         let dotted = name.starts_with('.') && name.len() > 1 && !is_startup(name);
-        if dotted || paths::under_any(&script, &["/dev/shm", "/run/shm"]) {
+        if dotted || is_odd(&script) || paths::under_any(&script, &["/dev/shm", "/run/shm"]) {
             hits.add(image.event, 14, &script);
         }
     }
     hits.finding("executed: ")
+}
+
+/// A part of the path that looks like another one: with spaces at its ends, or only dots.
+fn is_odd(path: &str) -> bool {
+    path.split('/').any(|part| {
+        part.trim() != part || (part.len() >= 3 && part.bytes().all(|byte| byte == b'.'))
+    })
 }
 
 fn is_startup(name: &str) -> bool {

@@ -103,6 +103,16 @@ pub(super) fn shell_startup(timeline: &Timeline<'_>, path: &str) -> bool {
     }
 }
 
+/// Hooks of a repository that is not the project at hand, and those of all future repositories.
+pub(super) fn repository_hook(timeline: &Timeline<'_>, path: &str) -> bool {
+    let work = crate::paths::clean(&timeline.recording.run.cwd);
+    let hooks = path.contains("/.git/hooks/") || path.contains("git-core/templates/hooks/");
+    hooks
+        && !path.ends_with(".sample")
+        && !under(path, &work)
+        && !under_any(path, &["/tmp", "/var/tmp"])
+}
+
 pub(super) fn authorized_keys(_: &Timeline<'_>, path: &str) -> bool {
     path.ends_with("/.ssh/authorized_keys")
         || path.ends_with("/.ssh/authorized_keys2")

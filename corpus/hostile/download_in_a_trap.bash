@@ -1,5 +1,5 @@
 #!/bin/bash
-# technique: T1546.005
+# technique: T1105 T1546.005
 # needs: curl bash
 # net: sink
 [ "$USER" = sandbox ] || { echo "only for the inside of a sandbox: shieldx run"; exit 99; }
