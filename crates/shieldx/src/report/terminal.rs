@@ -80,6 +80,7 @@ pub fn render(judged: &Judged<'_>, style: Style) -> String {
         page.paragraph(label, &text);
     }
     page.evidence(judged);
+    page.carrier(judged);
     if let Some(hint) = style.hint.filter(|_| judged.assessment.verdict != Verdict::Benign) {
         page.row("more", hint);
     }
@@ -400,6 +401,20 @@ impl Page {
         if left_out > 0 {
             self.row("", &format!("… {} more, see --html", words::grouped(left_out as u64)));
         }
+    }
+
+    /// What carried the run, where that is more than this host's kernel.
+    fn carrier(&mut self, judged: &Judged<'_>) {
+        let run = &judged.recording.run;
+        if run.engine.is_empty() {
+            return;
+        }
+        // Hashes are for programs: the other outputs have them.
+        let facts = run.engine.iter().filter(|(key, _)| !key.ends_with("sha256"));
+        let facts: Vec<String> = facts
+            .map(|(key, value)| format!("{} {}", words::safe(key), words::safe(value)))
+            .collect();
+        self.row("runner", &format!("{}: {}", words::safe(&run.runner), facts.join(", ")));
     }
 
     /// The books, and the walls that do not stand.
