@@ -10,8 +10,9 @@ mod merge;
 mod thinker;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -111,6 +112,8 @@ struct Shared {
     suspects: Mutex<BTreeMap<(u32, u64), Suspect>>,
     /// Layouts of executable memory that were copied: forks of one process have the same.
     layouts: Mutex<BTreeSet<Vec<(u64, u64, u32)>>>,
+    /// A program of the run's own was seen.
+    begun: AtomicBool,
 }
 
 /// Asks for looks; cheap to copy.
@@ -185,6 +188,7 @@ impl Watch {
             books: Books::default(),
             suspects: Mutex::default(),
             layouts: Mutex::default(),
+            begun: AtomicBool::new(false),
         });
         let thread = std::thread::Builder::new().name("memory-watch".to_owned()).spawn({
             let shared = shared.clone();
@@ -251,6 +255,9 @@ impl Handle {
         if call == libc::SYS_exit && !is_last(tid) {
             return;
         }
+        if !shared.has_begun(tid) {
+            return;
+        }
         if shared.books.ends.load(Ordering::Relaxed) >= ENDS_MAX {
             count(&shared.books.skipped, 1);
             return;
@@ -307,6 +314,20 @@ impl Handle {
 }
 
 impl Shared {
+    /// Whether the run's program was started. Until then the process of the command is a copy of
+    /// this one, with the compiled rules of this one in its memory, and about to become the program.
+    fn has_begun(&self, tid: u32) -> bool {
+        let file = |path: String| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+        if !self.begun.load(Ordering::Relaxed) {
+            let own = file("/proc/self/exe".to_owned());
+            if own.is_some() && own == file(format!("/proc/{tid}/exe")) {
+                return false;
+            }
+            self.begun.store(true, Ordering::Relaxed);
+        }
+        true
+    }
+
     fn hold(&self) -> Duration {
         Duration::from_millis(self.setting.memory.hold_ms)
     }

@@ -391,7 +391,7 @@ fn what_is_no_package_is_answered_with_what_is() {
     check(&["gem", "x"], "npm");
     check(&["npm", "a.tgz", "b.tgz"], "one package");
     check(&["npm", "--keep", "k", "a.tgz"], "--keep is for one command");
-    check(&["npm", "--net", "allow=x:1", "--", "--global"], "no such file");
+    check(&["npm", "--net", "allow=x:1", "--", "--global"], "No such file");
     expect(&desk.shieldx(&["run", "--with", "folder", "true"]), 64, "--package");
 }
 
