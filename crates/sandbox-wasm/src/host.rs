@@ -1,15 +1,19 @@
 //! What both kinds of host have: the books, and the bounds on what calls may use up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
 
 use rustix::io::Errno;
-use types::Kind;
+use types::{Kind, Text};
 use wasmtime::ResourceLimiter;
 
 use crate::trace::{FileKey, Outcome, Trace};
 
 /// Open files, folders and sockets of a module, at most: they are descriptors of this process.
 pub(crate) const OPEN_MAX: usize = 256;
+/// Names that a module may have made and not taken away: an empty file costs its folder's disk an
+/// inode and nothing that is counted in bytes.
+const NAMES_MAX: usize = 65_536;
 /// Longest path a module may name, in bytes (Linux's `PATH_MAX`).
 pub(crate) const PATH_BYTES_MAX: usize = 4_096;
 /// Bytes one call may make the host copy.
@@ -34,6 +38,14 @@ impl Host {
         Self { trace, bounds, next_key: 0 }
     }
 
+    /// Records a call on a name, and takes account of what it made or took away.
+    pub(crate) fn met(&mut self, kind: Kind, outcome: Outcome) {
+        if matches!(outcome, Outcome::Done) {
+            self.bounds.named(&kind);
+        }
+        self.trace.met(kind, outcome);
+    }
+
     /// A name for something that was just opened.
     pub(crate) fn key(&mut self) -> FileKey {
         self.next_key += 1;
@@ -50,6 +62,11 @@ pub(crate) struct Bounds {
     disk_max: u64,
     written: u64,
     open: usize,
+    /// Hashes of the paths it made (they themselves could be long), and whether each is a folder.
+    names: HashMap<u64, bool>,
+    hasher: RandomState,
+    /// Counts renamed folders: whatever was below one has another path now, and still counts.
+    renamed: u64,
     reached: BTreeMap<&'static str, (String, u64)>,
 }
 
@@ -86,6 +103,40 @@ impl Bounds {
             return Err(Outcome::Blocked(Errno::MFILE.raw_os_error()));
         }
         Ok(())
+    }
+
+    /// Whether this path may be made, should it not be there yet.
+    pub(crate) fn may_make(&mut self, path: &Text) -> Result<(), Outcome> {
+        if self.names.len() >= NAMES_MAX && !self.names.contains_key(&self.hash(path)) {
+            self.reach("disk", format!("more than {NAMES_MAX} new names were refused"));
+            return Err(Outcome::Blocked(Errno::NOSPC.raw_os_error()));
+        }
+        Ok(())
+    }
+
+    /// Takes account of a call that was done.
+    fn named(&mut self, kind: &Kind) {
+        match kind {
+            Kind::Open { path, create: true, .. } | Kind::Link { to: path, .. } => {
+                self.names.insert(self.hash(path), false);
+            }
+            Kind::Mkdir { path } => drop(self.names.insert(self.hash(path), true)),
+            Kind::Unlink { path, .. } => drop(self.names.remove(&self.hash(path))),
+            Kind::Rename { from, to } => {
+                let from = self.hash(from);
+                if self.names.get(&from) == Some(&false) {
+                    self.names.remove(&from);
+                    self.names.insert(self.hash(to), false);
+                } else {
+                    self.renamed += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn hash(&self, path: &Text) -> u64 {
+        self.hasher.hash_one((self.renamed, path.as_bytes()))
     }
 
     pub(crate) fn opened(&mut self) {

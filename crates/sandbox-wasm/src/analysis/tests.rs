@@ -1,3 +1,5 @@
+//! Reading modules and components that are whole, damaged and too large.
+
 use super::{AnalysisError, Form, analyse};
 
 fn module(text: &str) -> Vec<u8> {

@@ -1,3 +1,5 @@
+//! What is free, what a grant covers, and what nothing does.
+
 use super::{Capability, Need, need};
 use crate::analysis::Import;
 

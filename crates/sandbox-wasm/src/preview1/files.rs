@@ -62,9 +62,12 @@ impl Preview1 {
             self.host.trace.met(kind, outcome);
             return Err(Errno::Mfile.into());
         }
+        if how.contains(p1::Oflags::CREAT) {
+            self.may_make(&place, &kind)?;
+        }
         let result =
             self.wasi.path_open(memory, folder, lookup, path, how, rights, inheriting, flags).await;
-        self.host.trace.met(kind, result.outcome());
+        self.host.met(kind, result.outcome());
         if let Ok(fd) = &result {
             self.host.bounds.opened();
             let key = self.host.key();
@@ -185,6 +188,15 @@ impl Preview1 {
         }
     }
 
+    /// Refuses one more name, and records that.
+    fn may_make(&mut self, path: &Text, kind: &Kind) -> Result<(), Error> {
+        if let Err(outcome) = self.host.bounds.may_make(path) {
+            self.host.trace.met(kind.clone(), outcome);
+            return Err(Errno::Nospc.into());
+        }
+        Ok(())
+    }
+
     pub(super) async fn make_folder(
         &mut self,
         memory: &mut GuestMemory<'_>,
@@ -192,8 +204,10 @@ impl Preview1 {
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
         let place = self.place("path_create_directory", memory, folder, path)?;
+        let kind = Kind::Mkdir { path: place.clone() };
+        self.may_make(&place, &kind)?;
         let result = self.wasi.path_create_directory(memory, folder, path).await;
-        self.host.trace.met(Kind::Mkdir { path: place }, result.outcome());
+        self.host.met(kind, result.outcome());
         result
     }
 
@@ -211,7 +225,7 @@ impl Preview1 {
         } else {
             self.wasi.path_unlink_file(memory, folder, path).await
         };
-        self.host.trace.met(Kind::Unlink { path: place, directory }, result.outcome());
+        self.host.met(Kind::Unlink { path: place, directory }, result.outcome());
         result
     }
 
@@ -224,7 +238,7 @@ impl Preview1 {
         let old = self.place("path_rename", memory, from_folder, from)?;
         let new = self.place("path_rename", memory, to_folder, to)?;
         let result = self.wasi.path_rename(memory, from_folder, from, to_folder, to).await;
-        self.host.trace.met(Kind::Rename { from: old, to: new }, result.outcome());
+        self.host.met(Kind::Rename { from: old, to: new }, result.outcome());
         result
     }
 
@@ -236,8 +250,10 @@ impl Preview1 {
     ) -> Result<(), Error> {
         let old = self.place("path_link", memory, from_folder, from)?;
         let new = self.place("path_link", memory, to_folder, to)?;
+        let kind = Kind::Link { from: old, to: new.clone(), symbolic: false };
+        self.may_make(&new, &kind)?;
         let result = self.wasi.path_link(memory, from_folder, flags, from, to_folder, to).await;
-        self.host.trace.met(Kind::Link { from: old, to: new, symbolic: false }, result.outcome());
+        self.host.met(kind, result.outcome());
         result
     }
 
@@ -251,8 +267,10 @@ impl Preview1 {
         let place = self.place("path_symlink", memory, folder, path)?;
         let from =
             memory.as_cow_str(points_to).map(|text| Text::from(text.as_ref())).unwrap_or_default();
+        let kind = Kind::Link { from, to: place.clone(), symbolic: true };
+        self.may_make(&place, &kind)?;
         let result = self.wasi.path_symlink(memory, points_to, folder, path).await;
-        self.host.trace.met(Kind::Link { from, to: place, symbolic: true }, result.outcome());
+        self.host.met(kind, result.outcome());
         result
     }
 }

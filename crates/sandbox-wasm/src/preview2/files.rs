@@ -44,8 +44,17 @@ impl Preview2 {
     }
 
     fn met<T>(&mut self, kind: Kind, result: FsResult<T>) -> FsResult<T> {
-        self.host.trace.met(kind, result.outcome());
+        self.host.met(kind, result.outcome());
         result
+    }
+
+    /// Refuses one more name, and records that.
+    fn may_make(&mut self, path: &Text, kind: &Kind) -> FsResult<()> {
+        if let Err(outcome) = self.host.bounds.may_make(path) {
+            self.host.trace.met(kind.clone(), outcome);
+            return Err(fs::ErrorCode::InsufficientSpace.into());
+        }
+        Ok(())
     }
 
     fn named<T>(&mut self, function: &str, target: &Text, result: FsResult<T>) -> FsResult<T> {
@@ -182,9 +191,11 @@ impl fs::HostDescriptor for Preview2 {
     async fn create_directory_at(&mut self, folder: Fd, path: String) -> FsResult<()> {
         self.bounded("[method]descriptor.create-directory-at", &path)?;
         let place = self.place(&folder, &path);
+        let kind = Kind::Mkdir { path: place.clone() };
+        self.may_make(&place, &kind)?;
         let result =
             fs::HostDescriptor::create_directory_at(&mut self.filesystem(), folder, path).await;
-        self.met(Kind::Mkdir { path: place }, result)
+        self.met(kind, result)
     }
 
     async fn stat_at(
@@ -210,10 +221,12 @@ impl fs::HostDescriptor for Preview2 {
         self.bounded("[method]descriptor.link-at", &old)?;
         self.bounded("[method]descriptor.link-at", &new)?;
         let (from, to) = (self.place(&folder, &old), self.place(&to_folder, &new));
+        let kind = Kind::Link { from, to: to.clone(), symbolic: false };
+        self.may_make(&to, &kind)?;
         let result =
             fs::HostDescriptor::link_at(&mut self.filesystem(), folder, flags, old, to_folder, new)
                 .await;
-        self.met(Kind::Link { from, to, symbolic: false }, result)
+        self.met(kind, result)
     }
 
     async fn open_at(
@@ -240,6 +253,9 @@ impl fs::HostDescriptor for Preview2 {
         if let Err(outcome) = self.host.bounds.may_open() {
             self.host.trace.met(kind, outcome);
             return Err(fs::ErrorCode::InsufficientMemory.into());
+        }
+        if how.contains(fs::OpenFlags::CREATE) {
+            self.may_make(&place, &kind)?;
         }
         let result =
             fs::HostDescriptor::open_at(&mut self.filesystem(), folder, lookup, path, how, flags)
@@ -299,9 +315,11 @@ impl fs::HostDescriptor for Preview2 {
         self.bounded("[method]descriptor.symlink-at", &points_to)?;
         self.bounded("[method]descriptor.symlink-at", &path)?;
         let (from, to) = (Text::from(points_to.as_str()), self.place(&folder, &path));
+        let kind = Kind::Link { from, to: to.clone(), symbolic: true };
+        self.may_make(&to, &kind)?;
         let result =
             fs::HostDescriptor::symlink_at(&mut self.filesystem(), folder, points_to, path).await;
-        self.met(Kind::Link { from, to, symbolic: true }, result)
+        self.met(kind, result)
     }
 
     async fn unlink_file_at(&mut self, folder: Fd, path: String) -> FsResult<()> {
