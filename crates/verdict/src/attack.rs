@@ -54,6 +54,7 @@ attack! {
     RENAME_UTILITIES "T1036.003" "Rename Legitimate Utilities" "stealth";
     MASQUERADE_TASK "T1036.004" "Masquerade Task or Service" "stealth";
     MATCH_LEGITIMATE_NAME "T1036.005" "Match Legitimate Resource Name or Location" "stealth";
+    MASQUERADE_SPACE "T1036.006" "Space after Filename" "stealth";
     MASQUERADE_FILE_TYPE "T1036.008" "Masquerade File Type" "stealth";
     RC_SCRIPTS "T1037.004" "RC Scripts" "persistence";
     NETWORK_SNIFFING "T1040" "Network Sniffing" "credential-access";

@@ -8,7 +8,8 @@ use types::{Endpoint, Kind, StdioKind};
 
 use crate::attack::{
     COMMAND_OBFUSCATION, COMPILE_AFTER_DELIVERY, DEOBFUSCATE, EMBEDDED_PAYLOADS, HIDDEN_FILES,
-    MASQUERADE_FILE_TYPE, MASQUERADE_TASK, MATCH_LEGITIMATE_NAME, RENAME_UTILITIES, TOOL_TRANSFER,
+    MASQUERADE_FILE_TYPE, MASQUERADE_SPACE, MASQUERADE_TASK, MATCH_LEGITIMATE_NAME,
+    RENAME_UTILITIES, TOOL_TRANSFER,
 };
 use crate::detector::{Detector, Finding, Hits, Info, TierC, show};
 use crate::paths;
@@ -107,6 +108,16 @@ pub(crate) const ALL: &[Detector] = &[
             &["exec"],
         ),
         find: disguise::hidden,
+    },
+    Detector {
+        info: info(
+            "misleading-name",
+            "Program with a misleading name",
+            MASQUERADE_SPACE,
+            "a program or script below a name that ends in a space or a folder named with dots only",
+            &["exec"],
+        ),
+        find: disguise::misleading,
     },
     Detector {
         info: info(

@@ -47,6 +47,7 @@ const MEDIUM: &[&str] = &[
     "anonymity-proxy",
     "obfuscated-command",
     "hidden-program",
+    "misleading-name",
     "renamed-utility",
     "discovery-burst",
     "sandbox-checks",

@@ -219,7 +219,9 @@ fn carrier<'t, 'r>(timeline: &'t Timeline<'r>, process: usize) -> Option<(&'t Im
         let owner = timeline.process(event)?;
         let image = timeline.image(event);
         let carries = image.is(CARRIERS) || !image.trusted();
-        (inet && carries && neighbours.contains(&owner)).then_some((image, event))
+        // `timeout 9 nc …` is the neighbour's child.
+        let near = timeline.lineage(owner).any(|process| neighbours.contains(&process));
+        (inet && carries && near).then_some((image, event))
     })
 }
 

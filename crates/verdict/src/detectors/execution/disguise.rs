@@ -25,11 +25,10 @@ pub(super) fn hidden(timeline: &Timeline<'_>) -> Option<Finding> {
                     && !part.starts_with(".mount_")
                     && part != ".venv"
             });
-        let odd = is_odd(&image.path);
         if image.trusted() || image.memfd || image.path.is_empty() {
             continue;
         }
-        if dotted || shared || odd {
+        if dotted || shared {
             hits.add(image.event, 15, &image.path);
         } else if folder && !image.is_interpreter() && !image.is_package_tool() {
             hits.add(image.event, 14, &image.path);
@@ -42,8 +41,21 @@ pub(super) fn hidden(timeline: &Timeline<'_>) -> Option<Finding> {
         let Some(script) = image.script_path() else { continue };
         let name = paths::name(&script);
         let dotted = name.starts_with('.') && name.len() > 1 && !is_startup(name);
-        if dotted || is_odd(&script) || paths::under_any(&script, &["/dev/shm", "/run/shm"]) {
+        if dotted || paths::under_any(&script, &["/dev/shm", "/run/shm"]) {
             hits.add(image.event, 14, &script);
+        }
+    }
+    hits.finding("executed: ")
+}
+
+/// Programs and scripts whose path reads like another one.
+pub(super) fn misleading(timeline: &Timeline<'_>) -> Option<Finding> {
+    let mut hits = Hits::default();
+    for image in timeline.attempted().filter(|image| !image.path.is_empty()) {
+        let script = image.script_path().filter(|_| image.is_interpreter());
+        let mut paths = std::iter::once(image.path.as_ref()).chain(script.as_deref());
+        if let Some(path) = paths.find(|path| is_odd(path)) {
+            hits.add(image.event, 15, path);
         }
     }
     hits.finding("executed: ")

@@ -61,14 +61,21 @@ pub(super) fn tasked(timeline: &Timeline<'_>) -> Option<Finding> {
         if !suspect || process.children.len() < TURNS_MIN {
             continue;
         }
-        let connections: Vec<usize> = timeline
-            .connections
+        // Connections that repeat are recorded once, with a count; conversations one by one.
+        let talked: Vec<usize> = timeline
+            .events
             .iter()
-            .copied()
-            .filter(|&event| {
-                let remote = matches!(&timeline.events[event].kind, Kind::Connect { peer } if is_remote(peer));
-                remote && timeline.process(event) == Some(index)
+            .enumerate()
+            .filter(|(event, fact)| match &fact.kind {
+                Kind::Connect { peer } => {
+                    is_remote(peer) && timeline.process(*event) == Some(index)
+                }
+                Kind::Request { protocol, peer, .. } => {
+                    protocol != "dns" && is_remote(peer) && timeline.process(*event) == Some(index)
+                }
+                _ => false,
             })
+            .map(|(event, _)| event)
             .collect();
         let shells: Vec<usize> = process
             .children
@@ -83,8 +90,7 @@ pub(super) fn tasked(timeline: &Timeline<'_>) -> Option<Finding> {
             .enumerate()
             .filter_map(|(n, &shell)| {
                 let since = if n == 0 { 0 } else { shells[n - 1] };
-                let before =
-                    connections.iter().copied().filter(|&c| c < shell && c > since).last()?;
+                let before = talked.iter().copied().filter(|&c| c < shell && c > since).last()?;
                 Some([before, shell])
             })
             .collect();

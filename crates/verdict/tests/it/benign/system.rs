@@ -10,6 +10,13 @@ use crate::trace::{
 
 pub(super) const CODE: &[Row] = &[
     // Decoded data that nobody runs, and a project that is fetched and built.
+    (&["misleading-name"], || {
+        let mut t = sh("sh 'my tests.sh'; sh ../run.sh; ls '...'");
+        t.spawn(ROOT, "/usr/bin/dash", &["sh", "my tests.sh"]);
+        t.spawn(ROOT, "/usr/bin/dash", &["sh", "../run.sh"]);
+        t.spawn(ROOT, "/usr/bin/ls", &["ls", "..."]);
+        t
+    }),
     (&["decoded-program", "compiled-after-delivery"], || {
         let mut t = sh("base64 -d logo.b64 > logo.png; make");
         let decoder = t.fork(ROOT);

