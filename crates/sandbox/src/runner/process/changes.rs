@@ -24,8 +24,9 @@ use crate::content::{Inspector, Shape, format};
 use crate::spec::Decoy;
 use crate::sys;
 
-/// Entries listed, at most; a sample can create more names than anybody reads.
-const ENTRIES_MAX: usize = 20_000;
+/// Entries listed, at most; a sample can create more names than anybody reads. Files that are not
+/// listed were not looked at either: whoever makes more has the recording incomplete.
+const ENTRIES_MAX: usize = 200_000;
 const DEPTH_MAX: usize = 64;
 /// Bytes hashed (and copied) in one run, at most; sparse files claim more than they hold.
 const HASH_BYTES_MAX: u64 = 4 << 30;
@@ -118,7 +119,8 @@ pub(crate) fn list_over(
         }
     }
     if walk.full {
-        walk.listing.notes.push(format!("only the first {ENTRIES_MAX} changed files are listed"));
+        let full = format!("only the first {ENTRIES_MAX} changed files are listed and looked at");
+        walk.listing.faults.push(full);
     }
     walk.inspector.finish();
     walk.listing.notes.append(&mut walk.inspector.notes);
