@@ -19,7 +19,8 @@ use serde_json::Value;
 use sample::{Kind, Sample};
 
 pub(crate) const USAGE: &str = "\
-usage: cargo xtask corpus [--runs N] [--jobs N] [--shieldx FILE] [--only WORD] [--no-scorecard]";
+usage: cargo xtask corpus [--runs N] [--hostile-runs N] [--jobs N] [--shieldx FILE] [--only WORD]
+                          [--no-scorecard]";
 
 /// What one run of one sample showed.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub(crate) struct Shown {
 
 struct Request {
     runs: usize,
+    /// For hostile samples, where it differs.
+    hostile_runs: Option<usize>,
     jobs: usize,
     shieldx: Option<PathBuf>,
     only: Option<String>,
@@ -59,7 +62,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> anyhow::Result<()> {
         eprintln!("SKIP {}: {} not installed", sample.name, sample.missing.join(", "));
     }
     let shown = run_all(&shieldx, &samples, &request)?;
-    let card = scorecard::render(&samples, &skipped, &shown, request.runs)?;
+    let card = scorecard::render(&samples, &skipped, &shown)?;
     eprintln!("\n{}", card.summary);
     if request.write && request.only.is_none() {
         let path = root.join("docs/scorecard.md");
@@ -70,12 +73,16 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> anyhow::Result<()> {
 }
 
 fn request(words: &[&str]) -> anyhow::Result<Request> {
-    let mut request = Request { runs: 1, jobs: 2, shieldx: None, only: None, write: true };
+    let mut request =
+        Request { runs: 1, hostile_runs: None, jobs: 2, shieldx: None, only: None, write: true };
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         let mut value = || rest.next().copied().with_context(|| format!("{word} needs a value"));
         match *word {
             "--runs" => request.runs = value()?.parse().context("--runs")?,
+            "--hostile-runs" => {
+                request.hostile_runs = Some(value()?.parse().context("--hostile-runs")?);
+            }
             "--jobs" => request.jobs = value()?.parse().context("--jobs")?,
             "--shieldx" => request.shieldx = Some(value()?.into()),
             "--only" => request.only = Some(value()?.to_owned()),
@@ -83,8 +90,8 @@ fn request(words: &[&str]) -> anyhow::Result<Request> {
             other => bail!("{other} is not known\n{USAGE}"),
         }
     }
-    if request.runs == 0 || request.jobs == 0 {
-        bail!("--runs and --jobs count from 1");
+    if request.runs == 0 || request.jobs == 0 || request.hostile_runs == Some(0) {
+        bail!("--runs, --hostile-runs and --jobs count from 1");
     }
     Ok(request)
 }
@@ -116,13 +123,20 @@ fn run_all(
     let next = AtomicUsize::new(0);
     let shown = Mutex::new(BTreeMap::<String, Vec<Shown>>::new());
     let failures = Mutex::new(Vec::new());
-    let total = samples.len() * request.runs;
+    let most = request.runs.max(request.hostile_runs.unwrap_or(0));
+    let wanted = |sample: &Sample| match sample.kind {
+        Kind::Benign => request.runs,
+        Kind::Hostile => request.hostile_runs.unwrap_or(request.runs),
+    };
+    let turns: Vec<&Sample> = (0..most)
+        .flat_map(|turn| samples.iter().map(move |sample| (turn, sample)))
+        .filter(|(turn, sample)| *turn < wanted(sample))
+        .map(|(_, sample)| sample)
+        .collect();
     let work = || {
         loop {
             let turn = next.fetch_add(1, Ordering::Relaxed);
-            let Some(sample) = (turn < total).then(|| &samples[turn % samples.len()]) else {
-                break;
-            };
+            let Some(sample) = turns.get(turn).copied() else { break };
             match run_one(shieldx, sample) {
                 Ok(one) => {
                     tell(sample, &one);

@@ -18,12 +18,7 @@ type All = BTreeMap<String, Vec<Shown>>;
 /// Two-sided 95 % quantile of the normal distribution.
 const Z: f64 = 1.959_964;
 
-pub(super) fn render(
-    samples: &[Sample],
-    skipped: &[Sample],
-    shown: &All,
-    runs: usize,
-) -> anyhow::Result<Card> {
+pub(super) fn render(samples: &[Sample], skipped: &[Sample], shown: &All) -> anyhow::Result<Card> {
     let first = shown.values().flatten().next().context("nothing was run")?;
     let of = |kind| samples.iter().filter(move |sample| sample.kind == kind);
     let suspected = |sample: &Sample, one: &Shown| match sample.kind {
@@ -39,6 +34,7 @@ pub(super) fn render(
     };
     let (found, hostile) = count(Kind::Hostile);
     let (alarms, benign) = count(Kind::Benign);
+    let runs = |kind| of(kind).map(|sample| shown[&sample.name].len()).max().unwrap_or(0);
     let incomplete = shown.values().flatten().filter(|one| !one.complete).count();
     let (low, high) = wilson(alarms, benign);
     let (found_low, found_high) = wilson(found, hostile);
@@ -59,14 +55,14 @@ pub(super) fn render(
     let _ = write!(
         text,
         "# Scorecard\n\n\
-         Written by `cargo xtask corpus --runs {runs}`: every script under `corpus/`, each in a \
+         Written by `cargo xtask corpus`: every script under `corpus/`, each in a \
          sandbox of its own (runner `process`). The corpus is what the detectors were calibrated \
          on, so this says how much they hold and not how they do on what they have not seen.\n\n\
          | | |\n|-|-|\n\
          | detectors | version {detectors}, ATT&CK v{attack} |\n\
          | kernel | {} |\n\
          | tier of evidence | {} |\n\
-         | samples | {} benign, {} hostile; each {runs} times |\n\
+         | samples, and runs of each | {} benign, {}; {} hostile, {} |\n\
          | not run here, something is not installed | {} |\n\
          | hostile runs detected | {found} of {hostile}: {}, 95 % interval {}–{} |\n\
          | benign runs suspected | {alarms} of {benign}: {} per 1,000, 95 % interval {}–{} |\n\
@@ -77,7 +73,9 @@ pub(super) fn render(
         kernel(),
         tiers.join(", "),
         of(Kind::Benign).count(),
+        runs(Kind::Benign),
         of(Kind::Hostile).count(),
+        runs(Kind::Hostile),
         names(skipped),
         percent(share(found, hostile)),
         percent(found_low),
