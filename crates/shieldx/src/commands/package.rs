@@ -183,11 +183,27 @@ fn last_word(outcome: &Outcome, phases: &[(Phase, Judged<'_>)], width: usize) ->
         text.push_str(&format!("  not seen   {}\n", words::safe(gap)));
     }
     if !outcome.gaps.is_empty() {
-        text.push_str(
-            "  hint       what it needs can be given with --with DIR, or asked for with --net allow=\n",
-        );
+        text.push_str(&format!("  hint       {}\n", hint(outcome.subject.ecosystem)));
     }
     text
+}
+
+/// What most often keeps a package from being tried to its end.
+fn hint(ecosystem: Ecosystem) -> &'static str {
+    match ecosystem {
+        Ecosystem::Npm => {
+            "packages that it needs can be given with --with DIR (one version of each), or asked \
+             for by naming it with --net allow="
+        }
+        Ecosystem::Pip => {
+            "sources are built with what is here (apt install python3-setuptools python3-wheel); \
+             packages that it needs can be given with --with DIR"
+        }
+        Ecosystem::Cargo => {
+            "crates that it needs can be given with --with DIR (cargo vendor DIR), or asked for by \
+             naming it with --net allow="
+        }
+    }
 }
 
 /// As for a single run: the verdict where it was asked to decide, or how the tools ended.
