@@ -11,6 +11,7 @@ mod lab;
 mod lifetime;
 #[cfg(feature = "sandbox-microvm")]
 mod microvm;
+mod flood;
 mod ordinary_user;
 mod packages;
 mod preflight;
