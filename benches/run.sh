@@ -2,7 +2,7 @@
 # Builds the release binary and measures it: one run beside bwrap and strace, the services beside nginx, each in one
 # interleaved run. By hand, on a quiet machine: `cargo xtask bench`. Prints Markdown for docs/benchmarks.md.
 # Needs cc and python3; bwrap and strace are left out, aloud, where they are missing. The services need nginx and wrk.
-# benches/soak.py is for minutes of mixed load and is run by itself.
+# benches/sandbox.py (all runners beside more tools) and benches/soak.py (minutes of mixed load) are run by themselves.
 set -eu
 cd "$(dirname "$0")/.."
 cargo build --release

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::lab::{Lab, assert_belongings_vanish, belongings, have, shell_code, skip, wait};
+use crate::ways::Way;
 
 const END_LIMIT: Duration = Duration::from_secs(60);
 
@@ -68,6 +69,81 @@ fn killed_at_fifty_moments_leaves_nothing() {
         assert_eq!(status.signal(), Some(libc::SIGKILL), "after {delay:?}");
         assert_nothing_left(&lab, child.id(), &before);
     }
+}
+
+/// The other runners, killed at thirty moments. What belongs to a daemon, or to a folder that is kept,
+/// may wait for the next start; here that is the next run on the same runner.
+fn killed_on_another_runner(way: &Way, command: &[&str], kills: u64, within_ms: u64) {
+    let before = belongings(0);
+    let mut state = u64::from(std::process::id()) | 1;
+    for _ in 0..kills {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let delay = Duration::from_millis(state % within_ms);
+        let lab = Lab::new();
+        let temporary = lab.side().join("tmp");
+        fs::create_dir_all(&temporary).expect("a folder");
+        fs::write(lab.work().join("endless.wasm"), ENDLESS).expect("a module");
+        let words: Vec<&str> = command.iter().copied().chain([lab.mark()]).collect();
+        let call = lab.shieldx().with(way.options).with(way.shell).with(&["--timeout", "300s"]);
+        let call = way.dress(call).variable("TMPDIR", temporary.to_str().expect("ASCII"));
+        let mut child = call.command(&words).spawn().expect("shieldx starts");
+        std::thread::sleep(delay);
+        child.kill().expect("kill -9");
+        child.wait().expect("shieldx ends");
+        if way.options.contains(&"docker") {
+            // The next start.
+            let lab = Lab::new();
+            let next = lab.shieldx().with(way.options).with(way.shell);
+            way.dress(next).run(&["sh", "-c", "exit 0"]);
+        }
+        assert_nothing_left(&lab, child.id(), &before);
+    }
+}
+
+/// `(module (func (export "_start") (loop br 0)))`
+const ENDLESS: &[u8] =
+    b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\
+      \x0a\x09\x01\x07\0\x03\x40\x0c\0\x0b\x0b";
+
+#[test]
+fn killed_with_a_network_of_its_own_leaves_nothing() {
+    let Some(mut way) = Way::process() else { return };
+    way.options = &["--net", "sink"];
+    let line = "trap '' TERM INT HUP; setsid sleep 600 & while :; do sleep 1; done; : $0";
+    killed_on_another_runner(&way, &["sh", "-c", line], 10, 900);
+}
+
+#[cfg(feature = "sandbox-docker")]
+#[test]
+fn killed_in_a_container_the_next_run_leaves_nothing() {
+    let Some(way) = Way::docker() else { return };
+    let line = "trap '' TERM INT HUP; setsid sleep 600 & while :; do sleep 1; done; : $0";
+    killed_on_another_runner(&way, &["sh", "-c", line], 10, 2_500);
+    let deadline = Instant::now() + END_LIMIT;
+    while !way.leftovers().is_empty() {
+        assert!(Instant::now() < deadline, "{:?}", way.leftovers());
+        let lab = Lab::new();
+        let next = lab.shieldx().with(way.options).with(way.shell);
+        way.dress(next).run(&["sh", "-c", "exit 0"]);
+    }
+}
+
+#[cfg(feature = "sandbox-wasm")]
+#[test]
+fn killed_with_an_endless_module_leaves_nothing() {
+    let Some(mut way) = Way::process() else { return };
+    way.options = &["--runner", "wasm", "--grant", "args"];
+    killed_on_another_runner(&way, &["./endless.wasm"], 10, 900);
+}
+
+#[cfg(feature = "sandbox-microvm")]
+#[test]
+fn killed_with_a_guest_leaves_none() {
+    let Some(way) = Way::microvm() else { return };
+    let line = "while :; do sleep 1; done; : $0";
+    killed_on_another_runner(&way, &["sh", "-c", line], 3, 15_000);
 }
 
 /// Without this, the other tests of this file could pass because they look in the wrong place.

@@ -8,6 +8,7 @@ mod crash;
 mod disk;
 mod emitted;
 mod isolation;
+mod kill_runners;
 mod objectives;
 mod observability;
 mod protect;
