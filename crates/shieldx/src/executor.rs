@@ -203,6 +203,8 @@ impl WorkerExecutor {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // Where rules are kept that one of them compiled, when this user is not root.
+            .envs(self.settings.hidden.first().map(|folder| ("XDG_CACHE_HOME", folder)))
             .kill_on_drop(true)
             .spawn()
     }

@@ -1,6 +1,8 @@
 //! The rules of others around one run: loaded beside it, applied to the artifact before it, to what
 //! it leaves and to its memory while it goes on, to its events after it.
 
+mod kept;
+
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -14,11 +16,15 @@ use types::{Event, Kind, Recording, RuleSet, Task, Text};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
+pub use kept::keep_in_cache_of;
 /// Of an artifact, this much is looked at; the service takes none that is larger.
 const ARTIFACT_MAX_BYTES: u64 = 64 << 20;
 
 /// The rules of the program, made once, by whoever needs them first.
-static BUILT_IN: LazyLock<Set> = LazyLock::new(Set::built_in);
+static BUILT_IN: LazyLock<Set> = LazyLock::new(|| {
+    // Nothing of ours can be wrong, so this is never the other one.
+    Set::load(&options(None)).unwrap_or_else(|_| Set::built_in())
+});
 
 /// The rules that are applied to one run. Those of the program cannot be wrong: they are made
 /// beside whatever goes on, and only who asks them something waits until they are there.
@@ -82,8 +88,7 @@ struct Found {
 /// When the folder cannot be read or its rules not be compiled.
 pub fn load(folder: Option<PathBuf>) -> Result<Rules, Failure> {
     let Some(folder) = folder else { return Ok(Rules::BuiltIn) };
-    let options = Options { folder: Some(folder), ..Options::default() };
-    Set::load(&options).map(Rules::With).map_err(|error| {
+    Set::load(&options(Some(folder))).map(Rules::With).map_err(|error| {
         Failure::of(Exit::BadData, &error)
             .hint("`shieldx rules test DIR` names what is wrong in a folder of rules")
     })
@@ -92,6 +97,10 @@ pub fn load(folder: Option<PathBuf>) -> Result<Rules, Failure> {
 impl Matching {
     /// Makes the rules and looks at the artifact, on a thread of its own: a run does not wait for
     /// rules.
+fn options(folder: Option<PathBuf>) -> Options {
+    Options { folder, cache: kept::cache(), ..Options::default() }
+}
+
     ///
     /// # Errors
     /// When there is no thread for it.

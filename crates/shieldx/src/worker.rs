@@ -45,7 +45,8 @@ impl Spare {
         let prepared = Process::new().prepare(prepare::NET, prepare::MONITOR);
         let rules = matching::load(folder.clone());
         if let Ok(rules) = &rules {
-            let _made = rules.set();
+            // The first scan compiles the YARA rules; whether that works is the job's answer, too.
+            let _compiled = rules.set().scanner().scan("artifact", b"");
         }
         Self { prepared, folder, rules }
     }
