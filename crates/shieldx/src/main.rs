@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use shieldx::args::{Args, Parsed};
 use shieldx::environment::Environment;
 use shieldx::request::Request;
-use shieldx::{commands, failure, up};
+use shieldx::{commands, failure, matching, up};
 
 /// Requests allocate a great deal and free it on other threads. It takes its locks before a fork and
 /// gives them back in both processes after it (`pthread_atfork`), which the sandbox relies on.
@@ -14,6 +14,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let environment = Environment::read();
+    matching::keep_in_cache_of(&environment);
     let args = match Args::read(&environment) {
         Parsed::Args(args) => args,
         Parsed::Answered(exit) => return exit.into(),

@@ -1,7 +1,7 @@
 //! Compiled rules by the hash of their sources: in memory, and in a folder where one is named.
 //!
-//! The folder must be writable for its owner only: a cached file is checked against damage, and
-//! whoever can write to it can also choose what is found.
+//! The folder must be its owner's alone: a cached file is checked against damage, but it holds machine
+//! code, and whoever can write to it can also choose what is done.
 
 use std::fs;
 use std::io::Write as _;
@@ -14,12 +14,15 @@ use types::text::hex;
 use super::compile::{Compiled, LeftOut, compile};
 use crate::folder::Source;
 
-/// Sets kept in memory; the oldest goes first.
+/// Sets kept in memory, and in the folder; the oldest goes first.
 const KEPT_MAX: usize = 8;
 /// A cached file's size, at most.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 /// What a cached file begins with; the version is part of every name, too.
-const MAGIC: &[u8] = b"shieldx yara 1\n";
+const MAGIC: &[u8] = b"shieldx yara 2\n";
+/// What ends the names of files, and of those that are being written.
+const WHOLE: &str = "yarac";
+const PART: &str = "part";
 
 /// Compiled YARA rules by hash. Cheap to share, one for a process.
 #[derive(Debug, Default)]
@@ -60,7 +63,7 @@ impl Cache {
         if let Some(known) = kept.iter().find(|known| known.key == key) {
             return Ok(Arc::clone(&known.compiled));
         }
-        let path = self.folder.as_ref().map(|folder| folder.join(format!("{key}.yarac")));
+        let path = self.folder.as_ref().map(|folder| folder.join(format!("{key}.{WHOLE}")));
         let compiled = match path.as_deref().and_then(read) {
             Some(compiled) => compiled,
             None => {
@@ -118,7 +121,10 @@ fn write(path: &Path, compiled: &Compiled) -> Result<(), Box<dyn std::error::Err
     let mut body = (list.len() as u64).to_le_bytes().to_vec();
     body.extend_from_slice(&list);
     body.extend_from_slice(&compiled.rules.serialize()?);
-    let temporary = path.with_extension(format!("{}.part", std::process::id()));
+    if let Some(folder) = path.parent() {
+        tidy(folder);
+    }
+    let temporary = path.with_extension(format!("{}.{PART}", std::process::id()));
     let written = fs::File::create_new(&temporary).and_then(|mut file| {
         file.write_all(MAGIC)?;
         file.write_all(&Sha256::digest(&body))?;
@@ -130,4 +136,57 @@ fn write(path: &Path, compiled: &Compiled) -> Result<(), Box<dyn std::error::Err
         let _ = fs::remove_file(&temporary);
     }
     Ok(written?)
+}
+
+/// Makes room for one more file, and removes what processes that were killed left half written.
+fn tidy(folder: &Path) {
+    let mut whole = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match path.extension().and_then(|kind| kind.to_str()) {
+            Some(PART) => {
+                let owner = path.file_stem().map(Path::new).and_then(Path::extension);
+                if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                    let _ = fs::remove_file(&path);
+                }
+            }
+            Some(WHOLE) => {
+                let modified = entry.metadata().and_then(|meta| meta.modified());
+                whole.extend(modified.ok().map(|modified| (modified, path)));
+            }
+            _ => {}
+        }
+    }
+    whole.sort();
+    let excess = (whole.len() + 1).saturating_sub(KEPT_MAX);
+    for (_, path) in whole.iter().take(excess) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{KEPT_MAX, tidy};
+
+    #[test]
+    fn what_a_killed_process_was_writing_and_the_oldest_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |name: &str| fs::write(folder.path().join(name), "").unwrap();
+        let own = format!("aa.{}.part", std::process::id());
+        make("aa.4194305.part");
+        make(&own);
+        make("of somebody else");
+        for number in 0..KEPT_MAX + 3 {
+            make(&format!("{number}.yarac"));
+        }
+        tidy(folder.path());
+        let names = fs::read_dir(folder.path()).unwrap().flatten();
+        let names: Vec<_> = names.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        assert!(names.contains(&own) && names.contains(&"of somebody else".to_owned()));
+        assert!(!names.contains(&"aa.4194305.part".to_owned()));
+        let whole = names.iter().filter(|name| name.ends_with(".yarac")).count();
+        assert_eq!(whole, KEPT_MAX - 1, "there is room for one more");
+    }
 }
