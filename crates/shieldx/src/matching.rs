@@ -11,12 +11,13 @@ use std::thread::JoinHandle;
 
 use rules::{Options, Set};
 use types::ports::{Pattern, PortError, Scanner};
+use types::run::Wall;
 use types::{Event, Kind, Recording, RuleSet, Task, Text};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-
 pub use kept::keep_in_cache_of;
+
 /// Of an artifact, this much is looked at; the service takes none that is larger.
 const ARTIFACT_MAX_BYTES: u64 = 64 << 20;
 
@@ -80,6 +81,8 @@ struct Found {
     rules: Rules,
     matches: Vec<Kind>,
     faults: Vec<String>,
+    /// There was no artifact on this host.
+    elsewhere: bool,
 }
 
 /// The rules of the program and of a folder.
@@ -94,21 +97,21 @@ pub fn load(folder: Option<PathBuf>) -> Result<Rules, Failure> {
     })
 }
 
-impl Matching {
-    /// Makes the rules and looks at the artifact, on a thread of its own: a run does not wait for
-    /// rules.
 fn options(folder: Option<PathBuf>) -> Options {
     Options { folder, cache: kept::cache(), ..Options::default() }
 }
 
+impl Matching {
+    /// Makes the rules and looks at the artifact, on a thread of its own: a run does not wait for
+    /// rules.
     ///
     /// # Errors
     /// When there is no thread for it.
-    pub fn start(rules: Rules, artifact: &Path) -> Result<Self, Failure> {
-        let artifact = artifact.to_path_buf();
+    pub fn start(rules: Rules, artifact: Option<&Path>) -> Result<Self, Failure> {
+        let artifact = artifact.map(Path::to_path_buf);
         let loading = std::thread::Builder::new()
             .name("rules".to_owned())
-            .spawn(move || look(rules, &artifact))
+            .spawn(move || look(rules, artifact.as_deref()))
             .map_err(|error| Failure::of(Exit::Failed, &error))?;
         Ok(Self { loading })
     }
@@ -121,6 +124,15 @@ fn options(folder: Option<PathBuf>) -> Options {
             return;
         };
         recording.faults.extend(found.faults);
+        if found.elsewhere {
+            let detail = "the program is no file of this host and was not scanned as an artifact; \
+                          its memory and what it leaves are";
+            recording.run.isolation.walls.push(Wall {
+                name: "rules".to_owned(),
+                on: false,
+                detail: detail.to_owned(),
+            });
+        }
         let before = found.matches.into_iter().map(|kind| stated(recording, kind));
         let before: Vec<Event> = before.collect();
         recording.events.splice(0..0, before);
@@ -148,11 +160,13 @@ fn stated(recording: &Recording, kind: Kind) -> Event {
     }
 }
 
-fn look(rules: Rules, artifact: &Path) -> Found {
+fn look(rules: Rules, artifact: Option<&Path>) -> Found {
     let (mut matches, mut faults) = (Vec::new(), Vec::new());
     // Made now even where there is no artifact to look at: after the run it would be waited for.
     let set = rules.set();
-    match read(artifact) {
+    let elsewhere = artifact.is_none();
+    let artifact = artifact.unwrap_or(Path::new("/"));
+    match if elsewhere { Ok(None) } else { read(artifact) } {
         // A program of the system is not what somebody submitted; its file is everybody's.
         Ok(None) => {}
         Ok(Some(bytes)) => match set.scanner().scan("artifact", &bytes) {
@@ -172,7 +186,7 @@ fn look(rules: Rules, artifact: &Path) -> Found {
         },
         Err(error) => faults.push(format!("the artifact was not scanned: {error}")),
     }
-    Found { rules, matches, faults }
+    Found { rules, matches, faults, elsewhere }
 }
 
 /// The artifact's first bytes; `None` for a program of the system.

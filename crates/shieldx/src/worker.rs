@@ -83,7 +83,7 @@ fn run(job: &Job, mut spec: Spec, spare: Option<Spare>) -> Result<Recording, Ref
     };
     let rules = rules.map_err(refusal)?;
     spec.scanner = Some(rules.scanner());
-    let matching = Matching::start(rules, &job::path(&job.artifact)).map_err(refusal)?;
+    let matching = Matching::start(rules, Some(&job::path(&job.artifact))).map_err(refusal)?;
     let mut recording = execute(job, &spec, prepared)?;
     matching.finish(&mut recording);
     Ok(recording)

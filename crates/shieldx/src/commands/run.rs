@@ -73,7 +73,10 @@ pub(super) fn perform(
     let mut spec = spec(request, program);
     spec.scanner = Some(rules.scanner());
     adjust(&mut spec);
-    let matching = Matching::start(rules, &artifact(request, &spec))?;
+    let artifact = artifact(request, &spec);
+    // In a root of its own the program is no file of this host.
+    let elsewhere = request.root != Root::Host && !artifact.is_file();
+    let matching = Matching::start(rules, (!elsewhere).then_some(&artifact))?;
     let made_keep = make_keep(request)?;
     let progress = Progress::start(request, environment);
     let result = engine::execute(request.runner, &request.around, &spec);
@@ -83,7 +86,7 @@ pub(super) fn perform(
             // Nothing ran, so nothing of ours stays; a folder that is not empty is not removed.
             let _ = std::fs::remove_dir(folder);
         }
-        refused(&error)
+        refused(&error, request)
     })?;
     matching.finish(&mut recording);
     let options = AssessOptions { require_full: request.require_full };
@@ -96,9 +99,20 @@ fn program(request: &RunRequest) -> Result<Program, Failure> {
     let name = request.command.first().map(std::ffi::OsString::as_os_str).unwrap_or_default();
     let path = Path::new(name).to_path_buf();
     match (request.runner, &request.root) {
-        (RunnerName::Wasm, _) => Ok(Program { path: request.base.join(path), mount: None }),
+        (RunnerName::Wasm, _) => module(&request.base.join(path)),
         (_, Root::Host) => Ok(preflight::check(name, &request.base, &request.view)?),
         _ => Ok(Program { path, mount: None }),
+    }
+}
+
+/// A module is a file and nothing that is looked up.
+fn module(path: &Path) -> Result<Program, Failure> {
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Failure::new(Exit::NotFound, format!("{}: no such file", path.display()))
+                .hint("--runner wasm takes the path of a module or component"))
+        }
+        _ => Ok(Program { path: path.to_owned(), mount: None }),
     }
 }
 
@@ -198,8 +212,18 @@ fn make_keep(request: &RunRequest) -> Result<bool, Failure> {
     }
 }
 
-fn refused(error: &RunError) -> Failure {
+fn refused(error: &RunError, request: &RunRequest) -> Failure {
     match error {
+        RunError::Setup { step, source }
+            if step.starts_with("start the program")
+                && source.kind() == std::io::ErrorKind::NotFound =>
+        {
+            let name = request.command.first().map(|name| name.to_string_lossy().into_owned());
+            Failure::of(Exit::NotFound, error).hint(format!(
+                "{} is looked up in the root that was given, not on the host",
+                name.unwrap_or_default()
+            ))
+        }
         RunError::Setup { step, .. } if step.starts_with("start the program") => {
             Failure::of(Exit::NotExecutable, error).hint(
                 "the command runs as an unprivileged user of its own: the file must be readable \

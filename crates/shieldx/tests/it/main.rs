@@ -2,16 +2,22 @@
 
 mod abuse;
 mod cli;
+mod conformance;
+#[cfg(feature = "sandbox-docker")]
+#[expect(dead_code, reason = "the docker runner's own tests use more of it")]
+#[path = "../../../sandbox-docker/tests/it/daemon.rs"]
+mod daemon;
 mod documents;
+mod escape;
 mod everyday;
 mod everyday_more;
+mod flood;
 mod formats;
 mod hostile;
 mod lab;
 mod lifetime;
 #[cfg(feature = "sandbox-microvm")]
 mod microvm;
-mod flood;
 mod ordinary_user;
 mod packages;
 mod preflight;
@@ -21,5 +27,6 @@ mod rules;
 mod slo_words;
 mod span_names;
 mod stack;
+mod ways;
 mod worker;
 mod workspace;

@@ -15,7 +15,7 @@ use crate::lab::{Lab, Outcome, Shieldx, have, skip, wait};
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// Whether guests can run here; says so where they cannot.
-fn guests(what: &str) -> bool {
+pub(crate) fn guests(what: &str) -> bool {
     if !have(what, &["qemu-system-x86_64"]) {
         return false;
     }

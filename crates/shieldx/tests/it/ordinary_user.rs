@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::lab::{Lab, ORDINARY_USER, assert_belongings_vanish, belongings, have,
 
 /// A copy of the binary that anybody may run, when this test may become another user and that
 /// user may make user namespaces.
-fn binary(test: &str, lab: &Lab) -> Option<PathBuf> {
+pub(crate) fn binary(test: &str, folder: &Path) -> Option<PathBuf> {
     let namespaces = Command::new("unshare")
         .args(["-Ur", "true"])
         .uid(ORDINARY_USER)
@@ -32,7 +32,7 @@ fn binary(test: &str, lab: &Lab) -> Option<PathBuf> {
         }
         Ok(_) => {}
     }
-    let copy = lab.side().join("shieldx");
+    let copy = folder.join("shieldx");
     fs::copy(env!("CARGO_BIN_EXE_shieldx"), &copy).expect("a copy");
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("permissions");
     Some(copy)
@@ -41,7 +41,7 @@ fn binary(test: &str, lab: &Lab) -> Option<PathBuf> {
 #[test]
 fn ls_is_benign_on_reduced_evidence_that_names_its_blind_detectors() {
     let lab = Lab::new();
-    let Some(binary) = binary("ordinary user", &lab) else { return };
+    let Some(binary) = binary("ordinary user", &lab.side()) else { return };
     let outcome = lab.shieldx().by_user(ORDINARY_USER, &binary).run(&["ls", "/"]);
     let evidence = &outcome.assessment.evidence;
     assert_eq!(evidence.tier, Tier::C, "{}", outcome.summary());
@@ -55,7 +55,7 @@ fn ls_is_benign_on_reduced_evidence_that_names_its_blind_detectors() {
 #[test]
 fn full_evidence_required_makes_it_inconclusive() {
     let lab = Lab::new();
-    let Some(binary) = binary("ordinary user, full evidence", &lab) else { return };
+    let Some(binary) = binary("ordinary user, full evidence", &lab.side()) else { return };
     let outcome = lab
         .shieldx()
         .by_user(ORDINARY_USER, &binary)
@@ -67,7 +67,7 @@ fn full_evidence_required_makes_it_inconclusive() {
 #[test]
 fn at_least_ten_detectors_fire_without_root() {
     let home = Lab::new();
-    let Some(binary) = binary("ordinary user, hostile programs", &home) else { return };
+    let Some(binary) = binary("ordinary user, hostile programs", &home.side()) else { return };
     let mut fired: BTreeSet<String> = BTreeSet::new();
     let mut missed = Vec::new();
     let mut tried = 0;
@@ -100,7 +100,7 @@ fn at_least_ten_detectors_fire_without_root() {
 #[test]
 fn killed_without_root_leaves_nothing() {
     let home = Lab::new();
-    let Some(binary) = binary("ordinary user, kill -9", &home) else { return };
+    let Some(binary) = binary("ordinary user, kill -9", &home.side()) else { return };
     if !have("ordinary user, kill -9", &["cc"]) {
         return;
     }
