@@ -96,6 +96,22 @@ pub(crate) fn close_from(first: c_uint, on_exec: bool) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, c_uint::MAX, flags) }).map(drop)
 }
 
+/// Closes every descriptor past the standard streams but these.
+pub(crate) fn close_but(kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<c_uint> =
+        kept.iter().filter_map(|fd| c_uint::try_from(fd.as_raw_fd()).ok()).collect();
+    kept.sort_unstable();
+    let mut first: c_uint = 3;
+    for fd in kept.into_iter().filter(|fd| *fd >= 3) {
+        if first < fd {
+            // SAFETY: as in `close_from`; what the callers go on with is among `kept`.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) })?;
+        }
+        first = fd + 1;
+    }
+    close_from(first, false)
+}
+
 /// CLOCK_MONOTONIC in nanoseconds.
 pub(crate) fn monotonic_ns() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -99,6 +99,9 @@ impl Inside<'_> {
         }
         let _ = self.inner.init_pid(init);
         self.close_streams();
+        // A fork has the descriptors of every run of its process, those included whose end tells
+        // the keepers of others that they are no longer needed.
+        let _ = sys::close_but(&[self.life.as_fd(), self.inner.0.as_fd()]);
         self.watch(init);
         Ok(())
     }
@@ -223,6 +226,8 @@ impl Inside<'_> {
             Fork::Parent(pid) => pid,
         };
         self.close_streams();
+        drop(ruleset);
+        let _ = sys::close_but(&[self.inner.0.as_fd()]);
         self.reap(command);
         Ok(())
     }
