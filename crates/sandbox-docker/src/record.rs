@@ -94,6 +94,8 @@ impl Parts {
         let note = |name: &str, detail| Wall { name: name.to_owned(), on: true, detail };
         let walls = &mut recording.run.isolation.walls;
         walls.extend(listing.notes.into_iter().map(|detail| note("files", detail)));
+        let unseen = |detail| Wall { name: "files".to_owned(), on: false, detail };
+        walls.extend(listing.unseen.into_iter().map(unseen));
         walls.extend(memory.map(|detail| note("memory", detail)));
         recording
     }

@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use sandbox::content::{Inspector, Shape, format};
+use sandbox::content::{Inspector, Shape, format, take};
 use sha2::{Digest as _, Sha256};
 use types::text::hex;
 use types::{FileChange, Kind, Text};
@@ -49,7 +49,8 @@ struct Entry {
 pub(crate) struct Changes {
     /// Each followed by what was found in it.
     pub files: Vec<(FileChange, Vec<Kind>)>,
-    pub notes: Vec<String>,
+    /// What was not looked into whole, in words.
+    pub unseen: Vec<String>,
     pub faults: Vec<String>,
 }
 
@@ -145,7 +146,7 @@ impl Listing {
                 .push(format!("only {ENTRIES_MAX} entries of the writable folders were compared"));
         }
         inspector.finish();
-        changes.notes.append(&mut inspector.notes);
+        changes.unseen.append(&mut inspector.notes);
         changes.faults.append(&mut inspector.faults);
         Ok(changes)
     }
@@ -200,10 +201,7 @@ fn read_content(
         Some(keep) => Some(create_below(keep, path)?),
         None => None,
     };
-    let mut whole = inspector.wants(entry.size).then(Vec::new);
-    if whole.is_none() && entry.size > 0 {
-        inspector.pass_over(&change.path);
-    }
+    let mut scanned = inspector.wants(&change.path, entry.size).then(Vec::new);
     let (mut hasher, mut histogram, mut head) = (Sha256::new(), [0_u64; 256], Vec::new());
     let mut buffer = vec![0; 64 << 10];
     let mut left = entry.size;
@@ -222,8 +220,8 @@ fn read_content(
                 *times += 1;
             }
         }
-        if let Some(whole) = &mut whole {
-            whole.extend_from_slice(chunk);
+        if let Some(scanned) = &mut scanned {
+            take(scanned, chunk);
         }
         if let Some(copy) = &mut copy {
             io::Write::write_all(copy, chunk)?;
@@ -235,7 +233,7 @@ fn read_content(
     change.sha256 = Some(hex(&hasher.finalize()));
     change.entropy_millibits = Some(shape.entropy_millibits);
     change.format = format(&head, &shape).map(str::to_owned);
-    Ok(whole.map(|whole| inspector.inspect(&change.path, &whole)).unwrap_or_default())
+    Ok(scanned.map(|bytes| inspector.inspect(&change.path, &bytes)).unwrap_or_default())
 }
 
 fn create_below(keep: &Path, path: &Path) -> io::Result<File> {

@@ -60,8 +60,8 @@ pub(crate) fn recording(
     }
     let mut run = run_record(spec, plan, &ran);
     let walls = &mut run.isolation.walls;
-    let note = |detail| Wall { name: "files".to_owned(), on: true, detail };
-    walls.extend(changes.notes.into_iter().map(note));
+    let unseen = |detail| Wall { name: "files".to_owned(), on: false, detail };
+    walls.extend(changes.unseen.into_iter().map(unseen));
     let mut events = ran.events;
     append(&mut events, kinds, run.duration_ns);
     Recording {

@@ -8,10 +8,11 @@
 mod archive;
 mod format;
 
+use std::fs;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
 use types::ports::{Pattern, Scanner};
 use types::{Kind, Text};
@@ -20,7 +21,7 @@ use archive::Opened;
 pub(crate) use format::HEAD_BYTES;
 pub use format::{Shape, format};
 
-/// A file's bytes that are scanned; what is larger is not, and that is said.
+/// A file's bytes that are scanned, from its first; that there are more is said.
 pub const SCAN_FILE_BYTES_MAX: u64 = 64 << 20;
 /// All bytes that are scanned in one run, those inside of archives included.
 const SCAN_BYTES_MAX: u64 = 1 << 30;
@@ -69,20 +70,19 @@ impl Inspector {
         }
     }
 
-    /// Whether the bytes of a file of this size are wanted.
-    #[must_use]
-    pub fn wants(&self, size_bytes: u64) -> bool {
-        self.scanner.is_some() && size_bytes > 0 && size_bytes <= SCAN_FILE_BYTES_MAX
-    }
-
-    /// A file that is too large to be looked at, in words of the notes.
-    pub fn pass_over(&mut self, path: &Text) {
-        if self.scanner.is_some() {
-            self.note(format!("{path} is too large to scan"));
+    /// Whether the bytes of a file of this size are wanted: all, or the first
+    /// [`SCAN_FILE_BYTES_MAX`], which is then said.
+    pub fn wants(&mut self, path: &Text, size_bytes: u64) -> bool {
+        let wanted = self.scanner.is_some() && size_bytes > 0;
+        if wanted && size_bytes > SCAN_FILE_BYTES_MAX {
+            self.note(format!(
+                "of {path} the first {SCAN_FILE_BYTES_MAX} of {size_bytes} bytes were scanned"
+            ));
         }
+        wanted
     }
 
-    /// Scans a file and, where it is an archive, what is in it. `bytes` is the whole file.
+    /// Scans a file and, where it is an archive, what is in it. `bytes` is all that was wanted.
     pub fn inspect(&mut self, path: &Text, bytes: &[u8]) -> Vec<Kind> {
         let mut found = Vec::new();
         self.scan(path, bytes, &mut found);
@@ -148,6 +148,13 @@ impl Inspector {
     }
 }
 
+/// Adds a chunk of a file to what is scanned of it, up to the bound.
+pub fn take(scanned: &mut Vec<u8>, chunk: &[u8]) {
+    let room = SCAN_FILE_BYTES_MAX.saturating_sub(scanned.len() as u64);
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    scanned.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
+}
+
 /// What a scan of one file before a run says.
 #[derive(Debug, Default)]
 pub struct Scanned {
@@ -170,11 +177,10 @@ pub fn scan_artifact(scanner: &Arc<dyn Scanner>, path: &Path, shown: &Text) -> i
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     let mut inspector = Inspector::at("artifact", Some(Arc::clone(scanner)));
-    if meta.len() > SCAN_FILE_BYTES_MAX {
-        inspector.pass_over(shown);
-        return Ok(Scanned { notes: inspector.notes, ..Scanned::default() });
+    let mut bytes = Vec::new();
+    if inspector.wants(shown, meta.len()) {
+        fs::File::open(path)?.take(SCAN_FILE_BYTES_MAX).read_to_end(&mut bytes)?;
     }
-    let bytes = fs::read(path)?;
     let found = inspector.inspect(shown, &bytes);
     inspector.finish();
     let shape = Shape::of(&bytes);

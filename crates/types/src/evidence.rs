@@ -28,7 +28,7 @@ pub enum Tier {
 pub enum Level {
     /// Tier A, B or H and nothing was lost.
     Full,
-    /// A lesser tier, complete for what it watches.
+    /// A lesser tier, complete for what it watches; or files or memory were not looked at whole.
     Reduced,
     /// Something was dropped, cut off or timed out, or the monitor was lost.
     Incomplete,

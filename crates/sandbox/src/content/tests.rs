@@ -186,7 +186,9 @@ fn a_scan_that_fails_is_a_fault_and_the_next_file_is_scanned() {
     assert_eq!(inspector.inspect(&Text::from("good"), b"MARK").len(), 1);
     assert!(inspector.faults[0].contains("bad"));
     let mut blind = Inspector::new(None);
-    assert!(!blind.wants(4) && blind.inspect(&Text::from("x"), b"MARK").is_empty());
+    assert!(
+        !blind.wants(&Text::from("x"), 4) && blind.inspect(&Text::from("x"), b"MARK").is_empty()
+    );
 }
 
 #[test]

@@ -148,6 +148,8 @@ pub struct Outcome {
     pub events: Vec<Event>,
     /// What was looked at, what was not and why, in words; none where nobody looked.
     pub note: Option<String>,
+    /// Whether every look that was due was made and came to its end.
+    pub whole: bool,
     /// Why there is no result at all, where there is none.
     pub fault: Option<String>,
 }
@@ -217,9 +219,12 @@ impl Watch {
         let shared = handle.shared.clone();
         drop(handle);
         match thread.join() {
-            Ok(events) => {
-                Outcome { events, note: Some(note(&shared.books)), fault: shared.books.fault() }
-            }
+            Ok(events) => Outcome {
+                events,
+                note: Some(note(&shared.books)),
+                whole: shared.books.whole(),
+                fault: shared.books.fault(),
+            },
             Err(_) => Outcome {
                 fault: Some("the watch over memory broke down before the run ended".to_owned()),
                 ..Outcome::default()

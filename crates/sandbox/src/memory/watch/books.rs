@@ -34,6 +34,12 @@ impl Books {
         (refused > 0 && get(&self.looks) == 0 && get(&self.glances) == refused)
             .then(|| format!("the memory of none of {refused} processes could be read"))
     }
+
+    /// A sample can spend the looks of a run on processes that are there to be looked at.
+    pub(super) fn whole(&self) -> bool {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        get(&self.skipped) == 0 && get(&self.scans_failed) == 0
+    }
 }
 
 pub(super) fn note(books: &Books) -> String {

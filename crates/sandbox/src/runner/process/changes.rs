@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use types::{FileChange, Kind, Text};
 
 use super::areas::{Area, COPY_MODE, Made};
 use super::below::{Below, Origin};
-use crate::content::{Inspector, Shape, format};
+use crate::content::{self, Inspector, Shape, format};
 use crate::spec::Decoy;
 use crate::sys;
 
@@ -28,6 +28,8 @@ use crate::sys;
 /// listed were not looked at either: whoever makes more has the recording incomplete.
 const ENTRIES_MAX: usize = 200_000;
 const DEPTH_MAX: usize = 64;
+/// Sentences about what was not looked at.
+const UNSEEN_MAX: usize = 32;
 /// Bytes hashed (and copied) in one run, at most; sparse files claim more than they hold.
 const HASH_BYTES_MAX: u64 = 4 << 30;
 /// Bytes that a file's format is told by.
@@ -40,9 +42,11 @@ const KEEP_FILE_MAX: u64 = 1 << 30;
 pub struct Listing {
     pub changes: Vec<FileChange>,
     pub notes: Vec<String>,
+    /// What was listed and not looked into, or only in part, one sentence each.
+    pub unseen: Vec<String>,
     /// Patterns that were found in a file: its index in `changes`, and the match.
     pub found: Vec<(usize, Kind)>,
-    /// Scans that did not come to their end.
+    /// Scans that did not come to their end, and what is not in the list.
     pub faults: Vec<String>,
 }
 
@@ -115,7 +119,7 @@ pub(crate) fn list_over(
         if let Some(dir) = open_area(staging, area) {
             walk.folder(dir.as_fd(), &area.path, area.overlay, 0)?;
         } else {
-            walk.listing.notes.push(format!("could not list {}", area.path.display()));
+            walk.listing.faults.push(format!("could not list {}", area.path.display()));
         }
     }
     if walk.full {
@@ -123,7 +127,7 @@ pub(crate) fn list_over(
         walk.listing.faults.push(full);
     }
     walk.inspector.finish();
-    walk.listing.notes.append(&mut walk.inspector.notes);
+    walk.listing.unseen.append(&mut walk.inspector.notes);
     walk.listing.faults.append(&mut walk.inspector.faults);
     Ok(walk.listing)
 }
@@ -210,10 +214,14 @@ impl Walk<'_> {
             if new && !ours {
                 self.push(path, "created", kind, &meta);
             }
-            if let Ok(inner) = sys::open_beneath(dir, name, libc::O_RDONLY | libc::O_DIRECTORY) {
-                self.folder(inner.as_fd(), path, overlay, depth + 1)?;
-            } else {
-                self.listing.notes.push(format!("could not list {}", escaped(path)));
+            let closed = Closed { handle: handle.as_fd(), meta: &meta };
+            match closed.open(dir, name, libc::O_RDONLY | libc::O_DIRECTORY) {
+                Ok(inner) => {
+                    let walked = self.folder(inner.as_fd(), path, overlay, depth + 1);
+                    closed.close();
+                    walked?;
+                }
+                Err(error) => self.note_unread(path, &error),
             }
             return Ok(());
         }
@@ -243,7 +251,17 @@ impl Walk<'_> {
                     "metadata".clone_into(&mut change.change);
                 }
             }
-            "file" => self.content(dir, name, path, &meta, index)?,
+            "file" => {
+                let closed = Closed { handle: handle.as_fd(), meta: &meta };
+                let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+                match closed.open(dir, name, flags) {
+                    Ok(file) => {
+                        closed.close();
+                        self.content(file.into(), path, &meta, index)?;
+                    }
+                    Err(error) => self.note_unread(path, &error),
+                }
+            }
             "symlink" => {
                 let target = sys::read_link(handle.as_fd()).ok();
                 if let Some(change) = self.listing.changes.get_mut(index) {
@@ -258,25 +276,16 @@ impl Walk<'_> {
     /// Hashes one regular file and copies it out.
     fn content(
         &mut self,
-        dir: BorrowedFd<'_>,
-        name: &OsStr,
+        mut file: fs::File,
         path: &Path,
         meta: &fs::Metadata,
         index: usize,
     ) -> io::Result<()> {
         if meta.len() > self.budget {
-            self.listing.notes.push(format!("{} is too large to hash", escaped(path)));
+            self.unseen(format!("{} is too large to hash and scan", escaped(path)));
             return Ok(());
         }
         self.budget -= meta.len();
-        let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let mut file = match sys::open_beneath(dir, name, flags) {
-            Ok(fd) => fs::File::from(fd),
-            Err(error) => {
-                self.note_unread(path, &error);
-                return Ok(());
-            }
-        };
         let mut copy = match &self.keep {
             Some(_) if meta.len() > KEEP_FILE_MAX => {
                 self.listing.notes.push(format!("{} is too large to keep", escaped(path)));
@@ -286,10 +295,7 @@ impl Walk<'_> {
             None => None,
         };
         let shown = escaped(path);
-        let mut whole = self.inspector.wants(meta.len()).then(Vec::new);
-        if whole.is_none() && meta.len() > 0 {
-            self.inspector.pass_over(&shown);
-        }
+        let mut scanned = self.inspector.wants(&shown, meta.len()).then(Vec::new);
         let (mut head, mut hasher) = (Vec::new(), Sha256::new());
         let mut histogram = [0_u64; 256];
         let mut left = meta.len();
@@ -301,8 +307,8 @@ impl Walk<'_> {
             if head.is_empty() {
                 head = chunk.get(..HEAD_BYTES).unwrap_or(chunk).to_vec();
             }
-            if let Some(whole) = &mut whole {
-                whole.extend_from_slice(chunk);
+            if let Some(scanned) = &mut scanned {
+                content::take(scanned, chunk);
             }
             for &byte in chunk {
                 histogram[usize::from(byte)] += 1;
@@ -322,8 +328,8 @@ impl Walk<'_> {
             change.entropy_millibits = Some(entropy_millibits);
             change.format = format(&head, &shape).map(str::to_owned);
         }
-        if let Some(whole) = whole {
-            let found = self.inspector.inspect(&shown, &whole);
+        if let Some(scanned) = scanned {
+            let found = self.inspector.inspect(&shown, &scanned);
             self.listing.found.extend(found.into_iter().map(|kind| (index, kind)));
         }
         Ok(())
@@ -345,9 +351,50 @@ impl Walk<'_> {
     }
 
     fn note_unread(&mut self, path: &Path, error: &io::Error) {
-        if self.listing.notes.len() < 32 {
-            self.listing.notes.push(format!("could not read {}: {error}", escaped(path)));
+        self.unseen(format!("could not read {}: {error}", escaped(path)));
+    }
+
+    fn unseen(&mut self, sentence: String) {
+        if self.listing.unseen.len() < UNSEEN_MAX {
+            self.listing.unseen.push(sentence);
         }
+    }
+}
+
+/// A name that its maker may have forbidden everybody to open, himself included: where the sandbox's
+/// user is the caller, that binds the caller, too. Nothing of the run is there any more to use what
+/// is opened in between.
+struct Closed<'a> {
+    handle: BorrowedFd<'a>,
+    meta: &'a fs::Metadata,
+}
+
+impl Closed<'_> {
+    fn open(&self, dir: BorrowedFd<'_>, name: &OsStr, flags: i32) -> io::Result<OwnedFd> {
+        match sys::open_beneath(dir, name, flags) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.set_mode(self.meta.mode() | 0o700)?;
+                sys::open_beneath(dir, name, flags).inspect_err(|_| self.close())
+            }
+            // To be listed is not yet to be entered.
+            opened if self.meta.is_dir() && self.meta.mode() & 0o100 == 0 => {
+                let _ = self.set_mode(self.meta.mode() | 0o700);
+                opened
+            }
+            opened => opened,
+        }
+    }
+
+    /// As it was: snapshots tell modes.
+    fn close(&self) {
+        if self.meta.mode() & 0o700 != 0o700 {
+            let _ = self.set_mode(self.meta.mode());
+        }
+    }
+
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        let path = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
+        fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7777))
     }
 }
 

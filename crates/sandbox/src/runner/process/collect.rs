@@ -88,14 +88,16 @@ impl End {
         }
         let full = sys::is_full(staging.as_fd());
         append(&mut recording, listing.take_kinds(), &usage, spec, watched.survivors, full);
+        let unseen = std::mem::take(&mut listing.unseen);
         recording.faults.append(&mut listing.faults);
         let walls = &mut recording.run.isolation.walls;
-        for (name, notes) in [
-            ("files", listing.notes),
-            ("memory", looks.note.into_iter().collect()),
-            ("network", network.notes),
+        for (name, on, notes) in [
+            ("files", true, listing.notes),
+            ("files", false, unseen),
+            ("memory", looks.whole, looks.note.into_iter().collect()),
+            ("network", true, network.notes),
         ] {
-            let wall = |detail| Wall { name: name.to_owned(), on: true, detail };
+            let wall = |detail| Wall { name: name.to_owned(), on, detail };
             walls.extend(notes.into_iter().map(wall));
         }
         Ok(recording)
