@@ -271,7 +271,7 @@ impl Responder {
             Some(Ok(count)) => {
                 found.notes.push(format!("{count} packets did not fit into the capture"))
             }
-            Some(Err(error)) => found.notes.push(format!("the capture is not complete: {error}")),
+            Some(Err(error)) => found.faults.push(format!("the capture was not written: {error}")),
         }
         found
     }

@@ -1,6 +1,7 @@
 //! The process runner from outside: whole runs in roots of every kind, and what they leave.
 
 mod hostile;
+mod left;
 mod pauses;
 mod roots;
 mod snapshots;

@@ -42,7 +42,7 @@ impl Snapshot<'_> {
     /// Writes the tar file. Returns what it lacks, in words.
     ///
     /// # Errors
-    /// When the file cannot be written; what was written of it is gone then.
+    /// When the file cannot be written; what was written of it is gone then. A device or pipe stays.
     pub(super) fn write(&self, path: &Path) -> io::Result<Vec<String>> {
         let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let file = File::options()
@@ -52,8 +52,9 @@ impl Snapshot<'_> {
             .mode(0o600)
             .custom_flags(flags)
             .open(path)?;
+        let ours = file.metadata()?.is_file();
         let written = self.fill(BufWriter::with_capacity(256 << 10, file));
-        if written.is_err() {
+        if written.is_err() && ours {
             let _ = fs::remove_file(path);
         }
         written
