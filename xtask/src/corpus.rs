@@ -110,8 +110,8 @@ fn build(root: &Path) -> anyhow::Result<PathBuf> {
     }
     let lines = String::from_utf8_lossy(&output.stdout).into_owned();
     let values = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let files = values.filter_map(|value| value["executable"].as_str().map(PathBuf::from));
-    files.last().context("cargo did not say where shieldx is")
+    let mut files = values.filter_map(|value| value["executable"].as_str().map(PathBuf::from));
+    files.next_back().context("cargo did not say where shieldx is")
 }
 
 /// Every sample `runs` times; by sample, in the order of its runs.
