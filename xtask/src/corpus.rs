@@ -32,7 +32,8 @@ pub(crate) struct Shown {
     pub(crate) detections: Vec<(String, String)>,
     /// Exit code of the command; `None` when it was ended.
     pub(crate) code: Option<i64>,
-    pub(crate) versions: [u64; 2],
+    /// Of the detectors, and of ATT&CK.
+    pub(crate) versions: [String; 2],
 }
 
 struct Request {
@@ -208,8 +209,7 @@ fn run_one(shieldx: &Path, sample: &Sample) -> anyhow::Result<Shown> {
             .map(|one| (text(&one["detector"]), text(&one["technique"]["id"])))
             .collect(),
         code: report["run"]["ending"]["code"].as_i64(),
-        versions: [&verdict["detectors_version"], &verdict["attack_version"]]
-            .map(|version| version.as_u64().unwrap_or_default()),
+        versions: [&verdict["detectors_version"], &verdict["attack_version"]].map(text),
     };
     if shown.verdict.is_empty() {
         bail!("the report has no verdict");

@@ -51,7 +51,7 @@ pub(super) fn render(samples: &[Sample], skipped: &[Sample], shown: &All) -> any
     let mut text = String::new();
     let tiers: BTreeSet<&str> = shown.values().flatten().map(|one| one.tier.as_str()).collect();
     let tiers: Vec<&str> = tiers.into_iter().collect();
-    let [detectors, attack] = first.versions;
+    let [detectors, attack] = &first.versions;
     let _ = write!(
         text,
         "# Scorecard\n\n\
