@@ -26,8 +26,8 @@ Exit codes of `slo gate`:
   10/20/30 slowly / not now / unknown
 Exit codes of everything else:
   0        done
-  1        `health`: something is not ready; `slo generate --check`: something differs;
-           `rules test`: nothing matches
+  1        `health`: something is not ready; `slo generate --check`, `diff`: something
+           differs; `rules test`: nothing matches
   10/20/30 `submit --fail-on`: suspicious / malicious / inconclusive
   64       the command line or a setting is wrong
   125      it failed: the line says what, and what to do";
