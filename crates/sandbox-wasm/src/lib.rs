@@ -26,6 +26,7 @@ use std::io;
 use std::time::Instant;
 
 use sandbox::content::Inspector;
+use sandbox::runner::process::supervise::Signals;
 use sandbox::{RunError, Runner, Seen, Spec, Unsupported};
 use types::Recording;
 
@@ -74,8 +75,11 @@ impl Runner for Wasm {
         let capture = |target| {
             Capture::new(spec.limits.output_bytes, pass(target)).map_err(setup("pass output on"))
         };
+        // From here on; what comes before ends with the process.
+        let signals = Signals::catch().map_err(setup("catch signals"))?;
         let session = Session {
             spec,
+            signals: &signals,
             analysis: &plan.analysis,
             grants: &plan.grants,
             folders: &plan.folders,

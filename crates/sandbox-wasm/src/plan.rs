@@ -5,11 +5,12 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sandbox::{Net, Root, RunError, Spec};
+use sandbox::{Artifacts, MonitorChoice, Net, Root, RunError, Spec};
 
 use crate::analysis::{Analysis, Form, Import, MODULE_BYTES_MAX, analyse};
 use crate::grants::{Capability, FORMS, Folder, Need, folders, need};
 use crate::manifest::{self, Declared};
+use crate::session::ENTRIES;
 
 /// A run that may begin.
 #[derive(Debug)]
@@ -60,6 +61,7 @@ impl Plan {
             .unwrap_or_default();
         let lower = |ours: u64, theirs: Option<u64>| theirs.map_or(ours, |theirs| theirs.min(ours));
         let folders = folders(&grants, spec)?;
+        begins(&analysis)?;
         Ok(Self {
             bytes,
             folders,
@@ -83,10 +85,21 @@ fn fits(spec: &Spec) -> Result<(), RunError> {
             "a module has no root folder; grant folders with filesystem:DIR".to_owned(),
         ));
     }
-    if matches!(spec.net, Net::Sink | Net::Allow) {
+    if spec.net != Net::None {
         return Err(refused(
             "a module has no network of its own; grant peers with network:HOST:PORT".to_owned(),
         ));
+    }
+    if spec.artifacts != Artifacts::default() {
+        return Err(refused(
+            "runner wasm writes no snapshot, packets or core files; keep the files that a module \
+             writes with --keep"
+                .to_owned(),
+        ));
+    }
+    if spec.monitor != MonitorChoice::Auto {
+        let reason = "runner wasm sees every call by itself and has no other monitor".to_owned();
+        return Err(RunError::Monitor { reason });
     }
     Ok(())
 }
@@ -112,6 +125,22 @@ fn runnable(analysis: &Analysis) -> Result<(), RunError> {
     {
         return Err(refused(
             "the component exports no wasi:cli/run@0.2.x: it is not a command".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether anything of a module would run: a verdict on what did not is worth nothing.
+fn begins(analysis: &Analysis) -> Result<(), RunError> {
+    let entry = |name: &str| ENTRIES.contains(&name);
+    if analysis.form == Form::Module
+        && !analysis.start
+        && !analysis.exports.iter().any(|export| entry(&export.name))
+    {
+        return Err(refused(
+            "the module has no start function and exports neither _start nor _initialize: nothing \
+             of it would run, and nothing could be said of it"
+                .to_owned(),
         ));
     }
     Ok(())

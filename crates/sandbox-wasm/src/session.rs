@@ -4,11 +4,15 @@ mod context;
 mod memory;
 mod ticker;
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use sandbox::Spec;
+use sandbox::runner::process::supervise::Signals;
 use tokio::time::timeout;
 use types::{Counters, Ending, Event, Kind, Text};
 use wasmtime::{Engine, Linker, ResourceLimiter, Store, Trap};
@@ -30,10 +34,14 @@ use crate::trace::{Outcome, Trace};
 const TRAP_SIGNAL: i32 = 6;
 /// The signal that stands for spent fuel: SIGXCPU.
 const FUEL_SIGNAL: i32 = 24;
+/// How often signals to this process are looked for.
+const TICK: Duration = Duration::from_millis(20);
 
 /// Everything that a run needs, already decided.
 pub(crate) struct Session<'a> {
     pub spec: &'a Spec,
+    /// To this process: they end the run.
+    pub signals: &'a Signals,
     pub analysis: &'a Analysis,
     pub grants: &'a [Capability],
     pub folders: &'a [Folder],
@@ -97,7 +105,7 @@ impl Session<'_> {
                 let mut ctx = ctx;
                 let state = Preview1::new(ctx.build_p1(), host, names.into_iter());
                 let mut store = self.store(engine, state, |state| &mut state.host.bounds);
-                let run = async { timeout(self.timeout, module_main(&mut store, module)).await };
+                let run = self.bounded(module_main(&mut store, module));
                 let outcome = (runtime.block_on(run), began.elapsed());
                 let used = self.fuel_used(&store);
                 let looked = memory::look(self.spec, &store);
@@ -107,8 +115,7 @@ impl Session<'_> {
                 let mut ctx = ctx;
                 let state = Preview2::new(ctx.build(), host, allowed, &self.analysis.imports);
                 let mut store = self.store(engine, state, |state| &mut state.host.bounds);
-                let run =
-                    async { timeout(self.timeout, component_main(&mut store, component)).await };
+                let run = self.bounded(component_main(&mut store, component));
                 let outcome = (runtime.block_on(run), began.elapsed());
                 let used = self.fuel_used(&store);
                 let looked = memory::hidden(self.spec);
@@ -119,10 +126,32 @@ impl Session<'_> {
         // A call that still waits in the kernel (a pipe of the host's, a name server) is left behind.
         runtime.shutdown_background();
         let end = match outcome {
-            Err(_) => End { ending: Ending::TimedOut, trap: None, out_of_fuel: false },
+            Err(ending) => End { ending, trap: None, out_of_fuel: false },
             Ok(result) => end(result),
         };
         Ok(ran(end, host, Measured { fuel_used, length, landlock, memory }))
+    }
+
+    /// Runs to its end, or to how it was ended: by its deadline, or a signal to this process.
+    async fn bounded(
+        &self,
+        main: impl Future<Output = wasmtime::Result<()>>,
+    ) -> Result<wasmtime::Result<()>, Ending> {
+        let (mut main, mut signal) = (pin!(main), pin!(self.signal()));
+        let either = poll_fn(|context| match signal.as_mut().poll(context) {
+            Poll::Ready(signal) => Poll::Ready(Err(Ending::Interrupted { signal })),
+            Poll::Pending => main.as_mut().poll(context).map(Ok),
+        });
+        timeout(self.timeout, either).await.unwrap_or(Err(Ending::TimedOut))
+    }
+
+    async fn signal(&self) -> i32 {
+        loop {
+            if let Some(signal) = self.signals.take() {
+                return signal;
+            }
+            tokio::time::sleep(TICK).await;
+        }
     }
 
     fn trace(&self) -> Trace {

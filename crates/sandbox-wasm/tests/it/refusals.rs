@@ -1,5 +1,7 @@
 //! Imports that nobody granted, by their names.
 
+use sandbox::MonitorChoice;
+
 use crate::kit::{Bench, preview1};
 
 #[test]
@@ -60,6 +62,16 @@ fn components_are_refused_in_the_same_way() {
 }
 
 #[test]
+fn a_module_of_which_nothing_would_run_is_refused() {
+    for text in ["(module)", r#"(module (func (export "run")))"#] {
+        assert!(Bench::new(text).refusal().contains("neither _start nor _initialize"), "{text}");
+    }
+    for text in ["(module (func $f) (start $f))", r#"(module (func (export "_initialize")))"#] {
+        assert_eq!(Bench::new(text).run().run.ending, types::Ending::Exited { code: 0 }, "{text}");
+    }
+}
+
+#[test]
 fn what_is_asked_wrongly_is_said() {
     let bench = |grant: &str| Bench::new("(module)").grant(grant);
     for (grant, expect) in [
@@ -73,9 +85,20 @@ fn what_is_asked_wrongly_is_said() {
     let (mut bench, _) = Bench::new("(module)").folder("/data", false);
     bench.spec.wasm.grants = vec!["filesystem:/data:rw".to_owned()];
     assert!(bench.refusal().contains("mounted read-only"));
+    for net in [sandbox::Net::Sink, sandbox::Net::Loopback] {
+        let mut bench = Bench::new("(module)");
+        bench.spec.net = net;
+        assert!(bench.refusal().contains("network:HOST:PORT"));
+    }
     let mut bench = Bench::new("(module)");
-    bench.spec.net = sandbox::Net::Sink;
-    assert!(bench.refusal().contains("network:HOST:PORT"));
+    bench.spec.artifacts.snapshot = Some(bench.dir.path().join("snapshot.tar"));
+    assert!(bench.refusal().contains("no snapshot"));
+    for monitor in [MonitorChoice::Ebpf, MonitorChoice::Notify, MonitorChoice::Off] {
+        let mut bench = Bench::new("(module)");
+        bench.spec.monitor = monitor;
+        let ran = sandbox::Runner::run(&sandbox_wasm::Wasm, &bench.spec);
+        assert!(matches!(ran, Err(sandbox::RunError::Monitor { .. })), "{monitor:?}");
+    }
     let mut bench = Bench::new("(module)");
     std::fs::write(&bench.spec.program, "#!/bin/sh").unwrap();
     assert!(bench.refusal().contains("no WebAssembly"));
