@@ -62,7 +62,7 @@ pub(crate) fn files(spec: &Spec, places: &Places) -> Result<Files, RunError> {
         }
         (None, None) => spec.program.clone(),
     };
-    let needed = elf::closure(&on_host).map_err(|error| refuse(&on_host, &error))?;
+    let needed = elf::closure(&on_host).map_err(|error| refuse(&on_host, &spec.program, &error))?;
     for (inside, source) in needed {
         let inside = if inside == on_host { spec.program.clone() } else { inside };
         if covered(&inside).is_some() || copied.is_some_and(|copy| copy.target == inside) {
@@ -74,16 +74,17 @@ pub(crate) fn files(spec: &Spec, places: &Places) -> Result<Files, RunError> {
     Ok(files)
 }
 
-fn refuse(program: &Path, error: &io::Error) -> RunError {
+/// By the name that the command's program has inside: the host's may be nobody's business.
+fn refuse(on_host: &Path, program: &Path, error: &io::Error) -> RunError {
     let mut head = [0; 2];
-    let script = File::open(program)
+    let script = File::open(on_host)
         .and_then(|mut file| io::Read::read_exact(&mut file, &mut head))
         .is_ok_and(|()| &head == b"#!");
     let shown = program.display();
     let reason = if script {
         format!(
-            "{shown} is a script, and a container without an image has no interpreter for it: name \
-             an image that has one (--image), or a root folder (--rootfs)"
+            "{shown} is a script, and a container without an image has no interpreter for it: it \
+             needs an image that has one (--image), a root folder (--rootfs), or runner process"
         )
     } else {
         format!("{shown} cannot be put into a container of its own: {error}")

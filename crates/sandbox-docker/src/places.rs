@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use sandbox::runner::process::areas::{Area, COPY_MODE, Made};
 use sandbox::runner::process::changes::{self, Listing};
-use sandbox::{Copied, Root, RunError, Spec};
+use sandbox::{Copied, Decoy, Root, RunError, Spec};
 use types::ports::Scanner;
 
 /// The command's user and group: of Debian's reserved range, so nobody's on a host without user
@@ -256,7 +256,11 @@ impl Opened {
                     io::copy(&mut source, &mut copy).map_err(what)?;
                     self.made.copies.push(Copied { source: origin, target: target.clone() });
                 }
-                Content::Bytes(bytes) => copy.write_all(&bytes).map_err(what)?,
+                Content::Bytes(bytes) => {
+                    copy.write_all(&bytes).map_err(what)?;
+                    let (path, mode) = (target.clone(), file.mode);
+                    self.made.decoys.push(Decoy { path, content: bytes, mode });
+                }
             }
             copy.set_permissions(fs::Permissions::from_mode(file.mode & 0o777)).map_err(what)?;
             fchown(&copy, Some(RUN_UID), Some(RUN_UID)).map_err(what)?;

@@ -86,7 +86,7 @@ fn refuse(spec: &Spec) -> Result<(), RunError> {
             "runner docker lays no tar files over a root: use runner process"
         }
         Spec { monitor: MonitorChoice::Notify, .. } => {
-            let reason = "runner docker can be watched by tier B only".to_owned();
+            let reason = "runner docker can be watched by eBPF only".to_owned();
             return Err(RunError::Monitor { reason });
         }
         _ => return Ok(()),
@@ -211,7 +211,8 @@ impl Session<'_> {
             }
         }
         let missing = io::Error::from_raw_os_error(libc::ENOENT);
-        Err(setup(format!("find {} in the image, along PATH", given.display()))(missing))
+        let step = format!("start the program: no {} in the image, along PATH", given.display());
+        Err(setup(step)(missing))
     }
 
     async fn exists(&self, id: &str, path: &Path) -> Result<bool, RunError> {

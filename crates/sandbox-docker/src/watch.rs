@@ -1,7 +1,7 @@
 //! The kernel monitor on a container: finds the control group, attaches before the command starts.
 //!
-//! Only tier B: a listener of seccomp notifications (tier C) would have to come out of the container,
-//! and the daemon's API has no way for it. Without tier B a run is not watched, and its recording
+//! Only eBPF (tier A or B): a listener of seccomp notifications (tier C) would have to come out of the container,
+//! and the daemon's API has no way for it. Without eBPF a run is not watched, and its recording
 //! says so.
 
 use std::fs;
@@ -19,10 +19,10 @@ use types::{Event, Kind, Tier};
 
 use crate::gate;
 
-/// Tier B on its way: the kernel's verifier takes longer than most of the rest.
+/// eBPF on its way: the kernel's verifier takes longer than most of the rest.
 pub(crate) type Loading = JoinHandle<Result<ebpf::Loaded, Unavailable>>;
 
-/// Starts to load tier B beside the making of the container.
+/// Starts to load it beside the making of the container.
 pub(crate) fn start_loading(spec: &Spec, policy: &Policy) -> Option<Loading> {
     let options = ebpf::Options { refusable: policy.refusable(), ..ebpf::Options::default() };
     let wanted = matches!(spec.monitor, MonitorChoice::Auto | MonitorChoice::Ebpf);
@@ -96,7 +96,7 @@ impl Watcher {
     /// Points the loaded programs at the container.
     ///
     /// # Errors
-    /// When tier B was asked for by name and cannot be had.
+    /// When eBPF was asked for by name and cannot be had.
     pub(crate) fn attach(
         spec: &Spec,
         loading: Option<Loading>,
@@ -118,7 +118,8 @@ impl Watcher {
             let groups = groups?;
             let target = target(groups.watched(), policy.clone(), pid, start_ns)?;
             let looks = looks(spec, groups.watched(), (pid, start_ns), &target.uid_map)?;
-            let recorder = Recorder::new(None, spec.events_max, spec.observer.clone());
+            let recorder = Recorder::new(None, spec.events_max, spec.observer.clone())
+                .with_decoys(&spec.decoys);
             let recorder = recorder.watched_by(looks.as_ref().map(Watch::handle));
             Ok((loaded.attach(target, recorder)?, looks))
         });
@@ -128,7 +129,7 @@ impl Watcher {
                 Err(RunError::Monitor { reason: error.reason })
             }
             Err(error) => Ok(Self::Off(format!(
-                "no monitor watched this run: tier B is not available ({}), and runner docker has \
+                "no monitor watched this run: eBPF is not available ({}), and runner docker has \
                  no other",
                 error.reason
             ))),
@@ -159,6 +160,7 @@ impl Watcher {
                 return Watched { tier: Tier::None, events: Vec::new(), summary, memory: None };
             }
         };
+        let tier = running.tier();
         let (recorder, mut summary) = running.finish();
         let (events, faults) = recorder.finish();
         summary.faults.extend(faults);
@@ -169,7 +171,7 @@ impl Watcher {
         let memory = looks.note.map(|note| {
             format!("{note}; not before processes end: the daemon hands no listener out")
         });
-        Watched { tier: Tier::B, events, summary, memory }
+        Watched { tier, events, summary, memory }
     }
 }
 
