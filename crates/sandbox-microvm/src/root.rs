@@ -105,6 +105,9 @@ fn refuse(spec: &Spec) -> Result<(), RunError> {
             mount.target.display()
         )));
     }
+    if spec.artifacts.cores.is_some() {
+        return Err(refused("a guest hands no core files out: use runner process for --cores"));
+    }
     if spec.net == sandbox::Net::Allow {
         return Err(refused(
             "a guest has no network device, so nothing can be allowed through; --net sink answers \

@@ -42,6 +42,9 @@ const VMM_TASKS: u32 = 64;
 
 pub(crate) fn run(spec: &Spec, ready: &Ready, config: &Config) -> Result<Recording, RunError> {
     tell(spec, "build");
+    if let Some(pause) = &spec.pause {
+        pause.unavailable();
+    }
     let signals = Signals::catch().map_err(|source| setup("catch signals", source))?;
     let agent = ready
         .guest
@@ -60,8 +63,16 @@ pub(crate) fn run(spec: &Spec, ready: &Ready, config: &Config) -> Result<Recordi
     let listening = Listening::start(wires, spec)
         .map_err(|source| setup("listen to the virtual machine", source))?;
     let mut talk = Talk { spec, ready, tools: &packed.tools, vmm, listening, signals, started };
-    let boot = talk.boot()?;
-    let outcome = talk.job()?;
+    let booted = talk.boot()?;
+    let boot = started.elapsed();
+    let outcome = match booted {
+        None => talk.job()?,
+        Some(signal) => {
+            let mut outcome = Outcome::default();
+            outcome.cut(Ending::Interrupted { signal }, "shieldx was interrupted while it booted");
+            outcome
+        }
+    };
     let Talk { vmm, listening, .. } = talk;
     let said = vmm.said();
     drop((vmm, folder));
@@ -185,8 +196,8 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    /// Waits for the agent's first word and gives it the job; how long that took.
-    fn boot(&mut self) -> Result<Duration, RunError> {
+    /// Waits for the agent's first word and gives it the job, or until a signal.
+    fn boot(&mut self) -> Result<Option<i32>, RunError> {
         let max = match self.ready.acceleration {
             Acceleration::Kvm => BOOT_MAX_KVM,
             Acceleration::Tcg => BOOT_MAX_TCG,
@@ -212,7 +223,10 @@ impl Talk<'_> {
             if self.vmm.ended() {
                 return Err(lost(format!("its monitor ended: {}", self.vmm.last_line())));
             }
-            if Instant::now() > deadline || self.signals.take().is_some() {
+            if let Some(signal) = self.signals.take() {
+                return Ok(Some(signal));
+            }
+            if Instant::now() > deadline {
                 return Err(lost(format!(
                     "its agent said nothing for {} s; its console: {}",
                     self.started.elapsed().as_secs(),
@@ -223,7 +237,7 @@ impl Talk<'_> {
         self.listening
             .give(&job(self.spec, self.tools))
             .map_err(|source| setup("give the guest its job", source))?;
-        Ok(self.started.elapsed())
+        Ok(None)
     }
 
     /// Listens until the guest's last word, its end, the deadline or a signal.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::time::Duration;
 
-use sandbox::{RunError, Seen, Spec};
+use sandbox::{MonitorChoice, RunError, Seen, Spec};
 use types::run::{Isolation, Output, Run, Wall};
 use types::{Activity, Counters, Ending, Event, Recording, Text, Tier};
 
@@ -180,7 +180,12 @@ fn salvage(spec: &Spec, mut events: Vec<Event>, beyond: u64, length: Duration) -
     if beyond > 0 {
         faults.push(format!("the recording is full: {beyond} events were not kept"));
     }
-    let tier = if events.is_empty() { Tier::None } else { Tier::B };
+    // Which of the two eBPF tiers it was, only the guest knew: the lesser.
+    let tier = match spec.monitor {
+        _ if events.is_empty() => Tier::None,
+        MonitorChoice::Notify => Tier::C,
+        _ => Tier::B,
+    };
     Recording {
         run: Run {
             id: spec.id.clone(),
@@ -200,8 +205,8 @@ fn salvage(spec: &Spec, mut events: Vec<Event>, beyond: u64, length: Duration) -
             engine: BTreeMap::new(),
             decoys: Vec::new(),
         },
+        counters: heard(&events, beyond),
         events,
-        counters: Counters::default(),
         faults,
         output: None,
         anomaly: None,
@@ -209,6 +214,22 @@ fn salvage(spec: &Spec, mut events: Vec<Event>, beyond: u64, length: Duration) -
         matches: Vec::new(),
         activity: Activity::default(),
     }
+}
+
+/// The books of what was heard: what the guest's own would have said is lost with it.
+fn heard(events: &[Event], beyond: u64) -> Counters {
+    let mut counters = Counters::default();
+    for event in events {
+        let one = counters.by_type.entry(event.kind.name().to_owned()).or_default();
+        one.seen += 1;
+        one.sent += 1;
+        one.received += 1;
+    }
+    counters.received = events.len() as u64;
+    counters.sent = counters.received;
+    counters.dropped = beyond;
+    counters.seen = counters.received + beyond;
+    counters
 }
 
 /// Where the guest's kernel gave up, in its own words.
@@ -244,7 +265,7 @@ mod tests {
     use types::{Event, Kind, Task, Text};
 
     use super::{Outcome, Recording};
-    use super::{hold_to, panic_line};
+    use super::{heard, hold_to, panic_line};
 
     fn event(time_ns: u64) -> Event {
         let task = Task { pid: 2, tid: 2, ppid: 1, start_ns: 1, uid: 0, comm: Text::from("x") };
@@ -296,6 +317,13 @@ mod tests {
         outcome.keep(Box::new(first));
         outcome.keep(Box::new(empty()));
         assert_eq!(outcome.recording.unwrap().events.len(), 1);
+    }
+
+    #[test]
+    fn what_was_heard_of_a_lost_guest_is_counted() {
+        let counters = heard(&[event(2), event(1)], 3);
+        assert!(counters.balanced(), "{counters:?}");
+        assert_eq!((counters.seen, counters.received, counters.dropped), (5, 2, 3));
     }
 
     #[test]
