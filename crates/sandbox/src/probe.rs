@@ -5,8 +5,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 
 use crate::monitor::{ebpf, notify};
 use crate::runner::process;
@@ -30,7 +28,8 @@ fn capability(name: &str, found: Result<String, String>, costs: &str) -> Capabil
     Capability { name: name.to_owned(), state, available, costs }
 }
 
-/// Everything, in the order a person asks.
+/// Everything that the process runner and its monitors need, in the order a person asks. What other
+/// runners need they tell themselves.
 #[must_use]
 pub fn all() -> Vec<Capability> {
     vec![
@@ -70,9 +69,6 @@ pub fn all() -> Vec<Capability> {
                 .ok_or_else(|| "not in this kernel, or not enabled (lsm= boot option)".to_owned()),
             "the second wall behind the mount namespace is missing",
         ),
-        capability("Docker", docker(), "no docker runner (not in this version)"),
-        capability("KVM", kvm(), "no hardware-isolated runner (not in this version)"),
-        capability("QEMU", qemu(), "no emulated microvm runner (not in this version)"),
     ]
 }
 
@@ -118,30 +114,6 @@ fn overlay() -> Result<String, String> {
     } else {
         Err("not in this kernel (module overlay?)".to_owned())
     }
-}
-
-fn docker() -> Result<String, String> {
-    let socket = Path::new("/var/run/docker.sock");
-    match UnixStream::connect(socket) {
-        Ok(_) => Ok(format!("a daemon listens on {}", socket.display())),
-        Err(error) => Err(format!("no daemon on {}: {error}", socket.display())),
-    }
-}
-
-fn kvm() -> Result<String, String> {
-    match fs::OpenOptions::new().read(true).write(true).open("/dev/kvm") {
-        Ok(_) => Ok("/dev/kvm opens; whether a guest boots is not tried".to_owned()),
-        Err(error) => Err(format!("/dev/kvm: {error}")),
-    }
-}
-
-fn qemu() -> Result<String, String> {
-    ["/usr/bin", "/usr/local/bin", "/usr/libexec"]
-        .iter()
-        .map(|folder| Path::new(folder).join("qemu-system-x86_64"))
-        .find(|path| path.exists())
-        .map(|path| path.display().to_string())
-        .ok_or_else(|| "qemu-system-x86_64 is not installed".to_owned())
 }
 
 /// Tries something in a process of its own, so that it leaves no trace in this one.
