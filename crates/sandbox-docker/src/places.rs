@@ -38,6 +38,8 @@ pub(crate) struct Places {
     pub mounts: BTreeMap<PathBuf, bool>,
     /// Folders in them that must be there.
     pub folders: Vec<PathBuf>,
+    /// Where something of the host is shown: the daemon makes these.
+    mounted: Vec<PathBuf>,
     /// Bytes of each, and of shared memory.
     each_bytes: u64,
     pub shm_bytes: u64,
@@ -77,7 +79,8 @@ impl Places {
         // Rounded down: a tmpfs rounds up.
         let share = spec.limits.disk_bytes.saturating_sub(shm_bytes) / count;
         let each_bytes = (share - share % PAGE_BYTES).max(PAGE_BYTES);
-        Self { mounts, folders, each_bytes, shm_bytes }
+        let mounted = spec.mounts.iter().map(|mount| mount.target.clone()).collect();
+        Self { mounts, folders, mounted, each_bytes, shm_bytes }
     }
 
     /// Whether a file is in one of them.
@@ -223,7 +226,8 @@ impl Opened {
             rustix::fs::fchmod(&folder, Mode::from_raw_mode(mode))?;
             places.push((path.to_owned(), folder));
         }
-        let mut opened = Self { places, made: Made::default() };
+        let made = Made { places: plan.mounted.clone(), ..Made::default() };
+        let mut opened = Self { places, made };
         for folder in &plan.folders {
             let (place, below) = opened.within(folder)?;
             let made = folders(place, &below)?;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ use crate::follow::{First, Follow};
 use crate::gate::{Launch, TOKEN_LEN};
 use crate::image::{self, Image};
 use crate::owner::Owner;
-use crate::places::{self, Opened, Places, Planted};
+use crate::places::{self, Opened, Places, Planted, RUN_UID};
 use crate::profile::profile;
 use crate::record::{Parts, Phases, collect};
 use crate::sweep::{Left, sweep};
@@ -89,9 +91,30 @@ fn refuse(spec: &Spec) -> Result<(), RunError> {
             let reason = "runner docker can be watched by eBPF only".to_owned();
             return Err(RunError::Monitor { reason });
         }
-        _ => return Ok(()),
+        _ => return writable(spec),
     };
     Err(RunError::Refused { reason: reason.to_owned() })
+}
+
+/// A container's user is nobody on this host: what only its owner may write stays closed to it.
+fn writable(spec: &Spec) -> Result<(), RunError> {
+    let closed = |mount: &&sandbox::Mount| {
+        mount.writable
+            && fs::metadata(&mount.source)
+                .is_ok_and(|meta| meta.uid() != RUN_UID && meta.mode() & 0o002 == 0)
+    };
+    match spec.mounts.iter().find(closed) {
+        Some(mount) => {
+            let source = mount.source.display();
+            Err(RunError::Refused {
+                reason: format!(
+                    "{source} would not be writable in a container, whose user is nobody here: make \
+                     it writable for others (chmod o+w), or use runner process"
+                ),
+            })
+        }
+        None => Ok(()),
+    }
 }
 
 struct Session<'a> {

@@ -114,8 +114,13 @@ fn copies_mounts_and_decoys_are_there() {
         target: target.into(),
         writable,
     };
-    spec.mounts =
-        vec![mount(folder.path(), "/data", false), mount(&folder.path().join("rw"), "/rw", true)];
+    spec.mounts = vec![
+        mount(folder.path(), "/data", false),
+        mount(folder.path(), "/tmp/shown", false),
+        mount(&folder.path().join("rw"), "/rw", true),
+    ];
+    let keep = tempfile::tempdir().unwrap();
+    spec.keep = Some(keep.path().to_owned());
     let decoy = |path: &str, content: &str, mode| Decoy {
         path: path.into(),
         content: content.as_bytes().to_vec(),
@@ -137,6 +142,14 @@ fn copies_mounts_and_decoys_are_there() {
         changes(&recording).iter().map(|c| (c.path.to_string(), c.change.as_str())).collect();
     assert_eq!(changed, [("/home/u/doc.txt".to_owned(), "modified")]);
     assert_eq!(recording.run.decoys.len(), 2);
+    assert!(keep.path().join("home/u/doc.txt").exists());
+    assert!(!keep.path().join("home/u/.ssh/id_rsa").exists(), "nobody wrote it");
+    let closed = folder.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    let mut shut = shell("true");
+    shut.mounts = vec![mount(&closed, "/rw", true)];
+    let RunError::Refused { reason } = refused(&daemon, &shut) else { panic!() };
+    assert!(reason.contains("o+w"), "{reason}");
     let mut outside = shell("true");
     outside.copies = vec![Copied { source: given, target: "/etc/tool".into() }];
     assert!(matches!(refused(&daemon, &outside), RunError::Refused { .. }));
