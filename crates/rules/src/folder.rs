@@ -17,6 +17,9 @@ const FILE_BYTES_MAX: u64 = 8 << 20;
 /// All files together.
 const TOTAL_BYTES_MAX: u64 = 128 << 20;
 
+/// Brackets in each other in one file, at most: the time to read YAML grows with their square.
+const NESTED_MAX: usize = 1000;
+
 /// The language of a file, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Language {
@@ -91,11 +94,17 @@ impl Walk<'_> {
                 }
                 continue;
             }
+            // Through a link a folder could lead back to itself, or out to a disk of other things.
+            if meta.is_symlink() && fs::metadata(&path).is_ok_and(|target| target.is_dir()) {
+                self.skip(&name, "a link to a folder", "name that folder itself".to_owned());
+            }
             let Some(language) = Language::of(&path) else { continue };
             if meta.is_symlink() {
-                self.skip(&name, "a link", String::new());
+                self.skip(&name, "a link", "rules are not read through links".to_owned());
             } else if meta.is_file() {
                 self.file(&path, name, language);
+            } else {
+                self.skip(&name, "no regular file", String::new());
             }
         }
         Ok(())
@@ -119,6 +128,10 @@ impl Walk<'_> {
         self.left -= bytes.len() as u64;
         self.report.files += 1;
         match String::from_utf8(bytes) {
+            Ok(text) if language == Language::Sigma && nested(&text) > NESTED_MAX => {
+                let what = format!("more than {NESTED_MAX} brackets are open at once");
+                self.skip(&name, "nested too deep", what);
+            }
             Ok(text) => self.sources.push(Source { language, name, text, built_in: false }),
             Err(error) => self.skip(&name, "not text", error.utf8_error().to_string()),
         }
@@ -133,6 +146,20 @@ impl Walk<'_> {
             _ => self.report.skip_sigma(skipped),
         }
     }
+}
+
+/// The most brackets that are open at once. Those in texts count as well; no rule has so many.
+fn nested(text: &str) -> usize {
+    let (mut depth, mut most) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(depth);
+    }
+    most
 }
 
 #[cfg(test)]
@@ -152,11 +179,16 @@ mod tests {
         }
         fs::write(at("bad.yara"), [0xff, 0xfe]).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", at("link.yml")).unwrap();
+        std::os::unix::fs::symlink(folder.path(), at("loop")).unwrap();
+        fs::write(at("deep.yml"), "[".repeat(1 << 20)).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(at("socket.yml")).unwrap());
         let mut report = Report::default();
         let sources = read(folder.path(), &mut report).unwrap();
         let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
         assert_eq!(names, ["b/a.YAML", "b/z.yml", "c.yar"]);
-        assert_eq!(report.reasons.keys().collect::<Vec<_>>(), ["a link", "not text"]);
+        let reasons =
+            ["a link", "a link to a folder", "nested too deep", "no regular file", "not text"];
+        assert_eq!(report.reasons.keys().collect::<Vec<_>>(), reasons);
         assert!(read(&at("notes.txt"), &mut report).is_err());
         assert!(read(&at("absent"), &mut report).is_err());
         assert_eq!(read(&at("c.yar"), &mut report).unwrap().len(), 1);

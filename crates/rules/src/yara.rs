@@ -131,7 +131,11 @@ fn scan(compiled: &Compiled, place: &str, bytes: &[u8]) -> Result<Vec<Pattern>, 
             },
         );
     }
-    Ok(patterns.into_values().take(PATTERNS_MAX).collect())
+    let mut patterns: Vec<Pattern> = patterns.into_values().collect();
+    // Whoever makes a file match many rules must not choose which of them are told.
+    patterns.sort_by_key(|pattern| std::cmp::Reverse(rank(&pattern.level)));
+    patterns.truncate(PATTERNS_MAX);
+    Ok(patterns)
 }
 
 /// Facts about a rule from its `meta` section: `title`, `description`, `level` (or a `score` from
@@ -179,6 +183,11 @@ fn about(rule: &yara_x::Rule<'_, '_>) -> About {
         .to_owned();
     }
     about
+}
+
+/// The place of a level among the levels, the worst last.
+fn rank(level: &str) -> Option<usize> {
+    LEVELS.iter().position(|known| *known == level)
 }
 
 const LEVELS: &[&str] = &["informational", "low", "medium", "high", "critical"];

@@ -239,3 +239,21 @@ fn techniques_are_found_in_any_form() {
         ["T1059.004", "T1105", "T1027"]
     );
 }
+
+/// A file that matches a hundred rules of little weight hid the one of great weight behind them.
+#[test]
+fn of_many_matches_the_worst_are_told() {
+    let rule = |name: &str, level: &str| {
+        format!(
+            "rule {name} {{ meta: level = \"{level}\" strings: $a = \"MARK\" condition: $a }}\n"
+        )
+    };
+    let mut text: String = (0..100).map(|n| rule(&format!("low_{n}"), "low")).collect();
+    text.push_str(&rule("worst", "critical"));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("many.yar"), text).unwrap();
+    let options = Options { folder: Some(folder.path().to_owned()), ..Options::default() };
+    let found = Set::load(&options).unwrap().scanner().scan("file", b"MARK").unwrap();
+    assert_eq!(found.len(), super::PATTERNS_MAX);
+    assert_eq!(found[0].rule, "worst");
+}
