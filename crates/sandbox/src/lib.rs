@@ -19,8 +19,8 @@ mod sys;
 
 pub use runner::{RunError, Runner, Unsupported};
 pub use spec::{
-    Allowed, Artifacts, Copied, Decoy, EVENTS_MAX, Memory, MonitorChoice, Mount, Net, Observer, Root,
-    Seen, Spec, Stdin, Wasm,
+    Allowed, Artifacts, Copied, Decoy, EVENTS_MAX, Memory, MonitorChoice, Mount, Net, Observer,
+    Root, Seen, Spec, Stdin, Wasm,
 };
 
 /// CLOCK_MONOTONIC in nanoseconds: what the monitors' times are relative to.
