@@ -131,7 +131,7 @@ mod tests {
         check(&[b"cThabDB2WHc0blR0Ujd5S2MyTWZKOXNCZEU1aEdhVW8="], true);
         check(&[b"eHE4WmwwdlhYdzRuVHRSN3lLYzJNZko5c0I="], false);
         check(&[b"71385a6c307658773"], false);
-        check(&[b"71385a6c30765877346e5474523779", b"4b63324d664a39734264453568476155"], true);
+        check(&[b"71385a6c30765877346e5474523779", b"4b63324d664a397342644535684761556f"], true);
         check(&[b"-----BEGIN KEY-----\n", b"ordinary words of a request"], false);
         check(&[b"short\n"], false);
     }
