@@ -16,10 +16,17 @@ pub(super) fn net(text: &str) -> Result<(Net, Vec<Allowed>), Failure> {
         "sink" => Ok((Net::Sink, Vec::new())),
         _ => match text.strip_prefix("allow=") {
             Some(list) => Ok((Net::Allow, allowed(list)?)),
-            None => Err(usage(format!("--net {text:?}: not known"))
+            None => Err(usage(format!("--net {text:?}: not known{}", nearest(text)))
                 .hint("it is none, loopback, sink or allow=HOST:PORT,…")),
         },
     }
+}
+
+/// The word that was probably meant.
+fn nearest(text: &str) -> String {
+    let near = |word: &&str| strsim::damerau_levenshtein(text, word) <= 2;
+    let word = ["none", "loopback", "sink", "allow="].into_iter().find(near);
+    word.map_or_else(String::new, |word| format!("; did you mean '{word}'?"))
 }
 
 fn allowed(list: &str) -> Result<Vec<Allowed>, Failure> {

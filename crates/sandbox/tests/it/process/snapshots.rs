@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sandbox::{Root, Spec};
+use sandbox::{MonitorChoice, Root, Spec};
 
 use super::roots::busybox;
 use super::{able, changes, exited, run, spec};
@@ -62,6 +62,7 @@ fn check(root: Root, cwd: &Path) {
     );
     let mut second = ask(&look);
     second.layers = vec![snapshot.clone()];
+    second.monitor = MonitorChoice::Auto;
     let (printed, recording) = run(&second);
     // The processes that unpacked and the steps before the program started are the sandbox's own.
     let own = recording.events.iter().filter(|event| event.kind.name() == "set_ids").count();
