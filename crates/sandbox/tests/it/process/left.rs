@@ -90,7 +90,9 @@ fn files_that_their_maker_closed_are_looked_at() {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let copy = folder.path().join("it");
-        fs::copy("/proc/self/exe", &copy).unwrap();
+        // By another process: a child of a test beside this one may hold what is written here.
+        let exe = fs::read_link("/proc/self/exe").unwrap();
+        assert!(Command::new("cp").args([&exe, &copy]).status().unwrap().success());
         let mut command = Command::new(copy);
         command.args(["--exact", name, "--nocapture"]).current_dir("/").uid(65534).gid(65534);
         let output = command.output().unwrap();
