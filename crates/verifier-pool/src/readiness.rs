@@ -24,8 +24,8 @@ pub fn dependencies(
 pub fn extras(executor: &Arc<dyn Executor>) -> Vec<Arc<dyn Dependency>> {
     let one = |(name, _): (String, _)| -> Arc<dyn Dependency> {
         Arc::new(OneRunner {
-            label: format!("runner {name}"),
-            name,
+            name: format!("runner {name}"),
+            runner: name,
             executor: Arc::clone(executor),
         })
     };
@@ -34,15 +34,15 @@ pub fn extras(executor: &Arc<dyn Executor>) -> Vec<Arc<dyn Dependency>> {
 
 #[derive(Debug)]
 struct OneRunner {
-    label: String,
     name: String,
+    runner: String,
     executor: Arc<dyn Executor>,
 }
 
 #[async_trait]
 impl Dependency for OneRunner {
     fn name(&self) -> &str {
-        &self.label
+        &self.name
     }
 
     fn required(&self) -> bool {
@@ -51,7 +51,7 @@ impl Dependency for OneRunner {
 
     async fn check(&self) -> Result<(), String> {
         let runners = self.executor.runners();
-        let found = runners.into_iter().find(|(name, _)| *name == self.name);
+        let found = runners.into_iter().find(|(name, _)| *name == self.runner);
         found.and_then(|(_, reason)| reason).map_or(Ok(()), Err)
     }
 }
