@@ -169,6 +169,12 @@ impl WorkerExecutor {
         }
     }
 
+    /// Tries again what comes and goes beside this server: a daemon. May wait for it: not for a
+    /// thread that serves.
+    pub fn tend_runners(&self) {
+        self.try_runner(RunnerName::Docker);
+    }
+
     /// Replaces spare workers that were taken or ended. To be called every now and then, apart from
     /// jobs: making one takes the processor that a job wants.
     pub fn tend_spares(&self) {

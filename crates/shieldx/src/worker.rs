@@ -15,7 +15,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use sandbox::runner::process::{Prepared, Process};
-use sandbox::{RunError, Spec};
+use sandbox::{RunError, Spec, Unsupported};
 use types::Recording;
 
 use crate::engine;
@@ -95,6 +95,10 @@ fn execute(job: &Job, spec: &Spec, prepared: Option<Prepared>) -> Result<Recordi
         None => engine::execute(job.runner, &job.around, spec),
     };
     recording.map_err(|error| {
+        // Whoever hears this says which runner it is of.
+        if let RunError::Unsupported(Unsupported { reason, .. }) = error {
+            return Refusal { kind: ErrorKind::Runner, reason };
+        }
         let kind = match &error {
             RunError::Setup { step, source } if is_the_artifacts(step, source) => {
                 ErrorKind::Unrunnable

@@ -193,6 +193,9 @@ fn fits_runner(args: &RunArgs) -> Result<(), Failure> {
     if args.cores.is_some() && runner != RunnerName::Process {
         return only("--cores", RunnerName::Process);
     }
+    if runner == RunnerName::Wasm {
+        fits_module(args)?;
+    }
     let with_files = [
         ("--snapshot", args.snapshot.is_some()),
         ("--layer", !args.layers.is_empty()),
@@ -200,12 +203,37 @@ fn fits_runner(args: &RunArgs) -> Result<(), Failure> {
     ];
     let has_files = matches!(runner, RunnerName::Process | RunnerName::Microvm);
     match with_files.iter().find(|(_, given)| *given) {
-        Some((option, _)) if !has_files => only(option, RunnerName::Process),
+        Some((option, _)) if !has_files => {
+            let given = runner.as_str();
+            Err(usage(format!("{option} is for --runner process or microvm, and this is {given}")))
+        }
         _ if args.pcap.is_some() && args.net != "sink" => {
             Err(usage("--pcap has nothing to write without --net sink"))
         }
         _ => Ok(()),
     }
+}
+
+/// What a module would get nothing of is refused, with the grant that gives it.
+fn fits_module(args: &RunArgs) -> Result<(), Failure> {
+    let granted =
+        |name: &str| args.grants.iter().any(|grant| grant.split(':').next() == Some(name));
+    let needs = [
+        ("an argument", args.command.len() > 1, "args"),
+        ("--env", !args.env.is_empty(), "env"),
+        ("--stdin", args.stdin, "stdin"),
+        ("--mount", !args.mounts.is_empty(), "filesystem"),
+    ];
+    if let Some((option, _, grant)) =
+        needs.iter().find(|(_, given, grant)| *given && !granted(grant))
+    {
+        let form = if *grant == "filesystem" { "filesystem:DIR" } else { *grant };
+        return Err(usage(format!("a module gets nothing of {option} without --grant {form}")));
+    }
+    if args.cpu > 0 {
+        return Err(usage("--cpu is not for --runner wasm; --fuel and --timeout bound a module"));
+    }
+    Ok(())
 }
 
 /// A file or folder that has to be there.

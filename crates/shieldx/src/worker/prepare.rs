@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::preflight::{self, Unrunnable};
 use crate::request::HOME;
+use crate::runners::RunnerName;
 use crate::view::View;
 
 /// The folder that the artifact lies and starts in: new, and its own.
@@ -46,17 +47,15 @@ pub(super) fn spec(
     command.extend(job.arguments.iter().map(OsString::from));
     let seen = View {
         mounts: vec![Mount { source, target: target.clone(), writable: false }],
-        given: Some(target),
+        given: Some(target.clone()),
         ..view.clone()
     };
-    let first = command.first().map(OsString::as_os_str).unwrap_or_default();
-    let program =
-        preflight::check(first, Path::new(FOLDER), &seen).map_err(|error| unrunnable(&error))?;
+    let program = program(job.runner, &command, &seen).map_err(|error| unrunnable(&error))?;
     let env = variables(&view);
     Ok(Spec {
         id: job.id.clone(),
         started_at: rfc3339(System.now_us()),
-        program: program.path,
+        program: program.unwrap_or(target),
         command,
         env: env.clone(),
         cwd: PathBuf::from(FOLDER),
@@ -84,6 +83,19 @@ pub(super) fn spec(
         events_max: job.events_max,
         observer: Some(observer),
     })
+}
+
+/// What starts the artifact; a module is started by nothing of the host.
+fn program(
+    runner: RunnerName,
+    command: &[OsString],
+    seen: &View,
+) -> Result<Option<PathBuf>, Unrunnable> {
+    if runner == RunnerName::Wasm {
+        return Ok(None);
+    }
+    let first = command.first().map(OsString::as_os_str).unwrap_or_default();
+    preflight::check(first, Path::new(FOLDER), seen).map(|program| Some(program.path))
 }
 
 /// The host without homes and without what the server hides; nothing is uncovered but tools that

@@ -353,10 +353,59 @@ fn the_lists_print() {
     let desk = Desk::new();
     let output = desk.shieldx(&["doctor"]);
     expect(&output, 0, "");
-    assert!(text(&output.stdout).lines().count() > 5);
+    let lines = text(&output.stdout);
+    assert!(lines.lines().count() > 5);
+    assert!(lines.contains("runner docker") && !lines.contains("not in this version"), "{lines}");
     let output = desk.shieldx(&["detectors", "--json"]);
     let detectors: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(detectors.as_array().unwrap().len() >= 15);
     assert!(text(&desk.shieldx(&["detectors"]).stdout).contains("ATT&CK v19"));
     assert!(text(&desk.shieldx(&["completions", "bash"]).stdout).contains("--require-evidence"));
+}
+
+#[cfg(feature = "sandbox-wasm")]
+#[test]
+fn what_a_module_would_not_get_is_refused_by_the_grant_that_gives_it() {
+    let desk = Desk::new();
+    let module = wat::parse_str(r#"(module (func (export "_start")))"#).unwrap();
+    fs::write(desk.path("m.wasm"), module).unwrap();
+    let wasm = |options: &[&str], rest: &[&str]| {
+        let words = [&["run", "--runner", "wasm"], options, &["m.wasm"], rest].concat();
+        desk.shieldx(&words)
+    };
+    expect(&wasm(&[], &[]), 0, "BENIGN");
+    expect(&wasm(&[], &["word"]), 64, "--grant args");
+    expect(&wasm(&["--env", "A=b"], &[]), 64, "--grant env");
+    expect(&wasm(&["-i"], &[]), 64, "--grant stdin");
+    expect(&wasm(&["--mount", "/usr"], &[]), 64, "--grant filesystem:DIR");
+    expect(&wasm(&["--cpu", "10"], &[]), 64, "--fuel");
+    expect(&wasm(&["--net", "loopback"], &[]), 126, "network:HOST:PORT");
+    expect(&wasm(&["--monitor", "off"], &[]), 125, "no other monitor");
+    expect(&wasm(&["--snapshot", "s.tar"], &[]), 64, "process or microvm");
+    expect(&wasm(&["--grant", "args", "--grant", "env", "-e", "A=b"], &["word"]), 0, "BENIGN");
+}
+
+#[cfg(feature = "sandbox-wasm")]
+#[test]
+fn a_signal_ends_a_module_with_a_report() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+
+    let desk = Desk::new();
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1) (data (i32.const 0) "\08\00\00\00\03\00\00\00up\n")
+        (func (export "_start")
+         (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20))) (loop (br 0))))"#;
+    fs::write(desk.path("m.wasm"), wat::parse_str(text).unwrap()).unwrap();
+    let mut command = desk.command(&["run", "--runner", "wasm", "m.wasm"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "up\n");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143), "{said}");
+    assert!(said.contains("interrupted by SIGTERM") && said.contains("INCONCLUSIVE"), "{said}");
 }

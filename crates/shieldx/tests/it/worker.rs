@@ -266,3 +266,25 @@ fn a_program_that_is_no_worker_is_a_failure_with_its_last_words() {
     let error = run(&Bench::executor_with(settings), job()).unwrap_err();
     assert!(reason(&error).contains("a line is no message"), "{error}");
 }
+
+/// `(module (func (export "_start") unreachable))`
+#[cfg(feature = "sandbox-wasm")]
+const TRAP: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\
+      \x0a\x05\x01\x03\0\0\x0b";
+
+#[cfg(feature = "sandbox-wasm")]
+#[test]
+fn a_module_runs_as_an_artifact() {
+    use types::ports::Executor as _;
+
+    let bench = Bench::new();
+    let executor = bench.executor();
+    while executor.runners().iter().any(|(name, why)| name == "wasm" && why.is_some()) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut job = execution(&bench.artifact(TRAP), "module.wasm");
+    "wasm".clone_into(&mut job.runner);
+    let recording = run(&executor, job).unwrap();
+    assert_eq!(recording.run.runner, "wasm");
+    assert_eq!(recording.run.ending, Ending::Signaled { signal: 6 }, "{:?}", recording.run.engine);
+}

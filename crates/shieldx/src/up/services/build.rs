@@ -38,6 +38,8 @@ const SPARES_TENDED: Duration = Duration::from_millis(250);
 /// How often it is looked for what killed runs left. At the start, too; but the workers of a server
 /// that was killed may take a moment to notice, and a daemon a moment to do what it was asked.
 const SWEPT: Duration = Duration::from_secs(5);
+/// How often runners that may come and go are tried again.
+const RUNNERS_TENDED: Duration = Duration::from_secs(10);
 /// Random bytes of the secret with which ingress proves itself to the gateway.
 const EDGE_SECRET_BYTES: usize = 32;
 
@@ -107,6 +109,14 @@ impl Ground<'_> {
         self.tasks.every("spare-workers", SPARES_TENDED, move || {
             spares.tend_spares();
             std::future::ready(())
+        });
+        let tended = executor.clone();
+        self.tasks.every("runners", RUNNERS_TENDED, move || {
+            let tended = tended.clone();
+            async move {
+                // One that breaks down leaves what was known.
+                let _ = tokio::task::spawn_blocking(move || tended.tend_runners()).await;
+            }
         });
         let executor: Arc<dyn Executor> = Arc::new(executor);
         let parts = verifier_pool::Parts {
