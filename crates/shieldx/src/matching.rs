@@ -3,13 +3,12 @@
 
 mod kept;
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 
 use rules::{Options, Set};
+use sandbox::content::scan_artifact;
 use types::ports::{Pattern, PortError, Scanner};
 use types::run::Wall;
 use types::{Event, Kind, Recording, RuleSet, Task, Text};
@@ -17,9 +16,6 @@ use types::{Event, Kind, Recording, RuleSet, Task, Text};
 use crate::exit::Exit;
 use crate::failure::Failure;
 pub use kept::keep_in_cache_of;
-
-/// Of an artifact, this much is looked at; the service takes none that is larger.
-const ARTIFACT_MAX_BYTES: u64 = 64 << 20;
 
 /// The rules of the program, made once, by whoever needs them first.
 static BUILT_IN: LazyLock<Set> = LazyLock::new(|| {
@@ -81,8 +77,17 @@ struct Found {
     rules: Rules,
     matches: Vec<Kind>,
     faults: Vec<String>,
+    /// What of the artifact was not looked at.
+    unseen: Vec<String>,
     /// There was no artifact on this host.
     elsewhere: bool,
+}
+
+impl Found {
+    fn of(rules: Rules) -> Self {
+        let (matches, faults, unseen) = (Vec::new(), Vec::new(), Vec::new());
+        Self { rules, matches, faults, unseen, elsewhere: false }
+    }
 }
 
 /// The rules of the program and of a folder.
@@ -124,6 +129,8 @@ impl Matching {
             return;
         };
         recording.faults.extend(found.faults);
+        let unseen = |detail| Wall { name: "artifact".to_owned(), on: false, detail };
+        recording.run.isolation.walls.extend(found.unseen.into_iter().map(unseen));
         if found.elsewhere {
             let detail = "the program is no file of this host and was not scanned as an artifact; \
                           its memory and what it leaves are";
@@ -161,42 +168,26 @@ fn stated(recording: &Recording, kind: Kind) -> Event {
 }
 
 fn look(rules: Rules, artifact: Option<&Path>) -> Found {
-    let (mut matches, mut faults) = (Vec::new(), Vec::new());
     // Made now even where there is no artifact to look at: after the run it would be waited for.
     let set = rules.set();
     let elsewhere = artifact.is_none();
-    let artifact = artifact.unwrap_or(Path::new("/"));
-    match if elsewhere { Ok(None) } else { read(artifact) } {
-        // A program of the system is not what somebody submitted; its file is everybody's.
-        Ok(None) => {}
-        Ok(Some(bytes)) => match set.scanner().scan("artifact", &bytes) {
-            Ok(patterns) => {
-                let target = Text::from(artifact.as_os_str().as_encoded_bytes());
-                matches.extend(patterns.into_iter().map(|pattern| Kind::PatternMatch {
-                    rule: pattern.rule,
-                    title: pattern.title,
-                    place: "artifact".to_owned(),
-                    target: target.clone(),
-                    level: pattern.level,
-                    techniques: pattern.techniques,
-                    offset: pattern.offset,
-                }));
-            }
-            Err(error) => faults.push(format!("the artifact was not scanned: {error}")),
-        },
-        Err(error) => faults.push(format!("the artifact was not scanned: {error}")),
+    let mut found = Found { elsewhere, ..Found::of(rules.clone()) };
+    // A program of the system is not what somebody submitted; its file is everybody's.
+    let Some(artifact) = artifact.filter(|path| !is_systems(path)) else { return found };
+    let shown = Text::from(artifact.as_os_str().as_encoded_bytes());
+    match scan_artifact(&set.scanner(), artifact, &shown) {
+        Ok(scanned) => {
+            found.matches = scanned.found;
+            found.unseen = scanned.notes;
+            found.faults = scanned.faults;
+        }
+        Err(error) => found.faults.push(format!("the artifact was not scanned: {error}")),
     }
-    Found { rules, matches, faults, elsewhere }
+    found
 }
 
-/// The artifact's first bytes; `None` for a program of the system.
-fn read(artifact: &Path) -> std::io::Result<Option<Vec<u8>>> {
+fn is_systems(artifact: &Path) -> bool {
     const SYSTEM: [&str; 7] =
         ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/lib", "/usr/libexec", "/lib"];
-    if SYSTEM.iter().any(|folder| artifact.starts_with(folder)) {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    File::open(artifact)?.take(ARTIFACT_MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    SYSTEM.iter().any(|folder| artifact.starts_with(folder))
 }

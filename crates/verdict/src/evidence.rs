@@ -42,19 +42,21 @@ pub(crate) fn appraise(recording: &Recording) -> Evidence {
     }
 }
 
-/// What was not looked into although everything that happened to it is known: files the run left
-/// that are too large, closed or packed like a bomb, memory when there were too many processes. A
+/// What was not looked into although everything that happened to it is known: files that
+/// are too large, closed or packed like a bomb, memory when there were too many processes. A
 /// sample can bring that about, so it is told; software does it every day, so it is no loss.
 fn unseen(recording: &Recording) -> Vec<String> {
     let walls = recording.run.isolation.walls.iter();
-    let looks = walls.filter(|wall| !wall.on && matches!(wall.name.as_str(), "files" | "memory"));
-    looks
-        .map(|wall| format!("not all {} were looked at: {}", of(&wall.name), wall.detail))
-        .collect()
-}
-
-fn of(name: &str) -> &'static str {
-    if name == "memory" { "processes' memory" } else { "changed files" }
+    let unseen = walls.filter(|wall| !wall.on).filter_map(|wall| {
+        let what = match wall.name.as_str() {
+            "artifact" => "the artifact was",
+            "files" => "changed files were",
+            "memory" => "processes' memory was",
+            _ => return None,
+        };
+        Some(format!("not all {what} looked at: {}", wall.detail))
+    });
+    unseen.collect()
 }
 
 /// Ids of the detectors that cannot fire under tier C.

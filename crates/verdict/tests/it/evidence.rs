@@ -57,14 +57,18 @@ fn losses() -> Vec<Loss> {
 /// A sample can make files that nobody looks into, and processes until nobody looks at more.
 #[test]
 fn what_was_not_looked_at_reduces_the_evidence_and_is_told() {
-    for (name, words) in [("files", "changed files"), ("memory", "processes' memory")] {
+    for (name, words) in [
+        ("artifact", "the artifact was"),
+        ("files", "changed files were"),
+        ("memory", "processes' memory was"),
+    ] {
         let mut recording = quiet();
         let detail = "the reason".to_owned();
         let wall = types::run::Wall { name: name.to_owned(), on: false, detail };
         recording.run.isolation.walls.push(wall);
         assert_eq!(level(&recording), (Level::Reduced, Verdict::Benign));
         let assessment = assess(&recording, &ANY);
-        let told = format!("not all {words} were looked at: the reason");
+        let told = format!("not all {words} looked at: the reason");
         assert_eq!(assessment.evidence.reasons, [told.clone()]);
         assert!(assessment.reason.contains(&told), "{}", assessment.reason);
         assert_eq!(assess(&recording, &FULL).verdict, Verdict::Inconclusive);

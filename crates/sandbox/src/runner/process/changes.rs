@@ -4,6 +4,7 @@
 //! an open folder, never through a link; only regular files are read or copied; count, depth and
 //! size are bounded.
 
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -167,10 +168,7 @@ impl Walk<'_> {
         let mut names: Vec<OsString> =
             match fs::read_dir(format!("/proc/self/fd/{}", dir.as_raw_fd())) {
                 Ok(entries) => entries.flatten().map(|entry| entry.file_name()).collect(),
-                Err(error) => {
-                    self.note_unread(path, &error);
-                    return Ok(());
-                }
+                Err(error) => return self.note_unread(path, &error),
             };
         names.sort();
         for name in names {
@@ -194,12 +192,10 @@ impl Walk<'_> {
         // O_PATH opens nothing: a FIFO does not block, a device does not act.
         let handle = match sys::open_beneath(dir, name, libc::O_PATH | libc::O_NOFOLLOW) {
             Ok(handle) => handle,
-            Err(error) => {
-                self.note_unread(path, &error);
-                return Ok(());
-            }
+            Err(error) => return self.note_unread(path, &error),
         };
         let meta = fs::File::from(handle.try_clone()?).metadata()?;
+        let closed = Closed::new((dir, name), handle.as_fd(), &meta);
         // What the file was a copy of, or what it covers.
         let copy = self.made.copies.iter().find(|copy| copy.target == path);
         let origin = match copy {
@@ -214,16 +210,7 @@ impl Walk<'_> {
             if new && !ours {
                 self.push(path, "created", kind, &meta);
             }
-            let closed = Closed { handle: handle.as_fd(), meta: &meta };
-            match closed.open(dir, name, libc::O_RDONLY | libc::O_DIRECTORY) {
-                Ok(inner) => {
-                    let walked = self.folder(inner.as_fd(), path, overlay, depth + 1);
-                    closed.close();
-                    walked?;
-                }
-                Err(error) => self.note_unread(path, &error),
-            }
-            return Ok(());
+            return self.inner(&closed, path, overlay, depth);
         }
         // overlayfs documentation: a character device 0/0 in the upper layer is a deletion.
         if kind == "device" && meta.rdev() == 0 {
@@ -251,17 +238,7 @@ impl Walk<'_> {
                     "metadata".clone_into(&mut change.change);
                 }
             }
-            "file" => {
-                let closed = Closed { handle: handle.as_fd(), meta: &meta };
-                let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-                match closed.open(dir, name, flags) {
-                    Ok(file) => {
-                        closed.close();
-                        self.content(file.into(), path, &meta, index)?;
-                    }
-                    Err(error) => self.note_unread(path, &error),
-                }
-            }
+            "file" => self.file(&closed, path, index)?,
             "symlink" => {
                 let target = sys::read_link(handle.as_fd()).ok();
                 if let Some(change) = self.listing.changes.get_mut(index) {
@@ -271,6 +248,31 @@ impl Walk<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    fn inner(
+        &mut self,
+        closed: &Closed<'_>,
+        path: &Path,
+        overlay: bool,
+        depth: usize,
+    ) -> io::Result<()> {
+        let inner = match closed.open(libc::O_RDONLY | libc::O_DIRECTORY) {
+            Ok(inner) => inner,
+            Err(error) => return self.note_unread(path, &error),
+        };
+        let walked = self.folder(inner.as_fd(), path, overlay, depth + 1);
+        closed.close();
+        walked
+    }
+
+    fn file(&mut self, closed: &Closed<'_>, path: &Path, index: usize) -> io::Result<()> {
+        let opened = closed.open(libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        closed.close();
+        match opened {
+            Ok(file) => self.content(file.into(), path, closed.meta, index),
+            Err(error) => self.note_unread(path, &error),
+        }
     }
 
     /// Hashes one regular file and copies it out.
@@ -350,8 +352,10 @@ impl Walk<'_> {
         self.listing.changes.len() - 1
     }
 
-    fn note_unread(&mut self, path: &Path, error: &io::Error) {
+    /// Unreadable is no reason to end: said, and gone on from.
+    fn note_unread(&mut self, path: &Path, error: &io::Error) -> io::Result<()> {
         self.unseen(format!("could not read {}: {error}", escaped(path)));
+        Ok(())
     }
 
     fn unseen(&mut self, sentence: String) {
@@ -364,17 +368,30 @@ impl Walk<'_> {
 /// A name that its maker may have forbidden everybody to open, himself included: where the sandbox's
 /// user is the caller, that binds the caller, too. Nothing of the run is there any more to use what
 /// is opened in between.
-struct Closed<'a> {
+pub(super) struct Closed<'a> {
+    dir: BorrowedFd<'a>,
+    name: &'a OsStr,
+    /// Opened with `O_PATH`.
     handle: BorrowedFd<'a>,
     meta: &'a fs::Metadata,
+    /// Its mode is not its own now.
+    changed: Cell<bool>,
 }
 
-impl Closed<'_> {
-    fn open(&self, dir: BorrowedFd<'_>, name: &OsStr, flags: i32) -> io::Result<OwnedFd> {
-        match sys::open_beneath(dir, name, flags) {
+impl<'a> Closed<'a> {
+    pub(super) fn new(
+        (dir, name): (BorrowedFd<'a>, &'a OsStr),
+        handle: BorrowedFd<'a>,
+        meta: &'a fs::Metadata,
+    ) -> Self {
+        Self { dir, name, handle, meta, changed: Cell::new(false) }
+    }
+
+    pub(super) fn open(&self, flags: i32) -> io::Result<OwnedFd> {
+        match sys::open_beneath(self.dir, self.name, flags) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 self.set_mode(self.meta.mode() | 0o700)?;
-                sys::open_beneath(dir, name, flags).inspect_err(|_| self.close())
+                sys::open_beneath(self.dir, self.name, flags).inspect_err(|_| self.close())
             }
             // To be listed is not yet to be entered.
             opened if self.meta.is_dir() && self.meta.mode() & 0o100 == 0 => {
@@ -386,14 +403,15 @@ impl Closed<'_> {
     }
 
     /// As it was: snapshots tell modes.
-    fn close(&self) {
-        if self.meta.mode() & 0o700 != 0o700 {
+    pub(super) fn close(&self) {
+        if self.changed.get() {
             let _ = self.set_mode(self.meta.mode());
         }
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
         let path = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
+        self.changed.set(true);
         fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7777))
     }
 }

@@ -13,6 +13,7 @@ use super::start::Layout;
 use super::supervise::Watched;
 use crate::spec::{Decoy, Net, Root, Spec};
 
+#[expect(clippy::too_many_arguments, reason = "a run is told by facts of as many rooms")]
 pub(super) fn run_record(
     spec: &Spec,
     notes: &str,

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::areas::{Area, Made};
 use super::below::Origin;
-use super::changes::{as_planted, open_area, same_content};
+use super::changes::{Closed, as_planted, open_area, same_content};
 use super::rootfs::INSIDE_UID;
 use crate::root::tar::Kind;
 use crate::root::tar::write::{Archive, Entry};
@@ -102,6 +102,7 @@ struct Found<'a> {
     name: &'a OsStr,
     path: PathBuf,
     meta: fs::Metadata,
+    handle: BorrowedFd<'a>,
 }
 
 impl Walk<'_> {
@@ -137,7 +138,7 @@ impl Walk<'_> {
                 self.gap(&path, "its name means a deletion in a layer");
                 continue;
             }
-            let found = Found { folder, name: &name, path, meta };
+            let found = Found { folder, name: &name, path, meta, handle: handle.as_fd() };
             let kind = found.meta.file_type();
             if kind.is_dir() {
                 self.inner_folder(&found, overlay, depth)?;
@@ -162,7 +163,9 @@ impl Walk<'_> {
 
     fn inner_folder(&mut self, found: &Found<'_>, overlay: bool, depth: usize) -> io::Result<()> {
         let flags = libc::O_RDONLY | libc::O_DIRECTORY;
-        let Ok(inner) = sys::open_beneath(found.folder, found.name, flags) else {
+        let at = (found.folder, found.name);
+        let closed = Closed::new(at, found.handle, &found.meta);
+        let Ok(inner) = closed.open(flags) else {
             self.gap(&found.path, "it could not be opened");
             return Ok(());
         };
@@ -170,7 +173,9 @@ impl Walk<'_> {
         if is_opaque(inner.as_fd()) {
             self.mark(&found.path.join(".wh..wh..opq"), found)?;
         }
-        self.folder(inner.as_fd(), &found.path, overlay, depth + 1)
+        let walked = self.folder(inner.as_fd(), &found.path, overlay, depth + 1);
+        closed.close();
+        walked
     }
 
     /// A deletion: overlayfs' own mark becomes OCI's.
@@ -214,7 +219,11 @@ impl Walk<'_> {
             return Ok(());
         }
         let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        match sys::open_beneath(found.folder, found.name, flags) {
+        let at = (found.folder, found.name);
+        let closed = Closed::new(at, found.handle, &found.meta);
+        let opened = closed.open(flags);
+        closed.close();
+        match opened {
             Ok(file) => {
                 let path = inside(&found.path).to_vec();
                 self.write(found, &path, Kind::File, b"", size, &mut File::from(file))

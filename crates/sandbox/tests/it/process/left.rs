@@ -102,14 +102,29 @@ fn files_that_their_maker_closed_are_looked_at() {
         println!("{}", text.lines().find(|line| line.starts_with("SKIP")).unwrap_or(""));
         return;
     }
-    let busybox = "/bin/busybox";
+    let tool = "/bin/busybox";
     let script = format!(
         "mkdir /tmp/d /tmp/e; echo MARK > /tmp/d/in; echo MARK > /tmp/e/in; echo MARK > /tmp/out; \
-         {busybox} chmod 000 /tmp/d/in /tmp/out /tmp/d; {busybox} chmod 444 /tmp/e"
+         {tool} chmod 000 /tmp/d/in /tmp/out /tmp/d; {tool} chmod 444 /tmp/e"
     );
-    let (found, unseen) = found(&script, 64 << 20);
-    assert_eq!(found, ["/tmp/d/in", "/tmp/e/in", "/tmp/out"], "{unseen:?}");
+    let (seen, unseen) = found(&script, 64 << 20);
+    assert_eq!(seen, ["/tmp/d/in", "/tmp/e/in", "/tmp/out"], "{unseen:?}");
     assert!(unseen.is_empty(), "{unseen:?}");
+    let side = tempfile::tempdir().unwrap();
+    busybox(side.path());
+    let (snapshot, root) = (side.path().join("s.tar"), Root::Folder(side.path().to_owned()));
+    let mut spec = spec(root, &script);
+    spec.artifacts.snapshot = Some(snapshot.clone());
+    assert_eq!(exited(&run(&spec).1), 0);
+    let mut archive = tar::Archive::new(fs::File::open(snapshot).unwrap());
+    let entries = archive.entries().unwrap().map(Result::unwrap);
+    let modes = entries
+        .map(|entry| (entry.path().unwrap().display().to_string(), entry.header().mode().unwrap()));
+    let mut modes: Vec<_> = modes.filter(|(path, _)| path.starts_with("tmp/")).collect();
+    modes.sort();
+    let names = ["tmp/d/", "tmp/d/in", "tmp/e/", "tmp/e/in", "tmp/out"];
+    assert_eq!(modes.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), names);
+    assert_eq!(modes.iter().map(|(_, mode)| *mode).collect::<Vec<_>>(), [0, 0, 0o444, 0o644, 0]);
 }
 
 /// `--snapshot /dev/full` took the host's device away.
