@@ -21,7 +21,7 @@ use types::ports::Scanner;
 
 use self::capture::Bounds;
 pub use self::demand::Demand;
-pub use self::examine::{Found, Findings, Match};
+pub use self::examine::{Findings, Found, Match};
 use crate::spec::Memory;
 
 /// Why a process was not looked at.
@@ -35,7 +35,11 @@ pub enum Missed {
 
 impl From<std::io::Error> for Missed {
     fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::PermissionDenied { Self::Refused } else { Self::Gone }
+        if error.kind() == std::io::ErrorKind::PermissionDenied {
+            Self::Refused
+        } else {
+            Self::Gone
+        }
     }
 }
 

@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use sandbox::{RunError, Spec, Unsupported};
+use sandbox::{RunError, Spec};
 use serde::Serialize;
 use types::{Assessment, Recording};
 use verdict::TierC;
 
 use crate::report::document::AssessOptions;
-use crate::runners::{self, RunnerName, Surroundings};
+use crate::runners::{self, Found, RunnerName, Surroundings};
 
 /// Runs one command to its end.
 ///
@@ -64,7 +64,7 @@ pub fn capabilities(around: &Surroundings) -> Vec<Capability> {
     all
 }
 
-fn runner(name: RunnerName, found: Result<BTreeMap<String, String>, Unsupported>) -> Capability {
+fn runner(name: RunnerName, found: Found) -> Capability {
     let available = found.is_ok();
     let state = match found {
         Ok(facts) if facts.is_empty() => "works here".to_owned(),

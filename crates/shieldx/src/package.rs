@@ -164,7 +164,7 @@ impl Package {
     /// The command of a phase.
     #[must_use]
     pub fn command(&self, phase: Phase) -> Vec<OsString> {
-        let words = match (self.ecosystem, phase) {
+        match (self.ecosystem, phase) {
             (Ecosystem::Npm, Phase::Install) => self.npm_install(),
             (Ecosystem::Npm, Phase::Import) => {
                 // `import` of a name starts from the folder that the program was started in.
@@ -181,8 +181,7 @@ impl Package {
             (Ecosystem::Cargo, Phase::Import) => {
                 words(&["sh", "-c", IMPORT_SH, "sh", INSTALLED]).collect()
             }
-        };
-        words
+        }
     }
 
     /// The name that a registry was asked for, or nothing.

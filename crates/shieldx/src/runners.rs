@@ -83,6 +83,9 @@ impl Surroundings {
     }
 }
 
+/// What carries the runs of a runner here, or why none can be carried.
+pub type Found = Result<BTreeMap<String, String>, Unsupported>;
+
 /// A runner, ready to be asked what it can do.
 ///
 /// # Errors
@@ -119,9 +122,7 @@ pub fn open(name: RunnerName, around: &Surroundings) -> Result<Box<dyn Runner>, 
 
 /// What each runner says of this host. Tries them one after the other; may take seconds.
 #[must_use]
-pub fn all(
-    around: &Surroundings,
-) -> Vec<(RunnerName, Result<BTreeMap<String, String>, Unsupported>)> {
+pub fn all(around: &Surroundings) -> Vec<(RunnerName, Found)> {
     let ask = |name| (name, open(name, around).and_then(|runner| runner.capability()));
     RunnerName::ALL.into_iter().map(ask).collect()
 }

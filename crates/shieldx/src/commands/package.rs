@@ -77,7 +77,7 @@ pub(super) fn package(
 /// Every tool that the phases start is there.
 fn tools(ecosystem: Ecosystem, view: &View) -> Result<(), Failure> {
     let found = |name: &&str| view.path.iter().any(|folder| folder.join(name).is_file());
-    match ecosystem.tools().iter().find(|tool| !tool.programs.iter().any(|name| found(&name))) {
+    match ecosystem.tools().iter().find(|tool| !tool.programs.iter().any(found)) {
         None => Ok(()),
         Some(tool) => {
             let (name, apt) = (tool.programs.first().copied().unwrap_or_default(), tool.apt);

@@ -87,16 +87,16 @@ fn add(behaviour: &mut Behaviour, aspect: Aspect, fact: String, ids: &[u64]) {
 
 /// What an event says about behaviour; most say one thing, many nothing.
 fn facts(event: &Event) -> Vec<(Aspect, String)> {
-    let mut facts = Vec::new();
-    if event.blocked {
-        let call = match &event.kind {
-            Kind::Syscall { call, .. } => safe(call),
-            other => other.name().to_owned(),
-        };
-        facts.push((Aspect::Refused, call));
-    }
+    let refused = event.blocked.then(|| match &event.kind {
+        Kind::Syscall { call, .. } => (Aspect::Refused, safe(call)),
+        other => (Aspect::Refused, other.name().to_owned()),
+    });
+    refused.into_iter().chain(done(event)).collect()
+}
+
+fn done(event: &Event) -> Vec<(Aspect, String)> {
     let one = |aspect, fact: String| vec![(aspect, fact)];
-    facts.extend(match &event.kind {
+    match &event.kind {
         Kind::Exec { path, argv, stdio, .. } => program(path, argv, stdio),
         Kind::Open { path, access: Access::Read, .. } => one(Aspect::Reads, masked(path)),
         Kind::Open { path, create: true, .. } | Kind::Write { path, .. } => {
@@ -158,8 +158,7 @@ fn facts(event: &Event) -> Vec<(Aspect, String)> {
         }
         Kind::LimitReached { limit, .. } => one(Aspect::Limits, safe(limit)),
         _ => Vec::new(),
-    });
-    facts
+    }
 }
 
 fn program(path: &Text, argv: &[Text], stdio: &[StdioKind]) -> Vec<(Aspect, String)> {

@@ -86,38 +86,13 @@ fn plain(args: RunArgs, environment: &Environment) -> Result<RunRequest, Failure
     let (net, allow) = network::net(&args.net)?;
     fits_runner(&args)?;
     let mut notes = Vec::new();
-    let mounts = args
-        .mounts
-        .iter()
-        .map(|text| mount(text, environment))
-        .collect::<Result<Vec<Mount>, Failure>>()?;
-    if mounts.len() > MOUNTS_MAX {
-        return Err(usage(format!("{} mounts; at most {MOUNTS_MAX} are allowed", mounts.len())));
-    }
     let root = root(&args, environment)?;
     let given = given::Given::read(&args, &root)?;
-    let mut view = match &root {
-        Root::Host => {
-            let cwd = working_folder(args.cwd.as_deref(), &mounts, environment)?;
-            View::new(environment, cwd, mounts)
-        }
-        _ => given.view(&args, mounts)?,
-    };
+    let mut view = view(&args, &root, &given, environment)?;
     let base = view.cwd.clone();
-    if root != Root::Host {
-        // Its folders are the root's own affair.
-    } else if !shown_by_mount(&view.cwd, &view.mounts)
-        && let Some(hidden) = view.uncovered_by_cwd()
-    {
-        let (cwd, hidden) = (show(&view.cwd), show(hidden));
-        let why = if cwd == hidden { "is hidden" } else { &format!("holds {hidden}, hidden") };
-        notes.push(format!(
-            "{cwd} {why} from the command, which starts in an empty /tmp instead; start from a \
-             folder below it, or name one with --cwd"
-        ));
-        view.cwd = PathBuf::from("/tmp");
-    } else if view.cwd == Path::new("/tmp") {
-        notes.push("/tmp is private to the command and empty; --mount /tmp/X shows X".into());
+    // The folders of another root are its own affair.
+    if root == Root::Host {
+        notes.extend(move_from_hidden(&mut view));
     }
     let asked: Vec<OsString> = given.env.iter().cloned().chain(args.env.clone()).collect();
     let env = command_env(&asked, &view, environment)?;
@@ -148,12 +123,7 @@ fn plain(args: RunArgs, environment: &Environment) -> Result<RunRequest, Failure
         env,
         stdin: if args.stdin { Stdin::Inherit } else { Stdin::Null },
         limits,
-        monitor: match args.monitor {
-            Watch::Auto => MonitorChoice::Auto,
-            Watch::Ebpf => MonitorChoice::Ebpf,
-            Watch::Notify => MonitorChoice::Notify,
-            Watch::Off => MonitorChoice::Off,
-        },
+        monitor: monitor(args.monitor),
         require_full: args.require_evidence == Need::Full,
         fail_on: args.fail_on,
         keep: args.keep.as_deref().map(|dir| keep(dir, environment)).transpose()?,
@@ -167,6 +137,54 @@ fn plain(args: RunArgs, environment: &Environment) -> Result<RunRequest, Failure
         color: args.color,
         notes,
     })
+}
+
+/// What the command sees.
+fn view(
+    args: &RunArgs,
+    root: &Root,
+    given: &given::Given,
+    environment: &Environment,
+) -> Result<View, Failure> {
+    let mounts = args.mounts.iter().map(|text| mount(text, environment));
+    let mounts = mounts.collect::<Result<Vec<Mount>, Failure>>()?;
+    if mounts.len() > MOUNTS_MAX {
+        return Err(usage(format!("{} mounts; at most {MOUNTS_MAX} are allowed", mounts.len())));
+    }
+    match root {
+        Root::Host => {
+            let cwd = working_folder(args.cwd.as_deref(), &mounts, environment)?;
+            Ok(View::new(environment, cwd, mounts))
+        }
+        _ => given.view(args, mounts),
+    }
+}
+
+/// Lets the command start in /tmp where its folder is not shown, and says so.
+fn move_from_hidden(view: &mut View) -> Option<String> {
+    if !shown_by_mount(&view.cwd, &view.mounts)
+        && let Some(hidden) = view.uncovered_by_cwd()
+    {
+        let (cwd, hidden) = (show(&view.cwd), show(hidden));
+        let why = if cwd == hidden { "is hidden" } else { &format!("holds {hidden}, hidden") };
+        let note = format!(
+            "{cwd} {why} from the command, which starts in an empty /tmp instead; start from a \
+             folder below it, or name one with --cwd"
+        );
+        view.cwd = PathBuf::from("/tmp");
+        return Some(note);
+    }
+    (view.cwd == Path::new("/tmp"))
+        .then(|| "/tmp is private to the command and empty; --mount /tmp/X shows X".to_owned())
+}
+
+fn monitor(watch: Watch) -> MonitorChoice {
+    match watch {
+        Watch::Auto => MonitorChoice::Auto,
+        Watch::Ebpf => MonitorChoice::Ebpf,
+        Watch::Notify => MonitorChoice::Notify,
+        Watch::Off => MonitorChoice::Off,
+    }
 }
 
 /// Options that only some runners know: what would be ignored is refused.

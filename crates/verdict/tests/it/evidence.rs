@@ -69,7 +69,7 @@ fn what_was_not_looked_at_reduces_the_evidence_and_is_told() {
         assert_eq!(level(&recording), (Level::Reduced, Verdict::Benign));
         let assessment = assess(&recording, &ANY);
         let told = format!("not all {words} looked at: the reason");
-        assert_eq!(assessment.evidence.reasons, [told.clone()]);
+        assert_eq!(assessment.evidence.reasons, std::slice::from_ref(&told));
         assert!(assessment.reason.contains(&told), "{}", assessment.reason);
         assert_eq!(assess(&recording, &FULL).verdict, Verdict::Inconclusive);
         recording.run.isolation.walls.last_mut().unwrap().on = true;

@@ -118,7 +118,7 @@ fn fingerprint(said: &[Value], faults: &mut Vec<String>) {
 }
 
 /// Events of the attempt's own processes, by the name they have.
-fn events<'a>(number: u8, outcome: &'a Outcome) -> impl Iterator<Item = &'a Event> {
+fn events(number: u8, outcome: &Outcome) -> impl Iterator<Item = &Event> {
     let name = format!("n{number:02}");
     // The spoofed name is the point of that attempt.
     let own =

@@ -90,7 +90,7 @@ pub(super) fn tasked(timeline: &Timeline<'_>) -> Option<Finding> {
             .enumerate()
             .filter_map(|(n, &shell)| {
                 let since = if n == 0 { 0 } else { shells[n - 1] };
-                let before = talked.iter().copied().filter(|&c| c < shell && c > since).last()?;
+                let before = talked.iter().copied().rfind(|&c| c < shell && c > since)?;
                 Some([before, shell])
             })
             .collect();
