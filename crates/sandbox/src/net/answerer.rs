@@ -56,12 +56,14 @@ impl std::fmt::Debug for Answerer {
 
 impl Answerer {
     pub(super) fn new(peer: SocketAddr, pid: Option<u32>, name: Option<String>) -> Self {
+        // Before what it carries.
+        let hello = Hello { began: Some(Began::now()), ..Hello::default() };
         let mut talk = Talk::new(peer, pid, name.clone());
         let mut out = Vec::new();
         if !TLS_PORTS.contains(&peer.port()) {
             out.append(&mut talk.reply);
         }
-        Self { peer, pid, name, outer: Outer::Unknown, hello: Hello::default(), talk, out }
+        Self { peer, pid, name, outer: Outer::Unknown, hello, talk, out }
     }
 
     /// Nothing more will be said.
@@ -98,7 +100,6 @@ impl Answerer {
 
     /// Bytes of the ClientHello.
     fn greet(&mut self, bytes: &[u8], room: &mut Room) {
-        self.hello.began.get_or_insert_with(Began::now);
         self.hello.sent_bytes += bytes.len() as u64;
         take_head(&mut self.hello.head, bytes);
         let Outer::Hello(acceptor) = &mut self.outer else { return };

@@ -74,7 +74,6 @@ pub(super) struct Passage {
     server_ended: bool,
     /// The connection shall be reset.
     pub reset: bool,
-    opened: Began,
     now: Pending,
     trace: Trace,
 }
@@ -110,8 +109,8 @@ impl Passage {
             server_told: false,
             server_ended: false,
             reset: false,
-            opened: Began::now(),
-            now: Pending { protocol: "tcp", ..Pending::default() },
+            // As in a sink, the first request began with the connection.
+            now: Pending { began: Some(Began::now()), protocol: "tcp", ..Pending::default() },
             trace: Trace::default(),
         };
         if passage.proxied {
@@ -294,6 +293,6 @@ impl Passage {
             answer,
             carries: self.trace.take(&room.marks),
         };
-        room.record_since(now.began.unwrap_or(self.opened), self.pid, request);
+        room.record_since(now.began.unwrap_or_else(Began::now), self.pid, request);
     }
 }

@@ -123,7 +123,6 @@ pub(super) struct Talk {
     pub reply: Vec<u8>,
     /// Nothing more will be said.
     pub close: bool,
-    opened: Began,
     now: Pending,
     trace: Trace,
     said: bool,
@@ -149,7 +148,11 @@ impl Talk {
             Speech::Dns => Stage::Dns(Vec::new()),
             speech => Stage::Lines { speech, held: Vec::new(), data: false },
         };
-        let now = Pending { received_bytes: speech.banner().len() as u64, ..Pending::default() };
+        // The first request began with the connection: whoever connected waited for it, and may be
+        // another program by the time its first bytes are read here.
+        let began = Some(Began::now());
+        let received_bytes = speech.banner().len() as u64;
+        let now = Pending { began, received_bytes, ..Pending::default() };
         let (reply, trace) = (speech.banner().to_vec(), Trace::default());
         Self {
             peer,
@@ -158,7 +161,6 @@ impl Talk {
             stage,
             reply,
             close: false,
-            opened: Began::now(),
             now,
             trace,
             said: false,
@@ -355,7 +357,7 @@ impl Talk {
             answer: Answer::Sink,
             carries: self.trace.take(&room.marks),
         };
-        room.record_since(now.began.unwrap_or(self.opened), self.pid, request);
+        room.record_since(now.began.unwrap_or_else(Began::now), self.pid, request);
     }
 }
 
