@@ -140,7 +140,7 @@ fn abstract_sockets() -> BTreeSet<String> {
 struct Trial {
     stack: Stack,
     seen: Seen,
-    /// Ends of the ids of all runs, which are in the names of their groups.
+    /// The ids of all runs; their ends are in the names of their groups.
     ids: BTreeSet<String>,
     sockets: BTreeSet<String>,
     temporary: PathBuf,
@@ -178,7 +178,7 @@ impl Trial {
         let answer = self.stack.post(&self.stack.key, &path, &[], artifact);
         assert_eq!(answer.status, 202, "{runner}: {}", answer.text());
         let id = answer.json()["id"].as_str().unwrap().to_owned();
-        self.ids.insert(id[id.len() - 12..].to_owned());
+        self.ids.insert(id);
     }
 
     /// Kills the server within so many milliseconds, and starts it again.
@@ -195,13 +195,33 @@ impl Trial {
         self.seen.end(self.stack.pid());
     }
 
+    /// Kills until no run is under way: one that had not begun when its server was killed is begun by
+    /// the next, as it should be.
+    fn settle(&mut self) {
+        let over = |trial: &Self| {
+            let mut open = trial.ids.iter().filter(|id| {
+                let answer = trial.stack.get(&trial.stack.key, &format!("/v1/verifications/{id}"));
+                matches!(answer.json()["state"].as_str().unwrap(), "queued" | "running")
+            });
+            open.next().is_none()
+        };
+        for _ in 0..20 {
+            if over(self) {
+                return;
+            }
+            self.kill(3_000);
+        }
+        panic!("runs are begun again and again");
+    }
+
     /// Everything that should not be there.
     fn left(&self) -> Vec<String> {
         let mut left = self.seen.left();
         let mark = self.temporary.file_name().unwrap().to_str().unwrap();
         left.extend(crate::lab::processes(mark));
         let ours = |name: &str| {
-            name.starts_with("shieldx-") && self.ids.iter().any(|id| name.ends_with(id.as_str()))
+            name.starts_with("shieldx-")
+                && self.ids.iter().any(|id| name.ends_with(&id[id.len() - 12..]))
         };
         left.extend(groups(ours).iter().map(|path| format!("group {}", path.display())));
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
@@ -305,6 +325,7 @@ fn killed_in_the_middle_of_two_hundred_runs_the_next_start_leaves_nothing() {
         #[cfg(not(feature = "sandbox-docker"))]
         Vec::new()
     };
+    trial.settle();
     trial.until_nothing_is_left(daemons);
     println!("200 runs on {wanted:?}, {} processes seen and gone", trial.seen.processes.len());
     assert!(trial.seen.processes.len() > 100, "runs were under way");
@@ -324,6 +345,7 @@ fn killed_while_guests_boot_and_run_the_next_start_leaves_none() {
         trial.submit("microvm", "second", STUBBORN.as_bytes());
         trial.kill(15_000);
     }
+    trial.settle();
     trial.until_nothing_is_left(Vec::new);
     let names = &trial.seen.names;
     assert!(names.iter().any(|name| name.starts_with("qemu")), "no guest was met: {names:?}");

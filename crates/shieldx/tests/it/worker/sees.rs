@@ -33,7 +33,8 @@ fn state_folder_keys_and_other_artifacts_are_out_of_sight() {
     let seen = format!("{}{}", output.stdout.to_lossy(), output.stderr.to_lossy());
     assert!(!seen.contains(CANARY), "{seen}");
     // Its home has nothing but what is planted there.
-    let home = "home=.aws .bash_history .bashrc .bitcoin .git-credentials .kube .profile .ssh Documents";
+    let home = "home=.aws .bash_history .bashrc .bitcoin .git-credentials .kube .profile .ssh \
+                Desktop Documents Pictures";
     assert!(seen.contains(&format!(".\n..\nlook.sh\n/artifact\n{home}\n")), "{seen}");
     let own = artifact.file_name().unwrap().to_str().unwrap();
     assert!(!seen.contains(own), "the name in the store: {seen}");
