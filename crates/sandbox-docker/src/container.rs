@@ -181,14 +181,15 @@ impl Request<'_> {
                 "limits",
                 true,
                 format!(
-                    "memory {} bytes without swap, {} processes, cpu {}, disk {} bytes",
+                    "memory {} bytes without swap, {} processes, cpu {}, disk {} bytes: {}",
                     limits.memory_bytes,
                     limits.pids,
                     match limits.cpu_percent {
                         0 => "unlimited".to_owned(),
                         percent => format!("{percent} %"),
                     },
-                    limits.disk_bytes
+                    limits.disk_bytes,
+                    self.places.bound()
                 ),
             ),
         ];

@@ -83,6 +83,13 @@ impl Places {
         Self { mounts, folders, mounted, each_bytes, shm_bytes }
     }
 
+    /// What bounds the bytes that can be written, in words: each place is memory of its own, so each
+    /// has its own part of the whole.
+    pub(crate) fn bound(&self) -> String {
+        let (count, each, shm) = (self.mounts.len(), self.each_bytes, self.shm_bytes);
+        format!("{each} bytes in each of {count} folders and {shm} bytes in {SHM}")
+    }
+
     /// Whether a file is in one of them.
     pub(crate) fn holds(&self, path: &Path) -> bool {
         self.mounts.keys().any(|mount| path.starts_with(mount) && path != mount)
@@ -279,7 +286,7 @@ impl Opened {
     /// `keep`.
     ///
     /// # Errors
-    /// When a file cannot be written below `keep`.
+    /// When a file that is there could not be read on.
     pub(crate) fn list(
         &self,
         keep: Option<&Path>,
@@ -294,16 +301,22 @@ impl Opened {
             all.changes.extend(listing.changes);
             all.notes.extend(listing.notes);
             all.faults.extend(listing.faults);
+            all.unseen.extend(listing.unseen);
+            all.unkept = all.unkept.or(listing.unkept);
         }
         Ok(all)
     }
 
-    /// Whether all bytes or names of one of them are used.
-    pub(crate) fn is_full(&self) -> bool {
-        let full = |(_, folder): &(PathBuf, OwnedFd)| {
-            rustix::fs::fstatfs(folder).is_ok_and(|stat| stat.f_bavail == 0 || stat.f_ffree == 0)
+    /// Those of which all bytes or names are used, with their own bounds, in words.
+    pub(crate) fn full(&self) -> Option<String> {
+        let full = |(path, folder): &(PathBuf, OwnedFd)| {
+            let stat = rustix::fs::fstatfs(folder).ok()?;
+            let bytes = stat.f_blocks.saturating_mul(u64::try_from(stat.f_bsize).unwrap_or(0));
+            let used = stat.f_bavail == 0 || stat.f_ffree == 0;
+            used.then(|| format!("all of {bytes} bytes (or of the names) in {}", path.display()))
         };
-        self.places.iter().any(full)
+        let all: Vec<String> = self.places.iter().filter_map(full).collect();
+        (!all.is_empty()).then(|| format!("{} were used", all.join(", ")))
     }
 
     fn within(&self, path: &Path) -> io::Result<(&OwnedFd, PathBuf)> {

@@ -10,7 +10,7 @@ use sandbox::{Decoy, Observer, Seen, Spec};
 use sha2::{Digest as _, Sha256};
 use types::run::{Output, Wall};
 use types::text::hex;
-use types::{Activity, Ending, FileChange, Isolation, Recording, Run, Text};
+use types::{Activity, Ending, FileChange, Isolation, Kind, Recording, Run, Text};
 
 use crate::NAME;
 use crate::follow::Followed;
@@ -23,9 +23,9 @@ pub(crate) struct Parts {
     pub engine: BTreeMap<String, String>,
     pub followed: Followed,
     pub watcher: Watcher,
-    /// What the command left, and whether it used all the room; none where it could not be reached.
+    /// What the command left, and where it used all the room; none where it could not be reached.
     pub listing: Option<Listing>,
-    pub full: bool,
+    pub full: Option<String>,
     pub phases_us: BTreeMap<String, u64>,
 }
 
@@ -89,28 +89,33 @@ impl Parts {
             recording.faults.push(format!("the run was ended: it was paused for {max} s in all"));
         }
         let survivors = followed.report.is_some_and(|report| report.survivors);
-        describe::append(&mut recording, listing.take_kinds(), &usage, spec, survivors, full);
+        let mut kinds = listing.take_kinds();
+        // Each folder has a bound of its own, so this is not the whole of `--disk`.
+        kinds.extend(full.map(|detail| Kind::LimitReached { limit: "disk".to_owned(), detail }));
+        describe::append(&mut recording, kinds, &usage, spec, survivors, false);
         recording.faults.append(&mut listing.faults);
         let note = |name: &str, detail| Wall { name: name.to_owned(), on: true, detail };
         let walls = &mut recording.run.isolation.walls;
         walls.extend(listing.notes.into_iter().map(|detail| note("files", detail)));
         let unseen = |detail| Wall { name: "files".to_owned(), on: false, detail };
         walls.extend(listing.unseen.into_iter().map(unseen));
+        let unkept = |detail| Wall { name: "keep".to_owned(), on: false, detail };
+        walls.extend(listing.unkept.into_iter().map(unkept));
         walls.extend(memory.map(|detail| note("memory", detail)));
         recording
     }
 }
 
-/// The list, and whether all room was used.
+/// The list, and where all room was used, in words.
 ///
 /// # Errors
-/// When a file cannot be written to where it shall be kept.
+/// When a file that is there could not be read on.
 pub(crate) fn collect(
     places: Option<&Opened>,
     spec: &Spec,
-) -> Result<(Option<Listing>, bool), std::io::Error> {
-    let Some(places) = places else { return Ok((None, false)) };
-    Ok((Some(places.list(spec.keep.as_deref(), spec.scanner.as_ref())?), places.is_full()))
+) -> Result<(Option<Listing>, Option<String>), std::io::Error> {
+    let Some(places) = places else { return Ok((None, None)) };
+    Ok((Some(places.list(spec.keep.as_deref(), spec.scanner.as_ref())?), places.full()))
 }
 
 fn ending(followed: &Followed) -> Ending {

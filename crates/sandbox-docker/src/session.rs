@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use bollard::container::AttachContainerResults;
@@ -14,6 +14,7 @@ use bollard::query_parameters::{
     AttachContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder,
     UploadToContainerOptionsBuilder,
 };
+use sandbox::runner::NO_INTERPRETER;
 use sandbox::runner::process::LINGER;
 use sandbox::runner::process::cgroup::Cgroups;
 use sandbox::runner::process::supervise::Signals;
@@ -91,9 +92,36 @@ fn refuse(spec: &Spec) -> Result<(), RunError> {
             let reason = "runner docker can be watched by eBPF only".to_owned();
             return Err(RunError::Monitor { reason });
         }
-        _ => return writable(spec),
+        _ => return outside_own_places(spec).and_then(|()| writable(spec)),
     };
     Err(RunError::Refused { reason: reason.to_owned() })
+}
+
+/// Nothing of the host may lie over what the runner itself, or the kernel, has in a container; and a
+/// daemon takes one mount for one place.
+fn outside_own_places(spec: &Spec) -> Result<(), RunError> {
+    let refuse = |target: &Path, why: &str| {
+        let target = target.display();
+        let reason = format!("nothing can be mounted at {target} in a container: {why}");
+        Err(RunError::Refused { reason })
+    };
+    for (number, mount) in spec.mounts.iter().enumerate() {
+        let target = mount.target.as_path();
+        let plain = target.components().skip(1).all(|part| matches!(part, Component::Normal(_)));
+        if !target.is_absolute() || !plain || target == Path::new("/") {
+            return refuse(target, "name an absolute folder below / without dots");
+        }
+        if target.starts_with(GATE_FOLDER) {
+            return refuse(target, "what starts the command lies there; mount it elsewhere");
+        }
+        if ["/proc", "/sys", "/dev"].iter().any(|folder| target.starts_with(folder)) {
+            return refuse(target, "that is the kernel's; mount it elsewhere");
+        }
+        if spec.mounts.iter().take(number).any(|before| before.target == target) {
+            return refuse(target, "two mounts have this place; give each its own");
+        }
+    }
+    Ok(())
 }
 
 /// A container's user is nobody on this host: what only its owner may write stays closed to it.
@@ -142,7 +170,7 @@ impl Session<'_> {
         mut missing: Vec<String>,
         mut phases: Phases<'_>,
     ) -> Result<Parts, RunError> {
-        let Self { spec, engine, .. } = self;
+        let (spec, engine) = (self.spec, self.engine);
         let places = Places::plan(spec);
         let files = image::files(spec, &places)?;
         let planted = places::planted(spec, &places, &files.planted)?;
@@ -188,10 +216,13 @@ impl Session<'_> {
         if let Some(pause) = &spec.pause {
             pause.detach();
         }
-        let followed = followed?;
+        let followed = match followed {
+            Ok(followed) => followed,
+            Err(error) => return Err(self.reworded(&id, &program, error).await),
+        };
         phases.begin("collect");
         let (listing, full) = collect(inside.as_ref().map(|inside| &inside.places), spec)
-            .map_err(setup("write the kept files"))?;
+            .map_err(setup("list what changed"))?;
         let missing = missing.into_iter();
         walls.extend(missing.map(|detail| Wall { name: "missing".to_owned(), on: false, detail }));
         let engine = self.facts(&image);
@@ -236,6 +267,17 @@ impl Session<'_> {
         let missing = io::Error::from_raw_os_error(libc::ENOENT);
         let step = format!("start the program: no {} in the image, along PATH", given.display());
         Err(setup(step)(missing))
+    }
+
+    /// A program that is there and is not found lacks what starts it.
+    async fn reworded(&self, id: &str, program: &Path, error: RunError) -> RunError {
+        let RunError::Setup { step, source } = error else { return error };
+        let missing = source.raw_os_error() == Some(libc::ENOENT) && step == "start the program";
+        let given = self.spec.copies.iter().any(|copy| copy.target == program);
+        if missing && (given || self.exists(id, program).await.unwrap_or(false)) {
+            return RunError::Setup { step: NO_INTERPRETER.to_owned(), source };
+        }
+        RunError::Setup { step, source }
     }
 
     async fn exists(&self, id: &str, path: &Path) -> Result<bool, RunError> {

@@ -27,6 +27,10 @@ pub trait Runner {
     fn run(&self, spec: &Spec) -> Result<Recording, RunError>;
 }
 
+/// The step that fails when the program is there and what starts it is not: its interpreter or its
+/// loader, for which the kernel says the same `ENOENT`.
+pub const NO_INTERPRETER: &str = "start the program: the root lacks its interpreter or loader";
+
 /// Why a run did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {

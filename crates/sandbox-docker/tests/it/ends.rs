@@ -50,6 +50,15 @@ fn what_cannot_be_started_is_an_error_that_names_it() {
     assert_eq!((step.as_str(), source.raw_os_error()), ("start the program", Some(libc::ENOENT)));
     let RunError::Setup { step, .. } = refused(&daemon, &spec(&["none"])) else { panic!() };
     assert!(step.contains("none") && step.contains("PATH"), "{step}");
+    // One that is there, and lacks what starts it.
+    let folder = tempfile::tempdir().unwrap();
+    let orphan = folder.path().join("orphan");
+    std::fs::write(&orphan, "#!/opt/none/python\n").unwrap();
+    let mut copied = spec(&["/work/orphan"]);
+    copied.copies = vec![sandbox::Copied { source: orphan, target: "/work/orphan".into() }];
+    let RunError::Setup { step, source } = refused(&daemon, &copied) else { panic!() };
+    assert_eq!(step, sandbox::runner::NO_INTERPRETER);
+    assert_eq!(source.raw_os_error(), Some(libc::ENOENT));
     let recording = run(&daemon, &spec(&["echo", "found"]));
     assert_eq!(stdout(&recording), "found\n");
     let mut notify = shell("true");

@@ -57,6 +57,28 @@ fn what_can_be_written_is_bounded() {
     assert!(limits(&recording).contains(&"disk".to_owned()));
 }
 
+/// Every folder is memory of its own: what is told as its bound is what it held.
+#[test]
+fn the_bound_that_is_told_of_a_folder_is_what_it_held() {
+    let Some(daemon) = Daemon::start() else { return };
+    let script = "dd if=/dev/zero of=/work/fill bs=4k 2>/dev/null; stat -c %s /work/fill";
+    let mut spec = shell(script);
+    spec.limits.disk_bytes = 24 << 20;
+    let recording = run(&daemon, &spec);
+    let held: u64 = stdout(&recording).trim().parse().unwrap();
+    assert!(held < 12 << 20, "one of several folders: {held}");
+    let told = recording.events.iter().find_map(|event| match &event.kind {
+        types::Kind::LimitReached { limit, detail } if limit == "disk" => Some(detail.clone()),
+        _ => None,
+    });
+    let expected = format!("all of {held} bytes (or of the names) in /work were used");
+    assert_eq!(told.unwrap(), expected);
+    let walls = &recording.run.isolation.walls;
+    let wall = walls.iter().find(|wall| wall.name == "limits").unwrap();
+    let part = format!("disk {} bytes: {held} bytes in each of 5 folders", 24 << 20);
+    assert!(wall.detail.contains(&part), "{}", wall.detail);
+}
+
 #[test]
 fn two_runs_at_once_do_not_see_each_other() {
     let Some(daemon) = Daemon::start() else { return };

@@ -156,6 +156,33 @@ fn copies_mounts_and_decoys_are_there() {
 }
 
 #[test]
+fn nothing_is_mounted_over_what_is_the_runners_own() {
+    let Some(daemon) = Daemon::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mount = |target: &str| Mount {
+        source: folder.path().to_owned(),
+        target: target.into(),
+        writable: false,
+    };
+    for target in
+        ["/.shieldx", "/.shieldx/gate", "/.shieldx/x", "/", "/proc/1", "/dev/shm", "/a/../.shieldx"]
+    {
+        let mut spec = shell("true");
+        spec.mounts = vec![mount(target)];
+        let RunError::Refused { reason } = refused(&daemon, &spec) else { panic!("{target}") };
+        assert!(reason.contains(target), "{target}: {reason}");
+    }
+    let mut spec = shell("true");
+    spec.mounts = vec![mount("/data"), mount("/data")];
+    let RunError::Refused { reason } = refused(&daemon, &spec) else { panic!() };
+    assert!(reason.contains("/data") && reason.contains("its own"), "{reason}");
+    // What is near it is nobody's.
+    let mut spec = shell("ls -d /.shieldx2 /work/.shieldx");
+    spec.mounts = vec![mount("/.shieldx2"), mount("/work/.shieldx")];
+    assert_eq!(stdout(&run(&daemon, &spec)), "/.shieldx2\n/work/.shieldx\n");
+}
+
+#[test]
 fn changed_files_are_listed_hashed_and_kept() {
     let Some(daemon) = Daemon::start() else { return };
     let keep = tempfile::tempdir().unwrap();

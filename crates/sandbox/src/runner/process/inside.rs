@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use libc::c_ulong;
@@ -25,6 +25,7 @@ use super::rootfs::{Failed, INSIDE_UID, Plan, failed, unpacks};
 use super::wire::{Go, Inner};
 use crate::landlock::Ruleset;
 use crate::net::tunnel;
+use crate::runner::NO_INTERPRETER;
 use crate::seccomp::Filter;
 use crate::spec::{Net, Spec};
 use crate::sys::{self, ExecArgs, Fork};
@@ -241,17 +242,23 @@ impl Inside<'_> {
         }
         let path = env.iter().rev().find(|(key, _)| key == OsStr::new("PATH"));
         let path = path.map(|(_, value)| value.as_os_str()).unwrap_or_default();
-        let runs = |file: &PathBuf| {
-            let meta = std::fs::metadata(file);
-            meta.is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-        };
-        let mut files = std::env::split_paths(path).map(|folder| folder.join(program));
-        let Some(found) = files.find(runs) else {
-            return Err(Failed::Refused(format!(
-                "the root has no program {} in PATH ({})",
-                program.display(),
-                path.display()
-            )));
+        let (mut found, mut closed) = (None, false);
+        for file in std::env::split_paths(path).map(|folder| folder.join(program)) {
+            let Ok(meta) = std::fs::metadata(&file) else { continue };
+            if meta.is_file() && meta.permissions().mode() & 0o111 != 0 {
+                found = Some(file);
+                break;
+            }
+            closed = true;
+        }
+        let Some(found) = found else {
+            let (name, path) = (program.display(), path.display());
+            let (what, errno) = match closed {
+                false => (format!("the root has no {name} along PATH ({path})"), libc::ENOENT),
+                true => (format!("no {name} along PATH ({path}) is executable"), libc::EACCES),
+            };
+            let error = io::Error::from_raw_os_error(errno);
+            return Err(failed(format!("start the program: {what}"))(error));
         };
         notes.push(format!("program={}", found.display()));
         let exec = ExecArgs::new(&found, command, env);
@@ -285,7 +292,7 @@ impl Inside<'_> {
         let (step, error) = match self.command_steps(ruleset) {
             Ok(()) => match exec.exec() {
                 error if error.raw_os_error() == Some(libc::ENOENT) && exec.is_there() => {
-                    ("start the program: the root lacks its interpreter or loader", error)
+                    (NO_INTERPRETER, error)
                 }
                 error => ("start the program", error),
             },

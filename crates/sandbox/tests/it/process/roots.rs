@@ -5,8 +5,9 @@ use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use sandbox::Root;
 use sandbox::root::oci;
+use sandbox::runner::process::Process;
+use sandbox::{Root, RunError, Runner as _};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -75,6 +76,37 @@ fn a_folder_is_a_root_and_stays_as_it_was() {
     check_root(Root::Folder(folder.path().to_owned()));
     assert_eq!(fs::read_to_string(folder.path().join("srv/data")).unwrap(), "of the root\n");
     assert!(!folder.path().join("srv/new").exists() && !folder.path().join("proc").exists());
+}
+
+#[test]
+fn a_program_that_is_not_there_and_one_that_cannot_start_are_told_apart() {
+    if !able("programs that are not there") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    busybox(folder.path());
+    for (name, mode) in [("closed", 0o644), ("orphan", 0o755)] {
+        let path = folder.path().join("bin").join(name);
+        fs::write(&path, "#!/opt/none/python\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let starting = "start the program";
+    for (program, step, errno) in [
+        ("none-such", starting, libc::ENOENT),
+        ("/bin/none-such", starting, libc::ENOENT),
+        ("closed", starting, libc::EACCES),
+        ("/bin/closed", starting, libc::EACCES),
+        ("orphan", sandbox::runner::NO_INTERPRETER, libc::ENOENT),
+    ] {
+        let mut spec = spec(Root::Folder(folder.path().to_owned()), "");
+        spec.program = program.into();
+        let _turn = crate::turn();
+        let RunError::Setup { step: told, source } = Process::new().run(&spec).unwrap_err() else {
+            panic!("{program}")
+        };
+        assert!(told.starts_with(step), "{program}: {told}");
+        assert_eq!(source.raw_os_error(), Some(errno), "{program}: {told}");
+    }
 }
 
 #[test]
