@@ -47,6 +47,7 @@ attack! {
     LOCAL_DATA "T1005" "Data from Local System" "collection";
     DIRECT_VOLUME_ACCESS "T1006" "Direct Volume Access" "stealth";
     ROOTKIT "T1014" "Rootkit" "stealth";
+    BINARY_PADDING "T1027.001" "Binary Padding" "stealth";
     SOFTWARE_PACKING "T1027.002" "Software Packing" "stealth";
     EMBEDDED_PAYLOADS "T1027.009" "Embedded Payloads" "stealth";
     COMPILE_AFTER_DELIVERY "T1027.004" "Compile After Delivery" "stealth";
@@ -92,7 +93,10 @@ attack! {
     CLIPBOARD "T1115" "Clipboard Data" "collection";
     AUDIO_CAPTURE "T1123" "Audio Capture" "collection";
     VIDEO_CAPTURE "T1125" "Video Capture" "collection";
+    DOMAIN_GROUPS "T1069.002" "Domain Groups" "discovery";
+    DOMAIN_ACCOUNTS "T1087.002" "Domain Account" "discovery";
     LOCAL_ACCOUNT "T1136.001" "Local Account" "persistence";
+    DOMAIN_ACCOUNT "T1136.002" "Domain Account" "persistence";
     DEOBFUSCATE "T1140" "Deobfuscate/Decode Files or Information" "stealth";
     PERMISSIONS "T1222.002" "Linux and Mac Permissions" "defense-impairment";
     DATA_DESTRUCTION "T1485" "Data Destruction" "impact";
@@ -101,6 +105,7 @@ attack! {
     INHIBIT_RECOVERY "T1490" "Inhibit System Recovery" "impact";
     COMPUTE_HIJACKING "T1496.001" "Compute Hijacking" "impact";
     SYSTEM_CHECKS "T1497.001" "System Checks" "stealth";
+    TIME_EVASION "T1497.003" "Time Based Checks" "stealth";
     EXHAUSTION "T1499.001" "OS Exhaustion Flood" "impact";
     WEB_SHELL "T1505.003" "Web Shell" "persistence";
     SECURITY_SOFTWARE "T1518.001" "Security Software Discovery" "discovery";
@@ -109,6 +114,7 @@ attack! {
     SYSTEMD_SERVICE "T1543.002" "Systemd Service" "persistence";
     SHELL_CONFIGURATION "T1546.004" "Unix Shell Configuration Modification" "persistence";
     EVENT_TRIGGERED "T1546" "Event Triggered Execution" "persistence";
+    TRAP "T1546.005" "Trap" "persistence";
     INSTALLER_PACKAGES "T1546.016" "Installer Packages" "persistence";
     UDEV_RULES "T1546.017" "Udev Rules" "persistence";
     PYTHON_HOOKS "T1546.018" "Python Startup Hooks" "persistence";
@@ -126,6 +132,7 @@ attack! {
     BROWSER_CREDENTIALS "T1555.003" "Credentials from Web Browsers" "credential-access";
     MODIFY_AUTHENTICATION "T1556.003" "Pluggable Authentication Modules" "persistence";
     ARCHIVE_UTILITY "T1560.001" "Archive via Utility" "collection";
+    ARCHIVE_LIBRARY "T1560.002" "Archive via Library" "collection";
     DISK_WIPE "T1561" "Disk Wipe" "impact";
     HIDDEN_FILES "T1564.001" "Hidden Files and Directories" "stealth";
     DATA_MANIPULATION "T1565.001" "Stored Data Manipulation" "impact";

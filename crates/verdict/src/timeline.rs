@@ -5,6 +5,8 @@
 //! recording, and every collection has one order, so that detectors are deterministic.
 
 pub(crate) mod image;
+pub(crate) mod spoken;
+pub(crate) mod stated;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -46,6 +48,8 @@ pub(crate) enum How {
     Truncate,
     /// Seen only in the list of changed files after the run.
     Changed,
+    /// Named by a command that a shell was told to run and that no process was; nothing happened.
+    Stated,
 }
 
 /// One change of one file, tried or done.
@@ -106,6 +110,7 @@ impl<'r> Timeline<'r> {
         for (index, event) in recording.events.iter().enumerate() {
             timeline.take(&mut builder, index, event);
         }
+        stated::add(&mut timeline);
         timeline
     }
 
@@ -124,7 +129,8 @@ impl<'r> Timeline<'r> {
         self.images.iter().skip(1).filter(|image| image.happened)
     }
 
-    /// Every execution, also the ones that failed.
+    /// Every execution, also the ones that failed, and those that a shell was told of and that
+    /// never came to be ([`stated`]).
     pub(crate) fn attempted(&self) -> impl Iterator<Item = &Image<'r>> {
         self.images.iter().skip(1)
     }

@@ -1,13 +1,16 @@
 //! What was gathered from devices and screens, and what was sent out.
 
+mod packing;
+
 use std::collections::BTreeMap;
 
 use types::{Endpoint, Kind, StdioKind};
 
 use super::requests::{Said, question, said};
 use crate::attack::{
-    AUDIO_CAPTURE, CLIPBOARD, EXFILTRATION_ALTERNATIVE, EXFILTRATION_C2, KEYLOGGING,
-    SCREEN_CAPTURE, VIDEO_CAPTURE, WEB_EXFILTRATION,
+    ARCHIVE_LIBRARY, ARCHIVE_UTILITY, AUDIO_CAPTURE, CLIPBOARD, DATA_ENCRYPTED,
+    EXFILTRATION_ALTERNATIVE, EXFILTRATION_C2, KEYLOGGING, SCREEN_CAPTURE, VIDEO_CAPTURE,
+    WEB_EXFILTRATION,
 };
 use crate::detector::{Detector, Finding, Hits, Info, TierC, show};
 use crate::paths;
@@ -29,7 +32,8 @@ pub(crate) const ALL: &[Detector] = &[
             "key-logging",
             "Keyboard read",
             KEYLOGGING,
-            "input devices opened, or a key logger started",
+            "input devices opened, a key logger started, or a shell, its history or the audit system \
+             made to write down every command",
             &["open", "exec"],
         ),
         find: keyboard,
@@ -106,6 +110,37 @@ pub(crate) const ALL: &[Detector] = &[
         ),
         find: drop_site,
     },
+    Detector {
+        info: info(
+            "locked-archive",
+            "Archive under a password in a scratch folder",
+            ARCHIVE_UTILITY,
+            "packers and ciphers given a password on the command line and a file in a folder that \
+             anybody may write to",
+            &["exec"],
+        ),
+        find: packing::locked,
+    },
+    Detector {
+        info: info(
+            "archive-by-library",
+            "Secrets packed by a one-liner",
+            ARCHIVE_LIBRARY,
+            "an interpreter's argument text that packs a sensitive file with the language's library",
+            &["exec"],
+        ),
+        find: packing::by_library,
+    },
+    Detector {
+        info: info(
+            "system-file-encrypted",
+            "System file or secret encrypted",
+            DATA_ENCRYPTED,
+            "files of the system, secrets or copies of them given to a program that encrypts",
+            &["exec"],
+        ),
+        find: packing::system_file,
+    },
 ];
 
 /// Opens, for reading or writing, of devices that `device` names, except by their servers.
@@ -149,7 +184,41 @@ fn keyboard(timeline: &Timeline<'_>) -> Option<Finding> {
     {
         hits.add(image.event, 16, "xinput");
     }
+    commands_kept(timeline, &mut hits);
     hits.finding("opened or started: ")
+}
+
+/// Shells, histories and the audit system made to hand on everything that is typed.
+fn commands_kept(timeline: &Timeline<'_>, hits: &mut Hits) {
+    for (event, handler, signals) in super::shells::escapes::traps(timeline) {
+        if signals.contains("DEBUG") && handler.contains("BASH_COMMAND") && handler.contains('>') {
+            hits.add(event, 13, "a trap before every command");
+        }
+    }
+    const OUTLETS: &[&str] = &["logger", "tee ", "/dev/tcp/", "curl ", "nc ", "ncat "];
+    for image in timeline.attempted() {
+        let prompt = image.is_shell()
+            && image.text().and_then(|text| text.split_once("PROMPT_COMMAND=")).is_some_and(
+                |(_, rest)| {
+                    let line = rest.split('\n').next().unwrap_or("");
+                    line.contains("history") && OUTLETS.iter().any(|outlet| line.contains(outlet))
+                },
+            );
+        let history = image.is(&["logger"]) && image.args().any(|arg| arg.contains("_history"));
+        let audit = image.is(&["auditctl"])
+            && image.has_arg(&["-a", "-A"])
+            && image.args().any(|arg| arg.contains("execve") || arg == "read");
+        let login = image.is_shell()
+            && image.text().is_some_and(|t| t.contains("pam_tty_audit") && t.contains("enable"));
+        let sign = match (prompt, history, audit, login) {
+            (true, ..) => "a prompt that hands on the history",
+            (_, true, ..) => "the history sent to the log",
+            (_, _, true, _) => "audit rules for every command",
+            (.., true) => "terminals recorded at login",
+            _ => continue,
+        };
+        hits.add(image.event, 13, sign);
+    }
 }
 
 fn screen(timeline: &Timeline<'_>) -> Option<Finding> {
@@ -330,6 +399,9 @@ fn upload(timeline: &Timeline<'_>) -> Option<Finding> {
         });
         if names {
             hits.add(image.event, 20, image.exact_name());
+        } else if image.is(&["wget"]) && image.args().any(|a| a.starts_with("--post-file")) {
+            // Nobody downloads with a file in hand.
+            hits.add(image.event, 13, image.exact_name());
         } else if let Some(reader) = fed_by(timeline, image) {
             hits.add(image.event, 20, image.exact_name());
             hits.context.push(reader);
@@ -383,7 +455,19 @@ fn text_uploads(text: &str) -> bool {
         };
         is_sensitive(first) && parts.any(sender)
     });
-    ((out || netcat) && is_sensitive(text)) || piped
+    let locked = text.split([';', '\n']).any(|statement| {
+        let programs: Vec<&str> = statement
+            .split('|')
+            .filter_map(|part| part.split_whitespace().find(|word| *word != "sudo"))
+            .map(paths::name)
+            .collect();
+        let at = |names: &[&str]| programs.iter().position(|program| names.contains(program));
+        let packed = at(&["tar", "zip", "cpio", "gzip"]);
+        let ciphered = at(&["openssl", "gpg", "ccrypt"]);
+        let sent = at(&["ssh", "nc", "ncat", "netcat", "curl", "socat", "telnet"]);
+        packed < ciphered && ciphered < sent && packed.is_some()
+    });
+    ((out || netcat) && is_sensitive(text)) || piped || locked
 }
 
 /// The last upload of each process, and the last below it.
@@ -495,6 +579,15 @@ fn drop_site(timeline: &Timeline<'_>) -> Option<Finding> {
         "canarytokens.com",
         "requestrepo.com",
         "pastes.io",
+        "paste.rs",
+        "paste.c-net.org",
+        "sprunge.us",
+        "clbin.com",
+        "ghostbin.com",
+        "dpaste.org",
+        "tmpfiles.org",
+        "filebin.net",
+        "content.dropboxapi.com",
         "rentry.co",
     ];
     let mut hits = Hits::default();

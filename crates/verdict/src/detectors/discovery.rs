@@ -14,7 +14,8 @@ pub(crate) const ALL: &[Detector] = &[
             title: "Burst of questions about the machine",
             attack: SYSTEM_DISCOVERY,
             looks_for: "commands about five or more different subjects (accounts, processes, network, \
-                        mounts, services …) within a short time",
+                        mounts …) within a short time, among them what an intruder needs and a \
+                        status report does not: rights, homes, defences, neighbours, account files",
             needs: &["exec"],
             tier_c: TierC::Sees,
         },
@@ -50,6 +51,19 @@ pub(crate) const ALL: &[Detector] = &[
 const BURST_NS: u64 = 30_000_000_000;
 /// An everyday command line asks about one or two subjects.
 const SUBJECTS_MIN: usize = 5;
+/// How much a subject is an intruder's. Load, memory, disks, addresses and processes are in every
+/// status report of an administrator, however many of them it asks for; those count nothing.
+const INTRUDERS: &[(&str, u32)] = &[
+    ("rights", 2),
+    ("homes", 2),
+    ("defences", 2),
+    ("neighbours", 2),
+    ("account files", 1),
+    ("schedule", 1),
+    ("containers", 1),
+];
+/// An inventory lists accounts, jobs and containers together, and that is not yet enough.
+const INTRUDERS_MIN: u32 = 4;
 
 /// Programs by the subject they ask about. What configure scripts ask about is one subject, so that
 /// they never make a burst.
@@ -219,7 +233,9 @@ fn burst(timeline: &Timeline<'_>) -> Option<Finding> {
         {
             subjects.entry(subject).or_insert(event);
         }
-        if subjects.len() > best.0 {
+        let asked = INTRUDERS.iter().filter(|(subject, _)| subjects.contains_key(subject));
+        let intruders: u32 = asked.map(|(_, weight)| weight).sum();
+        if subjects.len() > best.0 && intruders >= INTRUDERS_MIN {
             best = (
                 subjects.len(),
                 subjects.values().copied().collect(),
@@ -268,6 +284,13 @@ const PRODUCTS: &[&str] = &[
     "fail2ban",
     "elastic-agent",
     "tetragon",
+    "nessusd",
+    "td-agent",
+    "filebeat",
+    "packetbeat",
+    "auditbeat",
+    "icinga2",
+    "zabbix",
 ];
 
 /// Who looks, and does not stop or install anything.
@@ -296,7 +319,7 @@ fn defenders(timeline: &Timeline<'_>) -> Option<Finding> {
         for product in PRODUCTS {
             let is_it = |part: &str| {
                 part.strip_prefix(product)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+                    .is_some_and(|rest| matches!(rest, "" | "d") || rest.starts_with('-'))
             };
             let named = |word: &String| {
                 word.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(is_it)
@@ -334,6 +357,28 @@ fn checks(timeline: &Timeline<'_>) -> Option<Finding> {
         };
         if own_will && !image.is_trusted(&["java", "node", "dotnet"]) {
             hits.add(read.event, 10, sign);
+        }
+    }
+    /// What hypervisors call their devices and modules.
+    const GUESTS: &[&str] = &[
+        "vbox",
+        "virtualbox",
+        "vmware",
+        "vmw_",
+        "vmxnet",
+        "xen-",
+        "hvm domu",
+        "virtio_",
+        "hv_vmbus",
+        "hv_utils",
+        "parallels",
+        "hyperv",
+        "bhyve",
+    ];
+    for image in timeline.attempted().filter(|i| i.is(&["grep", "egrep", "rg", "awk"])) {
+        let words = || image.args().map(str::to_ascii_lowercase);
+        for guest in GUESTS.iter().filter(|guest| words().any(|word| word.contains(**guest))) {
+            hits.add(image.event, 10, guest);
         }
     }
     for image in timeline.attempted() {

@@ -1,5 +1,6 @@
 //! How the sample's programs came to run: fetched, decoded, dropped, hidden, or under a false name.
 
+mod altered;
 mod delivered;
 mod disguise;
 mod text;
@@ -7,8 +8,8 @@ mod text;
 use types::{Endpoint, Kind, StdioKind};
 
 use crate::attack::{
-    COMMAND_OBFUSCATION, COMPILE_AFTER_DELIVERY, DEOBFUSCATE, EMBEDDED_PAYLOADS, HIDDEN_FILES,
-    MASQUERADE_FILE_TYPE, MASQUERADE_SPACE, MASQUERADE_TASK, MATCH_LEGITIMATE_NAME,
+    BINARY_PADDING, COMMAND_OBFUSCATION, COMPILE_AFTER_DELIVERY, DEOBFUSCATE, EMBEDDED_PAYLOADS,
+    HIDDEN_FILES, MASQUERADE_FILE_TYPE, MASQUERADE_SPACE, MASQUERADE_TASK, MATCH_LEGITIMATE_NAME,
     RENAME_UTILITIES, TOOL_TRANSFER,
 };
 use crate::detector::{Detector, Finding, Hits, Info, TierC, show};
@@ -124,7 +125,7 @@ pub(crate) const ALL: &[Detector] = &[
             "false-file-type",
             "Program disguised as a document",
             MASQUERADE_FILE_TYPE,
-            "execution of a file that is named like a picture or document",
+            "execution of a file that is named like a picture or document, or an interpreter given one",
             &["exec"],
         ),
         find: disguise::false_type,
@@ -158,6 +159,17 @@ pub(crate) const ALL: &[Detector] = &[
             &["exec", "link"],
         ),
         find: disguise::renamed,
+    },
+    Detector {
+        info: info(
+            "padded-program",
+            "Program made longer by filler",
+            BINARY_PADDING,
+            "zeros or noise appended to a file outside of the working folder, or anything to a copy of \
+             a system program",
+            &["open", "truncate", "exec"],
+        ),
+        find: altered::padded,
     },
 ];
 

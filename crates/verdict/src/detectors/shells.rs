@@ -1,10 +1,11 @@
 //! Shells that somebody else talks to: over a socket, through pipes, or by a one-liner.
 
+pub(crate) mod escapes;
 mod parents;
 
 use types::{Endpoint, Kind, StdioKind};
 
-use crate::attack::{UNIX_SHELL, WEB_PROTOCOLS};
+use crate::attack::{TRAP, UNIX_SHELL, WEB_PROTOCOLS};
 use crate::detector::{Detector, Finding, Info, TierC, show};
 use crate::timeline::{Image, Timeline};
 
@@ -69,6 +70,30 @@ pub(crate) const ALL: &[Detector] = &[
             tier_c: TierC::Sees,
         },
         find: parents::tasked,
+    },
+    Detector {
+        info: Info {
+            id: "escaped-shell",
+            title: "Shell out of another program",
+            attack: UNIX_SHELL,
+            looks_for: "a bare shell below a program that edits, pages or computes and was told to start \
+                        it, or a terminal made for a shell by a script",
+            needs: &["exec"],
+            tier_c: TierC::Sees,
+        },
+        find: escapes::escaped,
+    },
+    Detector {
+        info: Info {
+            id: "command-in-trap",
+            title: "Program waiting in a trap",
+            attack: TRAP,
+            looks_for: "a shell's trap that starts something detached, reaches for the network or \
+                        writes down every command",
+            needs: &["exec"],
+            tier_c: TierC::Sees,
+        },
+        find: escapes::trapped,
     },
 ];
 

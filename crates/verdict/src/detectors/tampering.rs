@@ -1,8 +1,7 @@
 //! Traces removed and defences turned off: logs, histories, times, security tools, firewalls.
 
+mod ages;
 mod defences;
-
-use std::collections::BTreeSet;
 
 use types::Kind;
 
@@ -12,7 +11,7 @@ use crate::attack::{
 };
 use crate::detector::{Detector, Finding, Hits, Info, TierC, show};
 use crate::paths;
-use crate::timeline::{How, Image, Timeline};
+use crate::timeline::{How, Image, Timeline, stated};
 
 const fn info(
     id: &'static str,
@@ -60,8 +59,8 @@ pub(crate) const ALL: &[Detector] = &[
             "mailbox-cleared",
             "Mailbox cleared",
             CLEAR_MAILBOX,
-            "deletion or truncation of a system mailbox",
-            &["unlink", "truncate", "open"],
+            "deletion or truncation of a system mailbox, or a folder made among them",
+            &["unlink", "truncate", "open", "mkdir", "exec"],
         ),
         find: mailbox,
     },
@@ -71,10 +70,11 @@ pub(crate) const ALL: &[Detector] = &[
             "File given a false age",
             TIMESTOMP,
             "the times of a program or system file set to the past by something that does not \
-             restore files",
-            &["set_times"],
+             restore files, a file outside of the working folder made older by hand, or the clock \
+             turned",
+            &["set_times", "exec"],
         ),
-        find: timestomp,
+        find: ages::timestomp,
     },
     Detector {
         info: info(
@@ -85,6 +85,16 @@ pub(crate) const ALL: &[Detector] = &[
             &["unlink", "exec"],
         ),
         find: self_deletion,
+    },
+    Detector {
+        info: info(
+            "file-shredded",
+            "File destroyed beyond recovery",
+            FILE_DELETION,
+            "shred, wipe or srm of a file outside of the working folder",
+            &["exec"],
+        ),
+        find: shredded,
     },
     Detector {
         info: info(
@@ -111,7 +121,7 @@ pub(crate) const ALL: &[Detector] = &[
             "firewall-disabled",
             "Firewall opened",
             DISABLE_FIREWALL,
-            "firewall rules flushed or the firewall turned off",
+            "firewall rules flushed, deleted or added, or the firewall turned off",
             &["exec", "open"],
         ),
         find: defences::firewall,
@@ -131,8 +141,30 @@ fn removals<'t>(
         };
         Some((index, paths::clean(path)))
     });
-    direct.filter(|(index, path)| timeline.written_before(path, *index).is_none())
+    direct
+        .chain(told_to_remove(timeline))
+        .filter(|(index, path)| timeline.written_before(path, *index).is_none())
 }
+
+/// Files that a program was told to take away or empty, and for which it asked nothing of the
+/// kernel: `rm -f` of what is not there looks before it acts, and a program that is missing does
+/// neither. Only plain paths; a pattern that the shell left as it is met nothing.
+fn told_to_remove<'t>(
+    timeline: &'t Timeline<'_>,
+) -> impl Iterator<Item = (usize, std::borrow::Cow<'t, str>)> {
+    let removes = |image: &&Image<'_>| {
+        image.is(&["rm", "unlink", "shred", "truncate", "wipe", "srm"])
+            && !image.only_asks()
+            && image.operands().count() <= OPERANDS_MAX
+    };
+    timeline.attempted().filter(removes).flat_map(|image| {
+        let named = image.operands().filter(|word| word.contains('/'));
+        named.map(|word| (image.event, stated::absolute(word, &image.cwd).into()))
+    })
+}
+
+/// A longer list is what a pattern stood for; those files exist.
+const OPERANDS_MAX: usize = 64;
 
 /// Programs that keep logs.
 const LOGGERS: &[&str] = &[
@@ -195,6 +227,8 @@ const RECORDERS: &[&str] = &[
 fn is_log(path: &str) -> bool {
     (paths::under(path, "/var/log") && path != "/var/log")
         || (paths::under(path, "/run/log/journal") && path != "/run/log/journal")
+        || (paths::under(path, "/var/lib/docker/containers") && path.ends_with("-json.log"))
+        || (paths::under(path, "/var/audit") && path != "/var/audit")
         || is_login_record(path)
 }
 
@@ -317,6 +351,9 @@ fn history(timeline: &Timeline<'_>) -> Option<Finding> {
             hits.add(index, 15, &path);
         }
     }
+    for (event, path) in told_to_remove(timeline).filter(|(_, path)| is_history(path)) {
+        hits.add(event, 15, &path);
+    }
     for image in timeline.attempted().filter(|image| image.is_shell()) {
         let clears =
             |text: &str| text.contains("history -c") || text.contains("history -w /dev/null");
@@ -335,14 +372,18 @@ fn history_off(timeline: &Timeline<'_>) -> Option<Finding> {
         "HISTFILESIZE=0",
         "set +o history",
         "HISTIGNORE=*",
-        "HISTIGNORE='*'",
         "HISTFILE=;",
-        "HISTFILE=\"\"",
+        "HISTFILE=\n",
+        "HISTCONTROL=ignoreboth",
+        "HISTCONTROL=ignorespace",
         "unset HISTORY",
     ];
     let mut hits = Hits::default();
     for image in timeline.attempted().filter(|image| image.is_shell() || image.is(&["env"])) {
-        let way = |text: &str| WAYS.iter().find(|way| text.contains(**way)).copied();
+        let way = |text: &str| {
+            let bare = text.replace(['"', '\''], "");
+            WAYS.iter().find(|way| bare.contains(**way)).copied()
+        };
         let found = match image.text() {
             Some(text) => way(text),
             None if image.is(&["env"]) => image.args().find_map(way),
@@ -366,52 +407,16 @@ fn mailbox(timeline: &Timeline<'_>) -> Option<Finding> {
             hits.add(event, 13, &path);
         }
     }
-    hits.finding("cleared or tried: ")
-}
-
-/// Times this far before the run started are the past.
-const PAST_SECONDS: i64 = 24 * 3600;
-
-fn timestomp(timeline: &Timeline<'_>) -> Option<Finding> {
-    let start = defences::seconds_since_epoch(&timeline.recording.run.started_at)?;
-    let mut hits = Hits::default();
-    let programs = programs(timeline);
+    // Nobody keeps folders among the mailboxes; copies and emptied boxes are hidden there.
     for (index, event) in timeline.events.iter().enumerate() {
-        let Kind::SetTimes { path, seconds } = &event.kind else { continue };
-        let (path, image) = (paths::clean(path), timeline.image(index));
-        if *seconds >= start - PAST_SECONDS || image.is_package_tool() || *seconds == 0 {
-            continue;
-        }
-        // Archivers, copiers and builders restore times they were given; a compiled program of the
-        // sample's, touch(1) and one-liners choose them.
-        let chooses = image.is(&["touch"]) || !image.trusted() || image.text().is_some();
-        let program = programs.contains(path.as_ref());
-        let system =
-            paths::is_system(&path) || paths::under_any(&path, &["/etc", "/var/spool/cron"]);
-        // A system tool may give an old script its old age back; what the run itself just wrote
-        // has none.
-        let telling = if image.trusted() {
-            program && timeline.written_before(&path, index).is_some()
-        } else {
-            program || paths::name(&path).starts_with('.')
-        };
-        if chooses && (system || telling) {
-            hits.add(index, 14, &path);
+        if let Kind::Mkdir { path } = &event.kind
+            && ["/var/mail", "/var/spool/mail"].iter().any(|f| paths::under(&paths::clean(path), f))
+            && !timeline.image(index).is_package_tool()
+        {
+            hits.add(index, 13, &paths::clean(path));
         }
     }
-    hits.finding("set to the past: ")
-}
-
-/// Files that were executed or made executable in the run.
-fn programs(timeline: &Timeline<'_>) -> BTreeSet<String> {
-    let changed = timeline.events.iter().filter_map(|event| match &event.kind {
-        Kind::Chmod { path, mode } if mode & 0o111 != 0 => Some(paths::clean(path).into_owned()),
-        Kind::FileChanged(change) if change.file_type == "file" && change.mode & 0o111 != 0 => {
-            Some(paths::clean(&change.path).into_owned())
-        }
-        _ => None,
-    });
-    changed.chain(timeline.attempted().map(|image| image.path.clone().into_owned())).collect()
+    hits.finding("cleared or tried: ")
 }
 
 fn self_deletion(timeline: &Timeline<'_>) -> Option<Finding> {
@@ -446,6 +451,24 @@ fn self_deletion(timeline: &Timeline<'_>) -> Option<Finding> {
         }
     }
     hits.finding("deleted while running: ")
+}
+
+fn shredded(timeline: &Timeline<'_>) -> Option<Finding> {
+    let work = paths::clean(&timeline.recording.run.cwd);
+    let mut hits = Hits::default();
+    for image in timeline.attempted().filter(|i| i.is(&["shred", "srm", "wipe"]) && !i.only_asks())
+    {
+        for word in image.operands().filter(|word| word.contains('/')) {
+            let path = stated::absolute(word, &image.cwd);
+            let own = paths::under(&path, &work) && work != "/";
+            let made_here = timeline.written_before(&path, image.event).is_some();
+            // Keys and secrets that a script made for itself are rightly destroyed.
+            if !own && !made_here && !paths::under(&path, "/dev") {
+                hits.add(image.event, 13, &path);
+            }
+        }
+    }
+    hits.finding("destroyed or tried: ")
 }
 
 /// For the summaries of this family.

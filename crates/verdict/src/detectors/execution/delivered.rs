@@ -49,6 +49,10 @@ pub(super) fn decodes(image: &Image<'_>) -> bool {
             && image.has_arg(&["-d", "-D"])
             && image.has_arg(&["enc", "base64", "-base64", "-a"]))
         || image.is(&["uudecode"])
+        || (image.is(&["unzip"]) && image.has_arg(&["-P"]))
+        || (image.is(&["7z", "7za", "7zz"])
+            && image.has_arg(&["x", "e"])
+            && image.args().any(|arg| arg.starts_with("-p") && arg.len() > 2))
         || (image.is(&["python", "perl", "ruby", "php", "node"])
             && any(&["b64decode", "decode_base64", "unhexlify", "base64_decode", "decode64"]))
 }

@@ -79,7 +79,24 @@ pub(super) fn false_type(timeline: &Timeline<'_>) -> Option<Finding> {
         "rar", "gz",
     ];
     const PROGRAMS: &[&str] = &["sh", "elf", "bin", "run", "py", "pl", "desktop", "exe", "out"];
+    /// What interpreters are given all the same: archives of modules, and pages.
+    const RUN_AS_SUCH: &[&str] = &["zip", "svg", "css", "gz"];
     let mut hits = Hits::default();
+    for image in timeline.executed().filter(|image| image.is_interpreter()) {
+        let Some(script) = image.script_path() else { continue };
+        let name = paths::name(&script).to_ascii_lowercase();
+        let endings: Vec<&str> = name.split('.').skip(1).collect();
+        let document = |end: &&str| DOCUMENTS.contains(end) && !RUN_AS_SUCH.contains(end);
+        let [.., before, last] = endings[..] else {
+            if endings.last().is_some_and(document) {
+                hits.add(image.event, 15, &script);
+            }
+            continue;
+        };
+        if document(&last) || document(&before) && PROGRAMS.contains(&last) {
+            hits.add(image.event, 15, &script);
+        }
+    }
     for image in timeline.executed().filter(|image| !image.trusted()) {
         let name = image.exact_name().to_ascii_lowercase();
         let endings: Vec<&str> = name.split('.').skip(1).collect();

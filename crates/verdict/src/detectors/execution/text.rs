@@ -20,6 +20,9 @@ fn hides(image: &Image<'_>, text: &str) -> bool {
         return decodes_into_shell(text);
     }
     match image.name() {
+        "python" | "pypy" if has("^") && any(&["chr(", "bytes("]) => {
+            any(&["exec(", "eval(", "os.system(", "subprocess", "popen("])
+        }
         "python" | "pypy" => {
             any(&["exec(", "eval(", "compile(", "os.system(", "subprocess", "__import__("])
                 && any(&[
@@ -158,6 +161,8 @@ pub(super) fn runs_download(text: &str) -> bool {
         "python <(curl",
     ];
     WAYS.iter().any(|way| text.contains(way))
-        || (text.contains("urlopen(") || text.contains("requests.get("))
-            && (text.contains("exec(") || text.contains("eval("))
+        || ["urlopen(", "urlretrieve(", "requests.get("].iter().any(|part| text.contains(part))
+            && ["exec(", "eval(", "os.system(", "os.popen(", "subprocess."]
+                .iter()
+                .any(|part| text.contains(part))
 }

@@ -82,6 +82,8 @@ const WATCHMEN: &[&str] = &[
 
 fn is_watchman(word: &str) -> bool {
     let word = word.strip_suffix(".service").unwrap_or(word);
+    // Patterns of pkill are anchored.
+    let word = word.trim_start_matches('^').trim_end_matches('$');
     WATCHMEN.contains(&paths::name(word))
 }
 
@@ -102,6 +104,9 @@ pub(super) fn tools(timeline: &Timeline<'_>) -> Option<Finding> {
         "/proc/sys/vm/mmap_min_addr",
         "/sys/kernel/debug/tracing/tracing_on",
         "/etc/rsyslog.conf",
+        "/etc/syslog.conf",
+        "/etc/syslog-ng/syslog-ng.conf",
+        "/etc/security/audit_event",
         "/etc/systemd/journald.conf",
         "/proc/sys/kernel/kexec_load_disabled",
     ];
@@ -158,6 +163,16 @@ fn stops_tool(image: &Image<'_>) -> bool {
     }
     if image.is(&["apt", "apt-get", "yum", "dnf", "rpm", "dpkg", "zypper"]) {
         return image.has_arg(&["remove", "purge", "erase", "-e", "-r", "-P"]) && aimed();
+    }
+    if image.is(&["sysrc"]) {
+        return image.args().any(|arg| {
+            let off = |value: &str| matches!(value.to_ascii_lowercase().as_str(), "no" | "none");
+            arg.split_once("_enable=").is_some_and(|(name, value)| off(value) && is_watchman(name))
+        });
+    }
+    // The agents' own controls.
+    if image.is(&["mdatp", "falconctl", "sentinelctl", "clamdscan", "auditbeat"]) {
+        return image.has_arg(&["disabled", "disable", "stop", "unload", "passive", "uninstall"]);
     }
     if image.is(&["setenforce"]) {
         return image.has_arg(&["0", "Permissive", "permissive"]);
@@ -219,6 +234,8 @@ pub(super) fn firewall(timeline: &Timeline<'_>) -> Option<Finding> {
     for touch in &timeline.touches {
         let rules = [
             "/etc/ufw",
+            "/etc/default/ufw",
+            "/etc/pf.conf",
             "/etc/iptables",
             "/etc/nftables.conf",
             "/etc/firewalld",
@@ -234,19 +251,23 @@ pub(super) fn firewall(timeline: &Timeline<'_>) -> Option<Finding> {
 fn opens_firewall(image: &Image<'_>) -> bool {
     if image.is(&["iptables", "ip6tables", "iptables-legacy", "iptables-nft"]) {
         let words: Vec<&str> = image.args().collect();
-        return image.has_arg(&["-F", "-X", "--flush"])
+        return image.has_arg(&["-F", "-X", "--flush", "-D", "--delete"])
             || words.windows(3).any(|w| matches!(w[0], "-P" | "--policy") && w[2] == "ACCEPT");
     }
     if image.is(&["nft"]) {
         return image.has_arg(&["flush"]) || image.mentions("flush ruleset");
     }
     if image.is(&["ufw"]) {
-        return image.has_arg(&["disable", "reset"]) || image.mentions("logging off");
+        let verbs = &["disable", "reset", "prepend", "insert", "delete", "allow", "deny", "reject"];
+        return image.has_arg(verbs) || image.has_arg(&["logging"]) && image.has_arg(&["off"]);
+    }
+    if image.is(&["pfctl"]) {
+        return image.has_arg(&["-d", "-F", "-f"]);
     }
     let service = image.operands().any(|word| {
         matches!(
             word.trim_end_matches(".service"),
-            "firewalld" | "ufw" | "iptables" | "nftables" | "SuSEfirewall2"
+            "firewalld" | "ufw" | "iptables" | "nftables" | "SuSEfirewall2" | "pf"
         )
     });
     service

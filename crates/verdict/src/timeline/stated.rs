@@ -1,0 +1,247 @@
+//! Commands that a shell was told to run and that no process ever was: the program is not
+//! installed, `sudo` is missing or refuses, or a branch was not taken.
+//!
+//! A sandbox has fewer programs than the machine a sample was written for, and a shell that does
+//! not find one asks no kernel for anything. What it was told stands in its arguments all the same.
+//! Such a command becomes an execution that did not happen, tied to the shell's own event.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::image::{Image, Trust};
+use super::spoken::{self, Command};
+use super::{How, Read, Timeline, Touch};
+use crate::paths;
+
+/// Texts within texts: `sudo sh -c '…'`.
+const DEPTH_MAX: usize = 4;
+/// So many of one recording are taken in; a file that anybody can write must not cost hours.
+const STATED_MAX: usize = 4_096;
+
+/// A command as stated, without what only says how to run it.
+#[derive(Debug)]
+struct Stated {
+    argv: Vec<String>,
+    /// Files its redirections name, where no shell of the run was there to open them.
+    writes: Vec<String>,
+}
+
+/// Adds what shells were told and nobody did.
+pub(super) fn add(timeline: &mut Timeline<'_>) {
+    let done: BTreeSet<String> = timeline.attempted().map(|i| i.exact_name().to_owned()).collect();
+    let mut new: Vec<(usize, Stated)> = Vec::new();
+    for (index, image) in timeline.images.iter().enumerate().skip(1) {
+        if new.len() >= STATED_MAX {
+            break;
+        }
+        if !image.happened || is_installing(timeline, image) {
+            continue;
+        }
+        let mut stated = Vec::new();
+        if let Some(text) = image.text().filter(|_| image.is_shell()) {
+            read(text, true, 0, &mut stated);
+        } else if image.is(WRAPPERS) {
+            let words: Vec<String> =
+                image.argv.iter().map(|arg| arg.clone().into_owned()).collect();
+            unwrap(Command { words, writes: Vec::new() }, true, 0, &mut stated);
+        }
+        for command in stated {
+            let known = new.iter().any(|(_, other)| other.argv == command.argv);
+            if !known && !was_run(timeline, &done, &command) {
+                new.push((index, command));
+            }
+        }
+    }
+    for (shell, command) in new {
+        take(timeline, shell, command);
+    }
+}
+
+/// What an installer's scripts would have done is the installer's doing.
+fn is_installing(timeline: &Timeline<'_>, image: &Image<'_>) -> bool {
+    timeline.runner(image).is_some_and(|p| timeline.ancestry(p).any(Image::is_package_tool))
+}
+
+/// Programs that run the command behind them.
+const WRAPPERS: &[&str] = &["sudo", "doas", "nohup", "setsid", "timeout", "su", "runuser", "nice"];
+
+/// What shells do by themselves.
+const BUILTINS: &[&str] = &[
+    ".", ":", "[", "[[", "alias", "bg", "break", "cd", "continue", "declare", "disown", "echo",
+    "eval", "exit", "export", "false", "fc", "fg", "getopts", "hash", "history", "jobs", "kill",
+    "let", "local", "printf", "pwd", "read", "readonly", "return", "set", "shift", "shopt",
+    "source", "test", "times", "trap", "true", "type", "ulimit", "umask", "unalias", "unset",
+    "wait", "which", "command",
+];
+
+/// Reads a text; `shell_ran` tells whether a shell of the run read it, too.
+fn read(text: &str, shell_ran: bool, depth: usize, into: &mut Vec<Stated>) {
+    for command in spoken::commands(text) {
+        unwrap(command, shell_ran, depth, into);
+    }
+}
+
+/// Takes `sudo`, `nohup` and the like off a command, and reads the text that `sh -c` would.
+fn unwrap(mut command: Command, mut shell_ran: bool, depth: usize, into: &mut Vec<Stated>) {
+    while let Some(first) = command.words.first() {
+        let name = paths::name(first).to_owned();
+        match name.as_str() {
+            "su" | "runuser" | "sh" | "bash" | "dash" | "zsh" | "ksh" | "ash" => {
+                if let Some(text) = text_of(&command.words).filter(|_| depth < DEPTH_MAX) {
+                    read(&text, false, depth + 1, into);
+                }
+                break;
+            }
+            "eval" => {
+                if depth < DEPTH_MAX {
+                    read(&command.words[1..].join(" "), shell_ran, depth + 1, into);
+                }
+                return;
+            }
+            "sudo" | "doas" => shell_ran = false,
+            _ => {}
+        }
+        let Some(words) = behind(&name, &command.words) else { break };
+        command.words = words;
+    }
+    let Some(first) = command.words.first() else { return };
+    if BUILTINS.contains(&first.as_str()) && (shell_ran || command.writes.is_empty()) {
+        return;
+    }
+    let writes = if shell_ran || depth == 0 { Vec::new() } else { command.writes };
+    into.push(Stated { argv: command.words, writes });
+}
+
+/// The command that a wrapper of this name was to run; `None` where it is none, or was only asked.
+fn behind(name: &str, words: &[String]) -> Option<Vec<String>> {
+    let valued: &[&str] = match name {
+        "sudo" | "doas" => &["-u", "-g", "-h", "-p", "-C", "-r", "-t", "-U"],
+        "timeout" => &["-s", "-k", "--signal", "--kill-after"],
+        "nice" | "ionice" => &["-n", "-c"],
+        "env" => &["-u", "-C"],
+        "nohup" | "setsid" | "exec" | "builtin" | "command" | "stdbuf" | "time" => &[],
+        _ => return None,
+    };
+    let mut rest = words[1..].iter().peekable();
+    while let Some(word) = rest.next_if(|word| word.starts_with('-') || is_variable(word)) {
+        if matches!(word.as_str(), "-l" | "--list") {
+            return None;
+        }
+        if valued.contains(&word.as_str()) {
+            rest.next();
+        }
+    }
+    if name == "timeout" {
+        rest.next();
+    }
+    let words: Vec<String> = rest.cloned().collect();
+    (!words.is_empty()).then_some(words)
+}
+
+fn is_variable(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    })
+}
+
+/// The text behind `-c`.
+fn text_of(words: &[String]) -> Option<String> {
+    let at = words.iter().position(|word| {
+        word == "--command"
+            || (word.starts_with('-') && !word.starts_with("--") && word.ends_with('c'))
+    })?;
+    words.get(at + 1).cloned()
+}
+
+/// Whether a process of the run executed it, or tried to.
+fn was_run(timeline: &Timeline<'_>, done: &BTreeSet<String>, command: &Stated) -> bool {
+    let name = paths::name(&command.argv[0]);
+    if command.argv[0].contains(['$', '`', '*']) || name.is_empty() {
+        return true;
+    }
+    if !done.contains(name) && !done.contains("busybox") {
+        return false;
+    }
+    // What the shell expands cannot be compared.
+    let expands = |word: &String| word.contains(['$', '`', '*', '?', '{', '~', '[']);
+    let open = command.argv.iter().any(expands);
+    timeline.attempted().any(|image| {
+        let called = image.argv.first().map_or("", |arg| paths::name(arg));
+        (image.exact_name() == name || called == name)
+            && (open || image.args().eq(command.argv[1..].iter().map(String::as_str)))
+    })
+}
+
+fn take(timeline: &mut Timeline<'_>, shell: usize, command: Stated) {
+    let (event, cwd) = (timeline.images[shell].event, timeline.images[shell].cwd.to_string());
+    for path in written(&command).chain(command.writes.iter().cloned()) {
+        let path = Cow::Owned(absolute(&path, &cwd));
+        timeline.touches.push(Touch { event, path, how: How::Stated });
+    }
+    for path in read_by(&command) {
+        timeline.reads.push(Read { event, path: Cow::Owned(absolute(path, &cwd)) });
+    }
+    let path: Cow<'_, str> = Cow::Owned(command.argv[0].clone());
+    let trust =
+        if !path.contains('/') || paths::is_system(&path) { Trust::System } else { Trust::Foreign };
+    timeline.images.push(Image {
+        event,
+        path,
+        argv: command.argv.into_iter().map(Cow::Owned).collect(),
+        cwd: Cow::Owned(cwd),
+        memfd: false,
+        deleted: false,
+        stdio: &[],
+        happened: false,
+        trust,
+        before: shell,
+    });
+}
+
+/// The path as the shell would have made it absolute.
+pub(crate) fn absolute(path: &str, cwd: &str) -> String {
+    const HOME: &str = "/home/sandbox";
+    let home = ["~/", "$HOME/", "${HOME}/"].iter().find_map(|start| path.strip_prefix(start));
+    let path = match home {
+        Some(rest) => format!("{HOME}/{rest}"),
+        None if path.starts_with('/') => path.to_owned(),
+        None => format!("{cwd}/{path}"),
+    };
+    paths::normal(&path).into_owned()
+}
+
+fn operands(command: &Stated) -> impl Iterator<Item = &str> {
+    command.argv[1..].iter().map(String::as_str).filter(|word| !word.starts_with('-'))
+}
+
+/// Files that the command would have written.
+fn written(command: &Stated) -> impl Iterator<Item = String> {
+    let words: Vec<&str> = operands(command).collect();
+    let flag = |flag: &str| command.argv.iter().any(|word| word.starts_with(flag));
+    let files: Vec<String> = match paths::name(&command.argv[0]) {
+        "tee" | "touch" => words.iter().map(|&word| word.to_owned()).collect(),
+        "sed" if flag("-i") || flag("--in-place") => {
+            words.iter().skip(usize::from(!flag("-e"))).map(|&word| word.to_owned()).collect()
+        }
+        "cp" | "mv" | "ln" | "install" if words.len() > 1 => {
+            let (from, to) = (words[0], words[words.len() - 1]);
+            let inside = if to.ends_with('/') { paths::name(from) } else { "" };
+            vec![format!("{to}{inside}")]
+        }
+        "dd" => words.iter().filter_map(|w| w.strip_prefix("of=")).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    files.into_iter()
+}
+
+/// Files that the command would have read, for commands that do little else.
+fn read_by(command: &Stated) -> Vec<&str> {
+    const READERS: &[&str] = &[
+        "cat", "head", "tail", "less", "more", "strings", "base64", "xxd", "cp", "nl", "tac", "vi",
+        "vim", "nano", "ed", "cut",
+    ];
+    if !READERS.contains(&paths::name(&command.argv[0])) {
+        return Vec::new();
+    }
+    operands(command).filter(|word| word.contains('/')).collect()
+}
