@@ -268,6 +268,12 @@ fn shadow(timeline: &Timeline<'_>) -> Option<Finding> {
         "nscd",
         "nslcd",
         "polkitd",
+        "screen",
+        "vlock",
+        "physlock",
+        "slock",
+        "dropbear",
+        "vsftpd",
     ];
     let mut hits = Hits::default();
     for (event, path) in strangers(timeline, stores::is_shadow, OWNERS) {

@@ -187,7 +187,10 @@ fn stops_service(image: &Image<'_>) -> bool {
     let control = image.is(&["systemctl", "service", "rc-service"])
         && image.has_arg(&["stop", "disable", "mask", "kill"]);
     (control || image.is(&["pkill", "killall"])) && named()
-        || image.is(&["killall5"]) && !image.only_asks()
+        // The same file is pidof(1), which only asks; it goes by the name it is called by.
+        || image.is(&["killall5"])
+            && !image.only_asks()
+            && image.argv.first().is_none_or(|name| paths::name(name) != "pidof")
 }
 
 fn shutdown(timeline: &Timeline<'_>) -> Option<Finding> {

@@ -12,7 +12,7 @@ use crate::attack::{
 };
 use crate::detector::{Detector, Finding, Hits, Info, TierC, list};
 use crate::paths;
-use crate::timeline::{How, Timeline};
+use crate::timeline::{How, Image, Timeline};
 
 pub(crate) const ALL: &[Detector] = &[
     Detector {
@@ -448,7 +448,10 @@ fn disk_read(timeline: &Timeline<'_>) -> Option<Finding> {
             hits.add(read.event, 15, &read.path);
         }
     }
-    for image in timeline.attempted().filter(|image| image.is(&["debugfs"]) && !image.only_asks()) {
+    // A file of its own as the disk is somebody's image.
+    let disk = |image: &Image<'_>| image.operands().any(|arg| arg.starts_with("/dev/"));
+    let opens = |image: &&Image<'_>| image.is(&["debugfs"]) && disk(image);
+    for image in timeline.attempted().filter(opens) {
         hits.add(image.event, 16, "debugfs");
     }
     hits.finding("opened or tried: ")

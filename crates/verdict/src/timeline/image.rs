@@ -76,6 +76,8 @@ const INTERPRETERS: &[&str] = &[
     "qjs",
 ];
 
+const AWKS: &[&str] = &["awk", "gawk", "mawk", "original-awk"];
+
 /// Programs that generate machine code while they run.
 const COMPILERS_AT_RUN_TIME: &[&str] = &[
     "node", "nodejs", "deno", "bun", "java", "javac", "dotnet", "mono", "luajit", "pypy", "julia",
@@ -286,11 +288,18 @@ impl<'r> Image<'r> {
                 "-W" | "-X" | "-o" | "-O" | "--require" | "--import" => {
                     args.next();
                 }
+                "-f" if self.is(AWKS) => return args.next().map(AsRef::as_ref),
                 arg if arg.starts_with('-') => {
-                    if self.is_shell() && !arg.starts_with("--") && arg.contains('c') {
+                    // `sh -ec`, `perl -ne`, `python -Ic`: the text follows.
+                    let text = (self.is_shell() && arg.contains('c'))
+                        || (self.is(&["perl", "ruby"]) && arg.ends_with(['e', 'E']))
+                        || (self.is(&["python"]) && arg.ends_with('c'));
+                    if text && !arg.starts_with("--") {
                         return None;
                     }
                 }
+                // Its first operand is its text.
+                _ if self.is(AWKS) => return None,
                 script => return Some(script),
             }
         }
@@ -327,7 +336,7 @@ impl<'r> Image<'r> {
             if takes_text {
                 return args.next();
             }
-            if flags.is_none() && self.is(&["awk", "gawk", "mawk"]) {
+            if flags.is_none() && self.is(AWKS) {
                 return Some(arg);
             }
         }

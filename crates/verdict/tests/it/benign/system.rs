@@ -362,6 +362,53 @@ pub(super) const PROGRAMS: &[Row] = &[
         t
     }),
     (&["discovery-burst"], || {
+        let mut t = sh("./status.sh");
+        for line in [
+            "ps aux",
+            "df -h",
+            "free -m",
+            "uptime",
+            "uname -a",
+            "id",
+            "hostname",
+            "ip a",
+            "ss -tln",
+            "mount",
+            "lscpu",
+            "env",
+            "who",
+            "dpkg -l",
+            "cat /etc/passwd",
+            "crontab -l",
+            "docker ps",
+        ] {
+            t.command(ROOT, line);
+        }
+        t
+    }),
+    (&["mass-kill"], || {
+        let mut t = sh("pidof sh");
+        t.spawn(ROOT, "/usr/sbin/killall5", &["pidof", "sh"]);
+        t
+    }),
+    (&["misleading-name"], || {
+        let mut t = sh("awk, perl");
+        t.command(ROOT, "mawk");
+        t.spawn(ROOT, "/usr/bin/mawk", &["awk", " { if ($4 ~ /%/) {print $3} else {print $4} } "]);
+        t.spawn(ROOT, "/usr/bin/perl", &["perl", "-ne", " print if / x / "]);
+        t
+    }),
+    (&["shadow-read"], || {
+        with("screen -ls", |t| {
+            t.event(ROOT, read("/etc/shadow"));
+        })
+    }),
+    (&["raw-disk-read"], || {
+        let mut t = sh("debugfs -R ls disk.img");
+        t.spawn(ROOT, "/usr/sbin/debugfs", &["debugfs", "-R", "ls -l", "disk.img"]);
+        t
+    }),
+    (&["discovery-burst"], || {
         let mut t = sh("id; cat /etc/passwd; ls /");
         for line in ["id", "cat /etc/passwd", "ls /"] {
             t.command(ROOT, line);

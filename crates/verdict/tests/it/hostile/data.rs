@@ -144,7 +144,8 @@ pub(super) const DISCOVERY: &[Row] = &[
     }),
     ("discovery-burst", Suspicious, |t| {
         let script = shell(t, "true");
-        for line in ["whoami", "uname -a", "ps aux", "ip addr", "ss -an", "df -h", "mount"] {
+        for line in ["whoami", "uname -a", "ps aux", "cat /etc/passwd", "ls /home", "sudo -l", "w"]
+        {
             t.command(script, line);
         }
     }),
