@@ -16,6 +16,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use sandbox::runner::process::areas::{Area, COPY_MODE, Made};
 use sandbox::runner::process::changes::{self, Listing};
+use sandbox::spec::date;
 use sandbox::{Copied, Decoy, Root, RunError, Spec};
 use types::ports::Scanner;
 
@@ -153,7 +154,7 @@ pub(crate) struct Planted {
 enum Content {
     /// Opened before anything else happens: its name may mean something else later.
     File(File, PathBuf),
-    Bytes(Vec<u8>),
+    Decoy(Decoy),
 }
 
 /// Everything a run plants: copies, decoys, and the program's own files.
@@ -187,7 +188,7 @@ pub(crate) fn planted(
     list.extend(spec.decoys.iter().map(|decoy| Planted {
         target: decoy.path.clone(),
         bytes: decoy.content.len() as u64,
-        content: Content::Bytes(decoy.content.clone()),
+        content: Content::Decoy(decoy.clone()),
         mode: decoy.mode,
     }));
     match list.iter().find(|file| !places.holds(&file.target)) {
@@ -267,16 +268,23 @@ impl Opened {
                     io::copy(&mut source, &mut copy).map_err(what)?;
                     self.made.copies.push(Copied { source: origin, target: target.clone() });
                 }
-                Content::Bytes(bytes) => {
-                    copy.write_all(&bytes).map_err(what)?;
-                    let (path, mode) = (target.clone(), file.mode);
-                    self.made.decoys.push(Decoy { path, content: bytes, mode });
+                Content::Decoy(decoy) => {
+                    copy.write_all(&decoy.content).map_err(what)?;
+                    date(&copy, decoy.modified).map_err(what)?;
+                    self.made.decoys.push(decoy);
                 }
             }
             copy.set_permissions(fs::Permissions::from_mode(file.mode & 0o777)).map_err(what)?;
             fchown(&copy, Some(RUN_UID), Some(RUN_UID)).map_err(what)?;
             if let Some(parent) = target.parent() {
                 self.made.places.push(parent.to_owned());
+            }
+        }
+        for (folder, modified) in Decoy::folders(&self.made.decoys) {
+            // Those above a place are the root's own.
+            if let Ok((place, below)) = self.within(&folder.join("it")) {
+                let folder = folders(place, below.parent().unwrap_or(Path::new("")))?;
+                date(&File::from(folder), modified)?;
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, Read as _, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use types::{Event, Limits, Recording, Text};
@@ -98,6 +99,7 @@ pub struct Decoy {
     pub path: Text,
     pub content: Text,
     pub mode: u32,
+    pub modified: Duration,
 }
 
 /// One line of the agent's. The last is `End`; a line of a file is followed by `size` bytes.

@@ -4,6 +4,7 @@
 //! isolation and kernel events; it knows no policy, score or verdict (invariant 3), and reads no
 //! arguments, environment or configuration (invariant 1).
 
+pub mod beside;
 pub mod content;
 pub mod landlock;
 pub mod memory;

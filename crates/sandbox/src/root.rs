@@ -6,7 +6,9 @@
 //! count and size has a bound, and reaching one refuses the root as a whole, because half a root
 //! proves nothing about the command in it. Where the tree lies and who sees it is not known here.
 
+mod names;
 pub mod oci;
+pub mod program;
 mod sources;
 pub(crate) mod tar;
 mod tree;

@@ -1,9 +1,13 @@
 //! What a caller asks a runner to do. Plain data, already validated by the caller.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::{File, FileTimes};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use types::ports::Scanner;
 use types::{Event, Limits};
@@ -165,6 +169,32 @@ pub struct Decoy {
     pub path: PathBuf,
     pub content: Vec<u8>,
     pub mode: u32,
+    /// When it was last written, since 1970: what was all made a moment ago was made for somebody.
+    pub modified: Duration,
+}
+
+impl Decoy {
+    /// The folders that decoys lie in, up to `/`, and when something in each was last written.
+    #[must_use]
+    pub fn folders(decoys: &[Self]) -> BTreeMap<PathBuf, Duration> {
+        let mut folders = BTreeMap::new();
+        for decoy in decoys {
+            for folder in decoy.path.ancestors().skip(1) {
+                let newest = folders.entry(folder.to_owned()).or_insert(decoy.modified);
+                *newest = decoy.modified.max(*newest);
+            }
+        }
+        folders
+    }
+}
+
+/// Gives a file or folder of a run the time it pretends to be of.
+///
+/// # Errors
+/// When it does not take it.
+pub fn date(file: &File, modified: Duration) -> io::Result<()> {
+    let time = SystemTime::UNIX_EPOCH + modified;
+    file.set_times(FileTimes::new().set_accessed(time).set_modified(time))
 }
 
 /// Whether and how far the memory of the command's processes is looked at.

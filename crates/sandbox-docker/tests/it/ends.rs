@@ -11,7 +11,7 @@ fn a_command_runs_and_its_first_exec_is_recorded() {
     let Some(daemon) = Daemon::start() else { return };
     let recording = run(&daemon, &shell("echo out; echo err >&2; pwd; id -u; exit 7"));
     assert_eq!(recording.run.ending, Ending::Exited { code: 7 });
-    assert_eq!(stdout(&recording), "out\n/work\n65432\n");
+    assert_eq!(stdout(&recording), "out\n/job\n65432\n");
     assert_eq!(stderr(&recording), "err\n");
     assert_eq!(recording.faults, Vec::<String>::new());
     let first = &recording.events[0];
@@ -54,8 +54,8 @@ fn what_cannot_be_started_is_an_error_that_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let orphan = folder.path().join("orphan");
     std::fs::write(&orphan, "#!/opt/none/python\n").unwrap();
-    let mut copied = spec(&["/work/orphan"]);
-    copied.copies = vec![sandbox::Copied { source: orphan, target: "/work/orphan".into() }];
+    let mut copied = spec(&["/job/orphan"]);
+    copied.copies = vec![sandbox::Copied { source: orphan, target: "/job/orphan".into() }];
     let RunError::Setup { step, source } = refused(&daemon, &copied) else { panic!() };
     assert_eq!(step, sandbox::runner::NO_INTERPRETER);
     assert_eq!(source.raw_os_error(), Some(libc::ENOENT));

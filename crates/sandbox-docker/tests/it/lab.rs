@@ -20,7 +20,7 @@ pub(crate) fn spec(command: &[&str]) -> Spec {
         program: command[0].into(),
         command: command.iter().map(OsString::from).collect(),
         env: vec![("PATH".into(), "/bin".into()), ("HOME".into(), "/home/u".into())],
-        cwd: "/work".into(),
+        cwd: "/job".into(),
         cwd_is_new: true,
         copies: Vec::new(),
         hidden: Vec::new(),

@@ -46,7 +46,7 @@ fn a_flood_of_output_is_counted_and_cut() {
 #[test]
 fn what_can_be_written_is_bounded() {
     let Some(daemon) = Daemon::start() else { return };
-    let script = "for d in /tmp /var/tmp /run /work /home/u /dev/shm; do \
+    let script = "for d in /tmp /var/tmp /run /job /home/u /dev/shm; do \
                   dd if=/dev/zero of=$d/fill bs=64k 2>/dev/null; done; \
                   cat /*/fill /*/*/fill 2>/dev/null | wc -c";
     let mut spec = shell(script);
@@ -61,7 +61,7 @@ fn what_can_be_written_is_bounded() {
 #[test]
 fn the_bound_that_is_told_of_a_folder_is_what_it_held() {
     let Some(daemon) = Daemon::start() else { return };
-    let script = "dd if=/dev/zero of=/work/fill bs=4k 2>/dev/null; stat -c %s /work/fill";
+    let script = "dd if=/dev/zero of=/job/fill bs=4k 2>/dev/null; stat -c %s /job/fill";
     let mut spec = shell(script);
     spec.limits.disk_bytes = 24 << 20;
     let recording = run(&daemon, &spec);
@@ -71,7 +71,7 @@ fn the_bound_that_is_told_of_a_folder_is_what_it_held() {
         types::Kind::LimitReached { limit, detail } if limit == "disk" => Some(detail.clone()),
         _ => None,
     });
-    let expected = format!("all of {held} bytes (or of the names) in /work were used");
+    let expected = format!("all of {held} bytes (or of the names) in /job were used");
     assert_eq!(told.unwrap(), expected);
     let walls = &recording.run.isolation.walls;
     let wall = walls.iter().find(|wall| wall.name == "limits").unwrap();

@@ -105,10 +105,10 @@ fn copies_mounts_and_decoys_are_there() {
     )
     .unwrap();
     let mut spec = shell(
-        "/work/tool; cat /data/given | head -1; (echo x > /data/given) 2>/dev/null || echo ro; \
-         echo out > /rw/out; cat /home/u/.ssh/id_rsa; echo enc > /home/u/doc.txt; ls -l /work/tool",
+        "/job/tool; cat /data/given | head -1; (echo x > /data/given) 2>/dev/null || echo ro; \
+         echo out > /rw/out; cat /home/u/.ssh/id_rsa; echo enc > /home/u/doc.txt; ls -l /job/tool",
     );
-    spec.copies = vec![Copied { source: given.clone(), target: "/work/tool".into() }];
+    spec.copies = vec![Copied { source: given.clone(), target: "/job/tool".into() }];
     let mount = |source: &Path, target: &str, writable| Mount {
         source: source.to_owned(),
         target: target.into(),
@@ -125,6 +125,7 @@ fn copies_mounts_and_decoys_are_there() {
         path: path.into(),
         content: content.as_bytes().to_vec(),
         mode,
+        modified: std::time::Duration::new(1_700_000_000, 123_456_789),
     };
     spec.decoys = vec![
         decoy("/home/u/.ssh/id_rsa", "KEY\n", 0o600),
@@ -177,9 +178,9 @@ fn nothing_is_mounted_over_what_is_the_runners_own() {
     let RunError::Refused { reason } = refused(&daemon, &spec) else { panic!() };
     assert!(reason.contains("/data") && reason.contains("its own"), "{reason}");
     // What is near it is nobody's.
-    let mut spec = shell("ls -d /.shieldx2 /work/.shieldx");
-    spec.mounts = vec![mount("/.shieldx2"), mount("/work/.shieldx")];
-    assert_eq!(stdout(&run(&daemon, &spec)), "/.shieldx2\n/work/.shieldx\n");
+    let mut spec = shell("ls -d /.shieldx2 /job/.shieldx");
+    spec.mounts = vec![mount("/.shieldx2"), mount("/job/.shieldx")];
+    assert_eq!(stdout(&run(&daemon, &spec)), "/.shieldx2\n/job/.shieldx\n");
 }
 
 #[test]
@@ -188,7 +189,7 @@ fn changed_files_are_listed_hashed_and_kept() {
     let keep = tempfile::tempdir().unwrap();
     let mut spec = shell(
         "mkdir -p /tmp/a/b; echo hello > /tmp/a/b/f; ln -s /etc/shadow /tmp/link; chmod 640 /tmp/a/b/f; \
-         mkdir /work/d; echo gone > /work/gone; rm /work/gone; echo shm > /dev/shm/s",
+         mkdir /job/d; echo gone > /job/gone; rm /job/gone; echo shm > /dev/shm/s",
     );
     spec.keep = Some(keep.path().to_owned());
     let recording = run(&daemon, &spec);
@@ -200,9 +201,9 @@ fn changed_files_are_listed_hashed_and_kept() {
     let hash = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
     assert_eq!(file.sha256.as_deref(), Some(hash));
     assert_eq!(of("/tmp/link").file_type, "symlink");
-    assert_eq!(of("/work/d").file_type, "directory");
+    assert_eq!(of("/job/d").file_type, "directory");
     assert_eq!(of("/dev/shm/s").file_type, "file");
-    assert!(!found.iter().any(|change| change.path.to_string() == "/work/gone"));
+    assert!(!found.iter().any(|change| change.path.to_string() == "/job/gone"));
     assert_eq!(fs::read_to_string(keep.path().join("tmp/a/b/f")).unwrap(), "hello\n");
     assert!(!keep.path().join("tmp/link").exists());
     assert_eq!(recording.run.ending, Ending::Exited { code: 0 });

@@ -109,7 +109,7 @@ fn the_root_is_read_only_and_nobody_is_root() {
     let Some(daemon) = Daemon::start() else { return };
     let script = "for f in /new /bin/new /etc/passwd /.shieldx/gate /proc/sys/kernel/core_pattern \
                   /sys/kernel/x; do (echo x > $f) 2>/dev/null && echo wrote $f; done; \
-                  for f in /tmp /work /home/u /run /dev/shm; do echo x > $f/x || echo no $f; done; \
+                  for f in /tmp /job /home/u /run /dev/shm; do echo x > $f/x || echo no $f; done; \
                   grep -E 'CapEff|CapBnd|NoNewPrivs|Seccomp:' /proc/self/status; \
                   cat /proc/1/environ /proc/1/mem 2>&1 | head -c 100; mknod /tmp/d b 8 0; \
                   ls /dev; grep -c : /proc/net/dev";

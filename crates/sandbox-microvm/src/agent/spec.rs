@@ -98,6 +98,7 @@ fn decoy(decoy: &wire::Decoy) -> Decoy {
         path: wire::path(&decoy.path),
         content: decoy.content.as_bytes().to_vec(),
         mode: decoy.mode,
+        modified: decoy.modified,
     }
 }
 

@@ -61,6 +61,22 @@ fn tar_file(path: &Path) -> Result<Blob, Refusal> {
 }
 
 impl Blob {
+    /// The archive as it is read, for a look: nothing is compared with the digest.
+    pub(crate) fn stream(self) -> Result<Box<dyn Read>, Refusal> {
+        let Blob { file, name, .. } = self;
+        let mut raw = BufReader::with_capacity(64 << 10, file);
+        let start = raw.fill_buf().map_err(Refusal::io(format!("read {name}")))?;
+        match packing(start) {
+            Packing::Gzip => {
+                Ok(Box::new(BufReader::with_capacity(64 << 10, MultiGzDecoder::new(raw))))
+            }
+            Packing::Plain => Ok(Box::new(raw)),
+            Packing::Other(what) => {
+                Err(Refusal::new(format!("{name} is packed with {what}, which is not read")))
+            }
+        }
+    }
+
     /// Unpacks the whole archive, then compares its bytes with the digest.
     pub(crate) fn unpack(self, unpacker: &mut Unpacker<'_>) -> Result<(), Refusal> {
         let Blob { file, name, sha256, size } = self;

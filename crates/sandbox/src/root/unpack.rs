@@ -380,7 +380,7 @@ fn owner(entry: &Entry) -> (Uid, Gid) {
 
 /// The names of a path. A leading slash is the tree's own root; `..` is refused even where it would
 /// lead nowhere, because nobody writes it for a good reason.
-fn parts(path: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
+pub(super) fn parts(path: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
     let refuse = |why: &str| Err(Refusal::new(format!("the name {} {why}", shown(path))));
     if path.len() > PATH_MAX {
         return refuse("is too long");
@@ -400,4 +400,4 @@ fn parts(path: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

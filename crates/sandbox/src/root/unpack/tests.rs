@@ -10,15 +10,15 @@ use tar::EntryType;
 use super::{Owners, Unpacker, Whiteouts};
 
 /// `(kind, name, link or content)`.
-type Line<'a> = (EntryType, &'a str, &'a str);
+pub(in crate::root) type Line<'a> = (EntryType, &'a str, &'a str);
 
-const FILE: EntryType = EntryType::Regular;
-const DIR: EntryType = EntryType::Directory;
-const LINK: EntryType = EntryType::Symlink;
-const HARD: EntryType = EntryType::Link;
+pub(in crate::root) const FILE: EntryType = EntryType::Regular;
+pub(in crate::root) const DIR: EntryType = EntryType::Directory;
+pub(in crate::root) const LINK: EntryType = EntryType::Symlink;
+pub(in crate::root) const HARD: EntryType = EntryType::Link;
 
 /// Names are written as they are: the library would refuse some of them.
-fn archive(lines: &[Line<'_>]) -> Vec<u8> {
+pub(in crate::root) fn archive(lines: &[Line<'_>]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (kind, name, text) in lines {
         let mut header = tar::Header::new_ustar();

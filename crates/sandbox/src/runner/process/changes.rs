@@ -21,7 +21,7 @@ use types::{FileChange, Kind, Text};
 
 use super::areas::{Area, COPY_MODE, Made};
 use super::below::{Below, Origin};
-use crate::content::{self, Inspector, Shape, format};
+use crate::content::{self, Inspector, Reading, Shape, format};
 use crate::spec::Decoy;
 use crate::sys;
 
@@ -49,6 +49,8 @@ pub struct Listing {
     pub found: Vec<(usize, Kind)>,
     /// Scans that did not come to their end, and what is not in the list.
     pub faults: Vec<String>,
+    /// Why no more files were kept than were until then.
+    pub unkept: Option<String>,
 }
 
 impl Listing {
@@ -86,8 +88,7 @@ impl Listing {
 /// is given, and looks for the scanner's patterns in the files and in archives among them.
 ///
 /// # Errors
-/// Only when a file could not be written below `keep`: the listing itself always succeeds, and
-/// says what it could not read.
+/// When a file that is there could not be read on. What could not be written below `keep` is said.
 pub fn list(
     staging: BorrowedFd<'_>,
     areas: &[Area],
@@ -129,6 +130,7 @@ pub(crate) fn list_over(
     }
     walk.inspector.finish();
     walk.listing.unseen.append(&mut walk.inspector.notes);
+    walk.listing.notes.append(&mut walk.inspector.remarks);
     walk.listing.faults.append(&mut walk.inspector.faults);
     Ok(walk.listing)
 }
@@ -293,11 +295,14 @@ impl Walk<'_> {
                 self.listing.notes.push(format!("{} is too large to keep", escaped(path)));
                 None
             }
-            Some(keep) => Some(create_below(keep, path)?),
+            Some(keep) => match create_below(keep, path) {
+                Ok(copy) => Some(copy),
+                Err(error) => self.stop_keeping(path, &error),
+            },
             None => None,
         };
         let shown = escaped(path);
-        let mut scanned = self.inspector.wants(&shown, meta.len()).then(Vec::new);
+        let mut scanned = self.inspector.wants(&shown, meta.len()).then(Reading::default);
         let (mut head, mut hasher) = (Vec::new(), Sha256::new());
         let mut histogram = [0_u64; 256];
         let mut left = meta.len();
@@ -310,18 +315,22 @@ impl Walk<'_> {
                 head = chunk.get(..HEAD_BYTES).unwrap_or(chunk).to_vec();
             }
             if let Some(scanned) = &mut scanned {
-                content::take(scanned, chunk);
+                self.inspector.read(&shown, scanned, chunk);
             }
             for &byte in chunk {
                 histogram[usize::from(byte)] += 1;
             }
-            if let Some(copy) = &mut copy {
-                copy_sparsely(copy, chunk)?;
+            if let Some(file) = &mut copy
+                && let Err(error) = copy_sparsely(file, chunk)
+            {
+                copy = self.stop_keeping(path, &error);
             }
             left = left.saturating_sub(count as u64);
         }
-        if let Some(copy) = copy {
-            copy.set_len(meta.len() - left)?;
+        if let Some(copy) = copy
+            && let Err(error) = copy.set_len(meta.len() - left)
+        {
+            self.stop_keeping(path, &error);
         }
         let entropy_millibits = entropy_millibits(&histogram);
         let shape = Shape { size_bytes: meta.len() - left, entropy_millibits };
@@ -331,10 +340,18 @@ impl Walk<'_> {
             change.format = format(&head, &shape).map(str::to_owned);
         }
         if let Some(scanned) = scanned {
-            let found = self.inspector.inspect(&shown, &scanned);
+            let found = self.inspector.end(&shown, scanned);
             self.listing.found.extend(found.into_iter().map(|kind| (index, kind)));
         }
         Ok(())
+    }
+
+    /// A disk that is full stays full: nothing more is tried.
+    fn stop_keeping(&mut self, path: &Path, error: &io::Error) -> Option<fs::File> {
+        self.keep = None;
+        let unkept = format!("{} and what comes after it was not kept: {error}", escaped(path));
+        self.listing.unkept.get_or_insert(unkept);
+        None
     }
 
     fn push(&mut self, path: &Path, change: &str, kind: &str, meta: &fs::Metadata) -> usize {

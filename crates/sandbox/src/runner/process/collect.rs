@@ -49,8 +49,15 @@ impl End {
         let (areas, made, keep) = (&plan.areas, &plan.made, spec.keep.as_deref());
         let scanner = spec.scanner.as_ref();
         let mut listing = changes::list_over(staging.as_fd(), areas, made, below, keep, scanner)
-            .map_err(setup("write the kept files"))?;
-        listing.notes.extend(snapshot(spec, plan, built)?);
+            .map_err(setup("list what changed"))?;
+        // What happened is told whatever becomes of copies of it.
+        let unwritten = match snapshot(spec, plan, built) {
+            Ok(notes) => {
+                listing.notes.extend(notes);
+                None
+            }
+            Err(error) => Some(format!("the snapshot was not written: {error}")),
+        };
         let usage = cgroups.usage();
         let walls = walls(spec, plan, cgroups, &built.notes, &self.missing);
         drop(self.keeper);
@@ -94,6 +101,8 @@ impl End {
         for (name, on, notes) in [
             ("files", true, listing.notes),
             ("files", false, unseen),
+            ("snapshot", false, unwritten.into_iter().collect()),
+            ("keep", false, listing.unkept.into_iter().collect()),
             ("memory", looks.whole, looks.note.into_iter().collect()),
             ("network", true, network.notes),
         ] {
@@ -105,7 +114,7 @@ impl End {
 }
 
 /// Writes the snapshot that was asked for; what it lacks, in words.
-fn snapshot(spec: &Spec, plan: &Layout, built: &Built) -> Result<Vec<String>, RunError> {
+fn snapshot(spec: &Spec, plan: &Layout, built: &Built) -> io::Result<Vec<String>> {
     let Some(path) = &spec.artifacts.snapshot else { return Ok(Vec::new()) };
     let snapshot = Snapshot {
         staging: built.stood.staging.as_fd(),
@@ -114,5 +123,5 @@ fn snapshot(spec: &Spec, plan: &Layout, built: &Built) -> Result<Vec<String>, Ru
         base: plan.base,
         bytes_max: spec.limits.disk_bytes,
     };
-    snapshot.write(path).map_err(setup("write the snapshot"))
+    snapshot.write(path, &spec.id)
 }

@@ -10,13 +10,14 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::areas::{Area, Made};
 use super::below::Origin;
 use super::changes::{Closed, as_planted, open_area, same_content};
 use super::rootfs::INSIDE_UID;
+use crate::beside::Beside;
 use crate::root::tar::Kind;
 use crate::root::tar::write::{Archive, Entry};
 use crate::root::{DEPTH_MAX, ENTRIES_MAX, PATH_MAX, is_opaque, shown};
@@ -42,25 +43,15 @@ impl Snapshot<'_> {
     /// Writes the tar file. Returns what it lacks, in words.
     ///
     /// # Errors
-    /// When the file cannot be written; what was written of it is gone then. A device or pipe stays.
-    pub(super) fn write(&self, path: &Path) -> io::Result<Vec<String>> {
-        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(flags)
-            .open(path)?;
-        let ours = file.metadata()?.is_file();
-        let written = self.fill(BufWriter::with_capacity(256 << 10, file));
-        if written.is_err() && ours {
-            let _ = fs::remove_file(path);
-        }
-        written
+    /// When the file cannot be written; what stood there before still does then.
+    pub(super) fn write(&self, path: &Path, run: &str) -> io::Result<Vec<String>> {
+        let beside = Beside::create(path, run)?;
+        let notes = self.fill(BufWriter::with_capacity(256 << 10, beside.file()))?;
+        beside.put()?;
+        Ok(notes)
     }
 
-    fn fill(&self, output: BufWriter<File>) -> io::Result<Vec<String>> {
+    fn fill(&self, output: BufWriter<&File>) -> io::Result<Vec<String>> {
         let mut walk = Walk {
             snapshot: self,
             archive: Archive::new(output),
@@ -87,7 +78,7 @@ impl Snapshot<'_> {
 
 struct Walk<'a> {
     snapshot: &'a Snapshot<'a>,
-    archive: Archive<BufWriter<File>>,
+    archive: Archive<BufWriter<&'a File>>,
     entries: u64,
     left: u64,
     /// The first name of a file that has several.

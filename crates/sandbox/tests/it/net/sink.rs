@@ -111,8 +111,12 @@ fn what_a_planted_file_says_is_recognised_on_its_way_out() {
     let content = "token = 7fKq2LwZx9TbVn4RcYp1HsJd\n".to_owned();
     let script = spec.command.pop().unwrap().into_string().unwrap();
     spec.command.push(format!("printf '{content}' > /tmp/key\n{script}").into());
-    spec.decoys =
-        vec![Decoy { path: PathBuf::from("/tmp/decoy"), content: content.into(), mode: 0o600 }];
+    spec.decoys = vec![Decoy {
+        path: PathBuf::from("/tmp/decoy"),
+        content: content.into(),
+        mode: 0o600,
+        modified: std::time::Duration::from_secs(1_700_000_000),
+    }];
     let seen = run(&spec);
     for (path, found) in [("/a", true), ("/b", true), ("/c", false)] {
         let asked = seen.one(path, |asked| asked.line.starts_with(&format!("POST {path} ")));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::areas::COPY_MODE;
 use super::{Failed, Plan, STAGING, failed};
-use crate::spec::{Copied, Decoy};
+use crate::spec::{Copied, Decoy, date};
 
 /// The unit in which a tmpfs counts what is written to it.
 const PAGE_BYTES: u64 = 4096;
@@ -69,6 +69,15 @@ impl Plan {
             let what = format!("plant {}", decoy.path.display());
             self.plant_one(decoy).map_err(failed(what))?;
         }
+        for (folder, modified) in Decoy::folders(&self.decoys) {
+            // Those above the private folder are the root's own.
+            if let Ok((mut at, below)) = self.staged(&folder.join("it")) {
+                at.push(below.parent().unwrap_or(Path::new("")));
+                File::open(&at)
+                    .and_then(|folder| date(&folder, modified))
+                    .map_err(failed(format!("date {}", folder.display())))?;
+            }
+        }
         Ok(())
     }
 
@@ -87,7 +96,8 @@ impl Plan {
         let mut file = File::create_new(&at)?;
         file.write_all(&decoy.content)?;
         file.set_permissions(fs::Permissions::from_mode(decoy.mode & 0o777))?;
-        self.give(&at, true)
+        self.give(&at, true)?;
+        date(&file, decoy.modified)
     }
 
     /// Where the private area that holds `target` is staged, and the rest of the path.
