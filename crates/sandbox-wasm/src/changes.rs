@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use sandbox::content::{Inspector, Shape, format, take};
+use sandbox::content::{Inspector, Reading, Shape, format};
 use sha2::{Digest as _, Sha256};
 use types::text::hex;
 use types::{FileChange, Kind, Text};
@@ -52,6 +52,8 @@ pub(crate) struct Changes {
     /// What was not looked into whole, in words.
     pub unseen: Vec<String>,
     pub faults: Vec<String>,
+    /// Why no more files were kept than were until then.
+    pub unkept: Option<String>,
 }
 
 impl Listing {
@@ -95,16 +97,14 @@ impl Listing {
     }
 
     /// Compares with the state after the run; changed regular files are copied below `keep`.
-    ///
-    /// # Errors
-    /// Only when a file could not be written below `keep`.
     pub(crate) fn compare(
         &self,
         after: &Listing,
         keep: Option<&Path>,
         mut inspector: Inspector,
-    ) -> io::Result<Changes> {
+    ) -> Changes {
         let mut changes = Changes::default();
+        let mut keeping = Keeping { folder: keep, stopped: None };
         let mut budget = HASH_BYTES_MAX;
         for (path, new) in &after.entries {
             let change = match self.entries.get(path) {
@@ -127,7 +127,13 @@ impl Listing {
                     changes.faults.push(format!("{} was too large to hash", path.display()));
                 } else {
                     budget -= new.size;
-                    found = read_content(new, path, keep, (&mut file, &mut inspector))?;
+                    match read_content(new, path, &mut keeping, (&mut file, &mut inspector)) {
+                        Ok(matches) => found = matches,
+                        Err(error) => {
+                            let unread = format!("{} was not read: {error}", file.path);
+                            changes.unseen.push(unread);
+                        }
+                    }
                 }
             } else if new.kind == "symlink" {
                 let target = fs::read_link(&new.host).ok();
@@ -148,7 +154,8 @@ impl Listing {
         inspector.finish();
         changes.unseen.append(&mut inspector.notes);
         changes.faults.append(&mut inspector.faults);
-        Ok(changes)
+        changes.unkept = keeping.stopped;
+        changes
     }
 }
 
@@ -185,32 +192,46 @@ fn described(path: &Path, change: &str, entry: &Entry) -> FileChange {
     }
 }
 
+/// Copies what changed, as long as that can be done: a disk that is full stays full.
+struct Keeping<'a> {
+    folder: Option<&'a Path>,
+    stopped: Option<String>,
+}
+
+impl Keeping<'_> {
+    fn begin(&mut self, path: &Path) -> Option<File> {
+        match create_below(self.folder?, path) {
+            Ok(copy) => Some(copy),
+            Err(error) => self.stop(path, &error),
+        }
+    }
+
+    fn stop(&mut self, path: &Path, error: &io::Error) -> Option<File> {
+        self.folder = None;
+        let path = Text::new(path.as_os_str().as_bytes());
+        self.stopped = Some(format!("{path} and what comes after it was not kept: {error}"));
+        None
+    }
+}
+
 /// Hashes one file, types it, scans it, and copies it out.
 fn read_content(
     entry: &Entry,
     path: &Path,
-    keep: Option<&Path>,
+    keeping: &mut Keeping<'_>,
     (change, inspector): (&mut FileChange, &mut Inspector),
 ) -> io::Result<Vec<Kind>> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).unwrap_or(0);
-    let Ok(mut file) = OpenOptions::new().read(true).custom_flags(flags).open(&entry.host) else {
-        return Ok(Vec::new());
-    };
-    let mut copy = match keep {
-        Some(keep) => Some(create_below(keep, path)?),
-        None => None,
-    };
-    let mut scanned = inspector.wants(&change.path, entry.size).then(Vec::new);
+    let mut file = OpenOptions::new().read(true).custom_flags(flags).open(&entry.host)?;
+    let mut copy = keeping.begin(path);
+    let mut scanned = inspector.wants(&change.path, entry.size).then(Reading::default);
     let (mut hasher, mut histogram, mut head) = (Sha256::new(), [0_u64; 256], Vec::new());
     let mut buffer = vec![0; 64 << 10];
     let mut left = entry.size;
     while left > 0 {
-        let count = match file.read(&mut buffer) {
-            Ok(0) | Err(_) => break,
-            Ok(count) => count,
-        };
-        let chunk = buffer.get(..count).unwrap_or(&[]);
+        let count = file.read(&mut buffer)?;
+        let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else { break };
         hasher.update(chunk);
         if head.is_empty() {
             head = chunk.to_vec();
@@ -221,10 +242,12 @@ fn read_content(
             }
         }
         if let Some(scanned) = &mut scanned {
-            take(scanned, chunk);
+            inspector.read(&change.path, scanned, chunk);
         }
-        if let Some(copy) = &mut copy {
-            io::Write::write_all(copy, chunk)?;
+        if let Some(file) = &mut copy
+            && let Err(error) = io::Write::write_all(file, chunk)
+        {
+            copy = keeping.stop(path, &error);
         }
         left = left.saturating_sub(count as u64);
     }
@@ -233,7 +256,7 @@ fn read_content(
     change.sha256 = Some(hex(&hasher.finalize()));
     change.entropy_millibits = Some(shape.entropy_millibits);
     change.format = format(&head, &shape).map(str::to_owned);
-    Ok(scanned.map(|bytes| inspector.inspect(&change.path, &bytes)).unwrap_or_default())
+    Ok(scanned.map(|reading| inspector.end(&change.path, reading)).unwrap_or_default())
 }
 
 fn create_below(keep: &Path, path: &Path) -> io::Result<File> {

@@ -95,13 +95,9 @@ impl Runner for Wasm {
         phases.begin("collect");
         let Session { stdout, stderr, .. } = session;
         let output = record::output(stdout.finish(), stderr.finish());
-        let changes = before
-            .compare(
-                &Listing::take(&plan.folders),
-                spec.keep.as_deref(),
-                Inspector::new(spec.scanner.clone()),
-            )
-            .map_err(setup("write the kept files"))?;
+        let after = Listing::take(&plan.folders);
+        let inspector = Inspector::new(spec.scanner.clone());
+        let changes = before.compare(&after, spec.keep.as_deref(), inspector);
         let mut recording = record::recording(spec, &plan, ran, output, changes);
         recording.activity.phases_us = phases.end();
         Ok(recording)

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sandbox::{Artifacts, MonitorChoice, Net, Root, RunError, Spec};
+use types::Text;
 
-use crate::analysis::{Analysis, Form, Import, MODULE_BYTES_MAX, analyse};
+use crate::analysis::{Analysis, Export, Form, Import, MODULE_BYTES_MAX, analyse};
 use crate::grants::{Capability, FORMS, Folder, Need, folders, need};
 use crate::manifest::{self, Declared};
 use crate::session::ENTRIES;
@@ -144,6 +145,31 @@ fn begins(analysis: &Analysis) -> Result<(), RunError> {
         ));
     }
     Ok(())
+}
+
+/// What of a library would not run, in words: only a command says by itself what is called.
+pub(crate) fn uncalled(analysis: &Analysis) -> Option<String> {
+    const NAMED: usize = 8;
+    let is_entry = |export: &&Export| ENTRIES.contains(&export.name.as_str());
+    let [command, library] = ENTRIES;
+    if analysis.form == Form::Component || analysis.exports.iter().any(|e| e.name == command) {
+        return None;
+    }
+    let functions = analysis.exports.iter().filter(|export| export.kind == "function");
+    let names: Vec<&str> =
+        functions.filter(|export| !is_entry(export)).map(|export| export.name.as_str()).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let shown: Vec<String> =
+        names.iter().take(NAMED).map(|name| Text::from(*name).to_string()).collect();
+    let more = if names.len() > NAMED { ", …" } else { "" };
+    Some(format!(
+        "{} exported functions were not called ({}{more}): a module without {command} is a library, \
+         and only its start function and {library} are run",
+        names.len(),
+        shown.join(", ")
+    ))
 }
 
 /// The flag that would give a capability.

@@ -10,7 +10,7 @@ use types::{Activity, Ending, Event, Isolation, Kind, Limits, Recording, Run, Ta
 use crate::changes::Changes;
 use crate::engine::WASMTIME_VERSION;
 use crate::output::Captured;
-use crate::plan::Plan;
+use crate::plan::{Plan, uncalled};
 use crate::session::Ran;
 
 pub(crate) fn output(stdout: Captured, stderr: Captured) -> Output {
@@ -62,6 +62,8 @@ pub(crate) fn recording(
     let walls = &mut run.isolation.walls;
     let unseen = |detail| Wall { name: "files".to_owned(), on: false, detail };
     walls.extend(changes.unseen.into_iter().map(unseen));
+    let unkept = |detail| Wall { name: "keep".to_owned(), on: false, detail };
+    walls.extend(changes.unkept.into_iter().map(unkept));
     let mut events = ran.events;
     append(&mut events, kinds, run.duration_ns);
     Recording {
@@ -174,6 +176,9 @@ fn walls(spec: &Spec, plan: &Plan, ran: &Ran) -> Vec<Wall> {
             format!("memory and tables {} bytes, fuel and a deadline", plan.memory_bytes),
         ),
     ];
+    if let Some(uncalled) = uncalled(&plan.analysis) {
+        walls.push(wall("artifact", false, uncalled));
+    }
     if let Some(missed) = &ran.memory.missed {
         walls.push(wall("memory", false, missed.clone()));
     }

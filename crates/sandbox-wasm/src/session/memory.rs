@@ -47,7 +47,15 @@ pub(super) fn look(spec: &Spec, store: &Store<Preview1>) -> Looked {
         Err(error) => {
             looked.fault = Some(format!("the scan of memory did not end: {}", error.reason))
         }
-        Ok(patterns) => {
+        Ok(mut patterns) => {
+            if let Some(more) = patterns.len().checked_sub(FOUND_MAX).filter(|more| *more > 0) {
+                // Of more than can be told the worst are.
+                patterns.sort_by_key(|pattern| std::cmp::Reverse(rank(&pattern.level)));
+                let more = format!("{more} more patterns were found in memory than are told");
+                let missed =
+                    looked.missed.take().map_or(more.clone(), |first| format!("{first}; {more}"));
+                looked.missed = Some(missed);
+            }
             let matched = patterns.into_iter().take(FOUND_MAX).map(|pattern| Kind::PatternMatch {
                 rule: pattern.rule,
                 title: pattern.title,
@@ -61,6 +69,11 @@ pub(super) fn look(spec: &Spec, store: &Store<Preview1>) -> Looked {
         }
     }
     looked
+}
+
+/// By how bad the rule says it is.
+fn rank(level: &str) -> Option<usize> {
+    ["informational", "low", "medium", "high", "critical"].iter().position(|known| *known == level)
 }
 
 /// Says that a component's memories belong to its parts and are not shown to a host.

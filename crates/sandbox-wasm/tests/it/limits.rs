@@ -1,5 +1,6 @@
 //! Time, fuel, memory, stack and output.
 
+use types::ports::Pattern;
 use types::{Ending, Kind};
 
 use crate::kit::{Bench, limit, preview1, stdout};
@@ -129,4 +130,51 @@ fn a_full_recording_says_what_is_missing() {
     assert_eq!(recording.events.iter().filter(|event| event.task.pid == 1).count(), 20);
     // 50 calls, the beginning and the end.
     assert_eq!((recording.counters.seen, recording.counters.dropped), (52, 32));
+}
+
+/// Finds three hundred things in everything, the worst of them last.
+#[derive(Debug)]
+struct Everything;
+
+impl types::ports::Scanner for Everything {
+    fn rule_set(&self) -> types::RuleSet {
+        types::RuleSet {
+            language: "yara".to_owned(),
+            source: "test".to_owned(),
+            rules: 300,
+            skipped: 0,
+            sha256: String::new(),
+        }
+    }
+
+    fn scan(&self, _: &str, _: &[u8]) -> Result<Vec<Pattern>, types::ports::PortError> {
+        let pattern = |number: u64| Pattern {
+            rule: format!("rule{number}"),
+            title: String::new(),
+            level: if number == 299 { "critical" } else { "low" }.to_owned(),
+            techniques: Vec::new(),
+            offset: number,
+        };
+        Ok((0..300).map(pattern).collect())
+    }
+}
+
+#[test]
+fn of_more_patterns_than_are_told_the_worst_are_and_the_rest_is_counted() {
+    let mut bench = Bench::new(r#"(module (memory (export "memory") 1) (func (export "_start")))"#);
+    bench.spec.scanner = Some(std::sync::Arc::new(Everything));
+    let recording = bench.run();
+    let found: Vec<&str> = recording
+        .events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            Kind::PatternMatch { rule, .. } => Some(rule.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(found.len(), 256);
+    assert_eq!((found[0], found[1]), ("rule299", "rule0"));
+    let walls = &recording.run.isolation.walls;
+    let memory = walls.iter().find(|wall| wall.name == "memory" && !wall.on).unwrap();
+    assert_eq!(memory.detail, "44 more patterns were found in memory than are told");
 }

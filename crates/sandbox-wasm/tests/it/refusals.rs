@@ -71,6 +71,24 @@ fn a_module_of_which_nothing_would_run_is_refused() {
     }
 }
 
+/// A library with one harmless function that is called and a hundred others is not known.
+#[test]
+fn what_of_a_library_is_not_called_is_said() {
+    let unseen = |text: &str| -> Vec<String> {
+        let walls = Bench::new(text).run().run.isolation.walls.into_iter();
+        walls.filter(|wall| wall.name == "artifact" && !wall.on).map(|wall| wall.detail).collect()
+    };
+    let others: String = (0..9).map(|n| format!("(func (export \"f{n}\\n\"))")).collect();
+    for entry in ["(func (export \"_initialize\"))", "(func $f) (start $f)"] {
+        let said = unseen(&format!("(module {entry} (memory (export \"memory\") 1) {others})"));
+        assert!(said[0].starts_with("9 exported functions were not called (f0\\n, "), "{said:?}");
+        assert!(said[0].contains("f7\\n, …)"), "{said:?}");
+        assert!(unseen(&format!("(module {entry} (memory (export \"memory\") 1))")).is_empty());
+    }
+    let command = format!("(module (func (export \"_start\")) {others})");
+    assert!(unseen(&command).is_empty());
+}
+
 #[test]
 fn what_is_asked_wrongly_is_said() {
     let bench = |grant: &str| Bench::new("(module)").grant(grant);
