@@ -4,12 +4,15 @@
 //! like a credential is random and never was one. Not planted is what everyday tools read by
 //! themselves (`~/.npmrc`, `~/.netrc`, `~/.gitconfig`, `~/.ssh/config` …).
 
+mod dates;
 mod documents;
 mod marks;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use runtime::clock::{Clock as _, System};
 use sandbox::Decoy;
 
 use marks::Marks;
@@ -19,11 +22,19 @@ pub fn plant(env: &[(std::ffi::OsString, std::ffi::OsString)]) -> Vec<Decoy> {
     let home = env.iter().rev().find(|(name, _)| name == OsStr::new("HOME"));
     let home = home.map(|(_, home)| PathBuf::from(home)).filter(|home| is_a_home(home));
     let (Some(home), Some(mut marks)) = (home, Marks::fresh()) else { return Vec::new() };
-    let mut decoys = secrets(&mut marks);
-    decoys.extend(documents::all(&mut marks));
-    decoys
-        .into_iter()
-        .map(|(name, mode, content)| Decoy { path: home.join(name), content, mode })
+    let mut files = secrets(&mut marks);
+    files.extend(documents::all(&mut marks));
+    let names: Vec<&str> = files.iter().map(|(name, ..)| *name).collect();
+    let now = Duration::from_micros(u64::try_from(System.now_us()).unwrap_or(0));
+    let dates = dates::of(&names, now, &mut marks);
+    let planted = files.into_iter().zip(dates);
+    planted
+        .map(|((name, mode, content), modified)| Decoy {
+            path: home.join(name),
+            content,
+            mode,
+            modified,
+        })
         .collect()
 }
 

@@ -1,6 +1,7 @@
 //! The rules of others around one run: loaded beside it, applied to the artifact before it, to what
 //! it leaves and to its memory while it goes on, to its events after it.
 
+mod artifact;
 mod kept;
 
 use std::path::{Path, PathBuf};
@@ -8,13 +9,14 @@ use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 
 use rules::{Options, Set};
-use sandbox::content::scan_artifact;
+use sandbox::content::{Scanned, scan_artifact};
 use types::ports::{Pattern, PortError, Scanner};
 use types::run::Wall;
 use types::{Event, Kind, Recording, RuleSet, Task, Text};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+pub use artifact::{Artifact, InRoot};
 pub use kept::keep_in_cache_of;
 
 /// The rules of the program, made once, by whoever needs them first.
@@ -79,14 +81,18 @@ struct Found {
     faults: Vec<String>,
     /// What of the artifact was not looked at.
     unseen: Vec<String>,
-    /// There was no artifact on this host.
-    elsewhere: bool,
 }
 
 impl Found {
     fn of(rules: Rules) -> Self {
         let (matches, faults, unseen) = (Vec::new(), Vec::new(), Vec::new());
-        Self { rules, matches, faults, unseen, elsewhere: false }
+        Self { rules, matches, faults, unseen }
+    }
+
+    fn take(&mut self, scanned: Scanned) {
+        self.matches.extend(scanned.found);
+        self.unseen.extend(scanned.notes);
+        self.faults.extend(scanned.faults);
     }
 }
 
@@ -112,11 +118,10 @@ impl Matching {
     ///
     /// # Errors
     /// When there is no thread for it.
-    pub fn start(rules: Rules, artifact: Option<&Path>) -> Result<Self, Failure> {
-        let artifact = artifact.map(Path::to_path_buf);
+    pub fn start(rules: Rules, artifact: Artifact) -> Result<Self, Failure> {
         let loading = std::thread::Builder::new()
             .name("rules".to_owned())
-            .spawn(move || look(rules, artifact.as_deref()))
+            .spawn(move || look(rules, &artifact))
             .map_err(|error| Failure::of(Exit::Failed, &error))?;
         Ok(Self { loading })
     }
@@ -131,15 +136,6 @@ impl Matching {
         recording.faults.extend(found.faults);
         let unseen = |detail| Wall { name: "artifact".to_owned(), on: false, detail };
         recording.run.isolation.walls.extend(found.unseen.into_iter().map(unseen));
-        if found.elsewhere {
-            let detail = "the program is no file of this host and was not scanned as an artifact; \
-                          its memory and what it leaves are";
-            recording.run.isolation.walls.push(Wall {
-                name: "rules".to_owned(),
-                on: false,
-                detail: detail.to_owned(),
-            });
-        }
         let before = found.matches.into_iter().map(|kind| stated(recording, kind));
         let before: Vec<Event> = before.collect();
         recording.events.splice(0..0, before);
@@ -167,21 +163,20 @@ fn stated(recording: &Recording, kind: Kind) -> Event {
     }
 }
 
-fn look(rules: Rules, artifact: Option<&Path>) -> Found {
+fn look(rules: Rules, artifact: &Artifact) -> Found {
     // Made now even where there is no artifact to look at: after the run it would be waited for.
-    let set = rules.set();
-    let elsewhere = artifact.is_none();
-    let mut found = Found { elsewhere, ..Found::of(rules.clone()) };
+    let scanner = rules.set().scanner();
+    let mut found = Found::of(rules);
+    if let Some(place) = &artifact.inside {
+        place.scan(&scanner, &mut found);
+    }
     // A program of the system is not what somebody submitted; its file is everybody's.
-    let Some(artifact) = artifact.filter(|path| !is_systems(path)) else { return found };
-    let shown = Text::from(artifact.as_os_str().as_encoded_bytes());
-    match scan_artifact(&set.scanner(), artifact, &shown) {
-        Ok(scanned) => {
-            found.matches = scanned.found;
-            found.unseen = scanned.notes;
-            found.faults = scanned.faults;
+    if let Some(path) = artifact.on_host.as_ref().filter(|path| !is_systems(path)) {
+        let shown = Text::from(path.as_os_str().as_encoded_bytes());
+        match scan_artifact(&scanner, path, &shown) {
+            Ok(scanned) => found.take(scanned),
+            Err(error) => found.faults.push(format!("the artifact was not scanned: {error}")),
         }
-        Err(error) => found.faults.push(format!("the artifact was not scanned: {error}")),
     }
     found
 }

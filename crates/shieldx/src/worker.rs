@@ -22,7 +22,7 @@ use crate::engine;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::matching::{self, Matching, Rules};
+use crate::matching::{self, Artifact, Matching, Rules};
 use crate::runners::RunnerName;
 pub(crate) use voice::LINE_MAX_BYTES;
 
@@ -83,7 +83,8 @@ fn run(job: &Job, mut spec: Spec, spare: Option<Spare>) -> Result<Recording, Ref
     };
     let rules = rules.map_err(refusal)?;
     spec.scanner = Some(rules.scanner());
-    let matching = Matching::start(rules, Some(&job::path(&job.artifact))).map_err(refusal)?;
+    let matching =
+        Matching::start(rules, Artifact::on_host(job::path(&job.artifact))).map_err(refusal)?;
     let mut recording = execute(job, &spec, prepared)?;
     matching.finish(&mut recording);
     Ok(recording)

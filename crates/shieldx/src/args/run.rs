@@ -113,9 +113,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "SIZE", default_value = "2G", help_heading = "Limits")]
     pub memory: String,
 
-    /// Processes and threads at one time.
-    #[arg(long, value_name = "N", default_value_t = 512, help_heading = "Limits")]
-    pub pids: u32,
+    /// Processes and threads at one time [default: 512].
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub pids: Option<u32>,
 
     /// CPU in percent of one core (150 = one and a half cores); 0 for no limit.
     #[arg(long, value_name = "PERCENT", default_value_t = 0, help_heading = "Limits")]
@@ -160,7 +160,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub snapshot: Option<PathBuf>,
 
-    /// Write what went over the wires of `--net sink` as pcapng.
+    /// Write what went over the wires of `--net sink` or `allow=` as pcapng.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub pcap: Option<PathBuf>,
 

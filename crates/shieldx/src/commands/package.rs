@@ -12,7 +12,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use types::{Ending, Verdict};
 
-use super::run::{Done, passed_on, perform, write_files};
+use super::run::{Done, passed_on, perform, unwritten, write_files};
 use crate::environment::Environment;
 use crate::exit::{Exit, FailOn};
 use crate::failure::Failure;
@@ -54,7 +54,8 @@ pub(super) fn package(
     let mut gaps = gaps(Phase::Install, &install);
     let mut done = vec![(Phase::Install, install)];
     if gaps.is_empty() && !layer.is_file() {
-        gaps.push("install left nothing to import".to_owned());
+        let unwritten = done.first().and_then(|(_, install)| unwritten(&install.recording).next());
+        gaps.push(unwritten.unwrap_or("install left nothing to import").to_owned());
     }
     if gaps.is_empty() {
         let import = perform(&asked.import, environment, |spec| spec.layers.push(layer.clone()))?;

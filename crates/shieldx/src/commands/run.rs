@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use runtime::clock::{Clock as _, System, rfc3339};
+use sandbox::runner::NO_INTERPRETER;
 use sandbox::{Decoy, EVENTS_MAX, Root, RunError, Spec};
 use types::{Assessment, Recording};
 
@@ -13,15 +14,16 @@ use crate::engine;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::{self, Failure};
-use crate::matching::{self, Matching};
+use crate::matching::{self, Artifact, InRoot, Matching};
 use crate::output::{self, OutputError};
 use crate::preflight::{self, Program};
 use crate::progress::Progress;
 use crate::report::document::{self, AssessOptions};
 use crate::report::terminal::{self, Style};
-use crate::report::{Judged, html, navigator, sarif, stix};
+use crate::report::{Judged, html, navigator, sarif, stix, words};
 use crate::request::RunRequest;
 use crate::runners::RunnerName;
+use crate::view::clean;
 
 /// Runs the command of a request.
 ///
@@ -73,10 +75,7 @@ pub(super) fn perform(
     let mut spec = spec(request, program);
     spec.scanner = Some(rules.scanner());
     adjust(&mut spec);
-    let artifact = artifact(request, &spec);
-    // In a root of its own the program is no file of this host.
-    let elsewhere = request.root != Root::Host && !artifact.is_file();
-    let matching = Matching::start(rules, (!elsewhere).then_some(&artifact))?;
+    let matching = Matching::start(rules, artifact(request, &spec))?;
     let made_keep = make_keep(request)?;
     let progress = Progress::start(request, environment);
     let result = engine::execute(request.runner, &request.around, &spec);
@@ -89,6 +88,10 @@ pub(super) fn perform(
         refused(&error, request)
     })?;
     matching.finish(&mut recording);
+    for lost in unwritten(&recording) {
+        // Said in any case: nobody looks for it in a report.
+        failure::note(&words::safe(lost));
+    }
     let options = AssessOptions { require_full: request.require_full };
     let assessment = engine::assess(&recording, options);
     Ok(Done { recording, assessment, options })
@@ -116,11 +119,30 @@ fn module(path: &Path) -> Result<Program, Failure> {
     }
 }
 
-/// The file on the host that is judged: the program, or the script that an interpreter is given.
-fn artifact(request: &RunRequest, spec: &Spec) -> PathBuf {
+/// What is judged: the program, or the script that an interpreter is given.
+fn artifact(request: &RunRequest, spec: &Spec) -> Artifact {
     if let Some(named) = &request.artifact {
-        return named.clone();
+        return Artifact::on_host(named.clone());
     }
+    let inside = clean(&spec.cwd.join(&spec.program));
+    let mounted = request.view.mounts.iter().any(|mount| inside.starts_with(&mount.target));
+    let given = request.root != Root::Host && !mounted;
+    let inside = (given || !request.layers.is_empty()).then(|| {
+        let path = request.env.iter().rev().find(|(name, _)| name == "PATH");
+        InRoot {
+            root: request.root.clone(),
+            layers: request.layers.clone(),
+            command: request.command.clone(),
+            interprets: is_interpreter(&spec.program),
+            cwd: spec.cwd.clone(),
+            path: path.map(|(_, path)| std::env::split_paths(path).collect()).unwrap_or_default(),
+            bytes_max: request.limits.disk_bytes,
+        }
+    });
+    Artifact { on_host: (!given).then(|| on_host(request, spec)), inside }
+}
+
+fn on_host(request: &RunRequest, spec: &Spec) -> PathBuf {
     let named = request.command.iter().skip(1).map(|word| request.base.join(word));
     let script = named.take_while(|_| is_interpreter(&spec.program)).find(|path| path.is_file());
     script.unwrap_or_else(|| request.view.on_host(&spec.program))
@@ -134,6 +156,15 @@ fn is_interpreter(program: &Path) -> bool {
             .contains(&name.as_str())
             || name.starts_with("python")
     })
+}
+
+/// What was asked for beside the report and was not written. The run is told all the same.
+pub(super) fn unwritten(recording: &Recording) -> impl Iterator<Item = &str> {
+    let lost = ["snapshot", "keep", "capture"];
+    let walls = recording.run.isolation.walls.iter();
+    walls
+        .filter(move |wall| !wall.on && lost.contains(&wall.name.as_str()))
+        .map(|wall| wall.detail.as_str())
 }
 
 fn exit(request: &RunRequest, recording: &Recording, assessment: &Assessment) -> Exit {
@@ -214,6 +245,12 @@ fn make_keep(request: &RunRequest) -> Result<bool, Failure> {
 
 fn refused(error: &RunError, request: &RunRequest) -> Failure {
     match error {
+        RunError::Setup { step, .. } if step == NO_INTERPRETER => {
+            Failure::of(Exit::NotExecutable, error).hint(
+                "the file is there: what its first line or its ELF header names is looked up in \
+                 the same root, and must be put there, too",
+            )
+        }
         RunError::Setup { step, source }
             if step.starts_with("start the program")
                 && source.kind() == std::io::ErrorKind::NotFound =>

@@ -34,6 +34,12 @@ impl Marks {
         usize::from(self.byte()) * count / 256
     }
 
+    /// From zero up to `end`.
+    pub(super) fn up_to(&mut self, end: u64) -> u64 {
+        let number = u64::from_le_bytes(std::array::from_fn(|_| self.byte()));
+        number % end.saturating_add(1)
+    }
+
     fn of(&mut self, alphabet: &[u8], length: usize) -> String {
         (0..length).map(|_| char::from(alphabet[self.below(alphabet.len())])).collect()
     }

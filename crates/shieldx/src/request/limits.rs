@@ -13,6 +13,8 @@ use crate::quantity;
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Less does not hold a dynamic loader and a C library.
 const MEMORY_MIN_BYTES: u64 = 8 << 20;
+/// Where nobody says.
+const PIDS: u32 = 512;
 /// The kernel's own bound for pid_max.
 const PIDS_MAX: u32 = 4_194_304;
 /// 1,024 cores.
@@ -44,7 +46,7 @@ pub(super) fn limits(args: &RunArgs) -> Result<Limits, Failure> {
     Ok(Limits {
         timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
         memory_bytes: size("--memory", &args.memory, MEMORY_MIN_BYTES..=1 << 50)?,
-        pids: number("--pids", args.pids, 1..=PIDS_MAX)?,
+        pids: number("--pids", args.pids.unwrap_or(PIDS), 1..=PIDS_MAX)?,
         cpu_percent: number("--cpu", args.cpu, 0..=CPU_MAX_PERCENT)?,
         output_bytes: size("--output-limit", &args.output_limit, 0..=OUTPUT_MAX_BYTES)?,
         disk_bytes: size("--disk", &args.disk, 1 << 20..=1 << 50)?,

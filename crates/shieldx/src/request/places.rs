@@ -76,9 +76,13 @@ pub(super) fn shown_by_mount(path: &Path, mounts: &[Mount]) -> bool {
 }
 
 /// A new folder, or an empty one: what is saved must not mix with what was there.
-pub(super) fn keep(folder: &Path, environment: &Environment) -> Result<PathBuf, Failure> {
+pub(super) fn empty_folder(
+    option: &str,
+    folder: &Path,
+    environment: &Environment,
+) -> Result<PathBuf, Failure> {
     let folder = absolute(folder, environment)?;
-    let wrong = |what: String| usage(format!("--keep {}: {what}", show(&folder)));
+    let wrong = |what: String| usage(format!("{option} {}: {what}", show(&folder)));
     match std::fs::read_dir(&folder) {
         Ok(mut entries) => match entries.next() {
             None => Ok(folder),

@@ -8,7 +8,7 @@ use sandbox::{Allowed, Artifacts, Copied, Memory, MonitorChoice, Mount, Net, Roo
 use types::Limits;
 
 use super::limits::limits;
-use super::places::{absolute, destinations, keep, mount, shown_by_mount, working_folder};
+use super::places::{absolute, destinations, empty_folder, mount, shown_by_mount, working_folder};
 use super::variables::command_env;
 use super::{ColorChoice, Formats, Need, Watch, formats, network, show, usage};
 use crate::args::RunArgs;
@@ -96,11 +96,16 @@ fn plain(args: RunArgs, environment: &Environment) -> Result<RunRequest, Failure
     }
     let asked: Vec<OsString> = given.env.iter().cloned().chain(args.env.clone()).collect();
     let env = command_env(&asked, &view, environment)?;
-    let outputs = [&args.report, &args.html, &args.events, &args.verdict];
-    let [report, html, events, verdict] = destinations(outputs)?;
+    let outputs =
+        [&args.report, &args.html, &args.events, &args.verdict, &args.snapshot, &args.pcap];
+    let [report, html, events, verdict, snapshot, pcap] = destinations(outputs)?;
+    let keep = args.keep.as_deref().map(|dir| empty_folder("--keep", dir, environment));
     let layers = layers(&args, environment)?;
     let (wasm, rules) = (wasm(&args, environment)?, rules(&args, environment)?);
-    let artifacts = artifacts(&args, environment)?;
+    let path = |file: Option<Destination>| file.map(|file| file.path().to_owned());
+    let cores = args.cores.as_deref().map(|dir| empty_folder("--cores", dir, environment));
+    let artifacts =
+        Artifacts { snapshot: path(snapshot), packets: path(pcap), cores: cores.transpose()? };
     Ok(RunRequest {
         command: given.command(args.command)?,
         base,
@@ -126,7 +131,7 @@ fn plain(args: RunArgs, environment: &Environment) -> Result<RunRequest, Failure
         monitor: monitor(args.monitor),
         require_full: args.require_evidence == Need::Full,
         fail_on: args.fail_on,
-        keep: args.keep.as_deref().map(|dir| keep(dir, environment)).transpose()?,
+        keep: keep.transpose()?,
         json: args.json,
         report,
         html,
@@ -211,6 +216,7 @@ fn fits_runner(args: &RunArgs) -> Result<(), Failure> {
     if args.cores.is_some() && runner != RunnerName::Process {
         return only("--cores", RunnerName::Process);
     }
+    fits_evidence(args)?;
     if runner == RunnerName::Wasm {
         fits_module(args)?;
     }
@@ -225,11 +231,28 @@ fn fits_runner(args: &RunArgs) -> Result<(), Failure> {
             let given = runner.as_str();
             Err(usage(format!("{option} is for --runner process or microvm, and this is {given}")))
         }
-        _ if args.pcap.is_some() && args.net != "sink" => {
-            Err(usage("--pcap has nothing to write without --net sink"))
-        }
         _ => Ok(()),
     }
+}
+
+/// What is made of something that another option takes away is refused and not left out.
+fn fits_evidence(args: &RunArgs) -> Result<(), Failure> {
+    if args.cores.is_some() {
+        let without = [
+            ("--no-memory-scan", args.no_memory_scan),
+            ("--monitor off", args.monitor == Watch::Off),
+        ];
+        if let Some((option, _)) = without.iter().find(|(_, given)| *given) {
+            return Err(usage(format!(
+                "--cores writes what looks into memory find, and with {option} there are none"
+            ))
+            .hint(format!("leave out {option}, or --cores")));
+        }
+    }
+    if args.pcap.is_some() && args.net != "sink" && !args.net.starts_with("allow=") {
+        return Err(usage("--pcap has nothing to write without --net sink or allow=HOST:PORT"));
+    }
+    Ok(())
 }
 
 /// What a module would get nothing of is refused, with the grant that gives it.
@@ -250,6 +273,9 @@ fn fits_module(args: &RunArgs) -> Result<(), Failure> {
     }
     if args.cpu > 0 {
         return Err(usage("--cpu is not for --runner wasm; --fuel and --timeout bound a module"));
+    }
+    if args.pids.is_some() {
+        return Err(usage("--pids is not for --runner wasm: a module has no processes or threads"));
     }
     Ok(())
 }
@@ -306,16 +332,5 @@ fn wasm(args: &RunArgs, environment: &Environment) -> Result<Wasm, Failure> {
         trusted_key: file("--trusted-key", &args.trusted_key)?,
         fuel: args.fuel,
         deterministic: args.deterministic,
-    })
-}
-
-fn artifacts(args: &RunArgs, environment: &Environment) -> Result<Artifacts, Failure> {
-    let file = |path: &Option<PathBuf>| {
-        path.as_deref().map(|path| absolute(path, environment)).transpose()
-    };
-    Ok(Artifacts {
-        snapshot: file(&args.snapshot)?,
-        packets: file(&args.pcap)?,
-        cores: args.cores.as_deref().map(|dir| keep(dir, environment)).transpose()?,
     })
 }

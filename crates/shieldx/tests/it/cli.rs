@@ -94,6 +94,36 @@ fn values_out_of_range_are_usage_errors() {
     }
 }
 
+/// Each was taken and did nothing.
+#[test]
+fn options_that_another_one_leaves_nothing_to_do_are_refused() {
+    let desk = Desk::new();
+    for (options, message) in [
+        (&["--cores", "c", "--no-memory-scan"][..], "--no-memory-scan"),
+        (&["--cores", "c", "--monitor", "off"], "--monitor off"),
+        (&["--cores", "/usr"], "--cores /usr: the folder is not empty"),
+        (&["--pcap", "w"], "--net sink or allow="),
+        (&["--pcap", "w", "--net", "loopback"], "--net sink or allow="),
+        (&["--report", "same", "--snapshot", "same"], "two outputs"),
+    ] {
+        let output = desk.shieldx(&[&["run"], options, &["--", "true"]].concat());
+        expect(&output, 64, message);
+        assert!(!desk.path("c").exists());
+    }
+    expect(&desk.shieldx(&["run", "--snapshot", "no/s.tar", "true"]), 125, "cannot write to");
+}
+
+#[test]
+fn packets_of_an_allow_list_are_captured() {
+    if let Err(reason) = sandbox::net::available() {
+        return crate::lab::skip("packets of an allow list", &reason);
+    }
+    let desk = Desk::new();
+    let options = ["run", "--net", "allow=a.example:443", "--pcap", "w.pcapng", "--", "true"];
+    expect(&desk.shieldx(&options), 0, "");
+    assert!(fs::read(desk.path("w.pcapng")).unwrap().starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]));
+}
+
 #[test]
 fn help_goes_to_standard_output_and_documents_the_codes() {
     let desk = Desk::new();
@@ -379,6 +409,7 @@ fn what_a_module_would_not_get_is_refused_by_the_grant_that_gives_it() {
     expect(&wasm(&["-i"], &[]), 64, "--grant stdin");
     expect(&wasm(&["--mount", "/usr"], &[]), 64, "--grant filesystem:DIR");
     expect(&wasm(&["--cpu", "10"], &[]), 64, "--fuel");
+    expect(&wasm(&["--pids", "10"], &[]), 64, "no processes or threads");
     expect(&wasm(&["--net", "loopback"], &[]), 126, "network:HOST:PORT");
     expect(&wasm(&["--monitor", "off"], &[]), 125, "no other monitor");
     expect(&wasm(&["--snapshot", "s.tar"], &[]), 64, "process or microvm");

@@ -24,6 +24,7 @@ mod packages;
 mod preflight;
 mod replay;
 mod report;
+mod roots;
 mod rules;
 mod slo_words;
 mod span_names;

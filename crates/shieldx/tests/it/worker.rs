@@ -287,4 +287,15 @@ fn a_module_runs_as_an_artifact() {
     let recording = run(&executor, job).unwrap();
     assert_eq!(recording.run.runner, "wasm");
     assert_eq!(recording.run.ending, Ending::Signaled { signal: 6 }, "{:?}", recording.run.engine);
+    // What it is given with its submission it gets, and is told apart from what it was not given.
+    let teller =
+        bench.artifact(&wat::parse_str(crate::conformance::module::teller("args")).unwrap());
+    for arguments in [vec!["one".to_owned(), "two words".to_owned()], Vec::new()] {
+        let mut job = execution(&teller, "module.wasm");
+        "wasm".clone_into(&mut job.runner);
+        job.arguments.clone_from(&arguments);
+        let output = run(&executor, job).unwrap().output.unwrap_or_default();
+        let said = output.stdout.to_lossy().into_owned();
+        assert_eq!(said.contains("one\0two words\0"), !arguments.is_empty(), "{said:?}");
+    }
 }

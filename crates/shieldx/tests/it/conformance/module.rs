@@ -19,7 +19,7 @@ fn run(text: &str, dress: impl FnOnce(Shieldx<'_>) -> Shieldx<'_>, arguments: &[
 }
 
 /// Copies what one of the two calls gives to standard output, and exits with 7.
-fn teller(kind: &str) -> String {
+pub(crate) fn teller(kind: &str) -> String {
     format!(
         "(module
           (import \"wasi_snapshot_preview1\" \"{kind}_sizes_get\" (func $sizes (param i32 i32) (result i32)))
