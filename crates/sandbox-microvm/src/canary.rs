@@ -34,8 +34,7 @@ struct Answer {
 /// The acceleration to use, and why it is not KVM where it is not.
 #[must_use]
 pub fn acceleration(qemu: &Path, guest: &Guest) -> (Acceleration, Option<String>) {
-    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let boot_id = boot_id.trim().to_owned();
+    let boot_id = boot_id();
     let what = identity(qemu, guest);
     let path = guest.folder.join(ANSWER);
     let known = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Answer>(&text).ok());
@@ -49,6 +48,18 @@ pub fn acceleration(qemu: &Path, guest: &Guest) -> (Acceleration, Option<String>
     };
     let acceleration = if refused.is_none() { Acceleration::Kvm } else { Acceleration::Tcg };
     (acceleration, refused)
+}
+
+/// Keeps that KVM does not carry guests here after all.
+pub(crate) fn disbelieve(qemu: &Path, guest: &Guest, reason: &str) {
+    let refused = Some(reason.to_owned());
+    let answer = Answer { boot_id: boot_id(), what: identity(qemu, guest), refused };
+    keep(&guest.folder.join(ANSWER), &answer);
+}
+
+fn boot_id() -> String {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    text.trim().to_owned()
 }
 
 fn identity(qemu: &Path, guest: &Guest) -> String {

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -18,6 +19,8 @@ pub(crate) const BUILD: &str = "build it with `cargo xtask guest` (it takes Debi
     linux-image-cloud-amd64 and busybox-static)";
 /// Disks of earlier versions of the program that are kept.
 const AGENTS_KEPT: usize = 2;
+/// Disks this process has begun to make.
+static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// `manifest.json`, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -119,36 +122,47 @@ impl Guest {
         let name = key(&files)?;
         let disk = folder.join(format!("{name}.erofs"));
         let about = folder.join(format!("{name}.json"));
+        // Opened here: another version of the program may remove it at any time.
         if let Ok(text) = fs::read(&about)
             && let Ok(known) = serde_json::from_slice::<About>(&text)
-            && disk.exists()
+            && let Ok(disk) = File::open(&disk)
         {
             return Ok(Agent { disk, sha256: known.sha256 });
         }
         fs::create_dir_all(&folder)?;
         let (tree, sha256) = agent_tree(&files)?;
-        let new = folder.join(format!(".{name}-{}.new", std::process::id()));
-        let written = File::create(&new).and_then(|file| {
-            let mut out = io::BufWriter::with_capacity(1 << 20, file);
-            erofs::write(&tree, &mut out)?;
-            out.flush()
+        // Many may make the same at once, threads of one process among them.
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let new = |kind| folder.join(format!(".{name}-{kind}{number}-{}.new", std::process::id()));
+        let (new_disk, new_about) = (new("d"), new("a"));
+        let text = serde_json::to_vec(&About { sha256: sha256.clone() }).map_err(io::Error::other);
+        let made = write_disk(&tree, &new_disk).and_then(|made| {
+            fs::write(&new_about, text?)?;
+            fs::rename(&new_disk, &disk)?;
+            fs::rename(&new_about, &about)?;
+            Ok(made)
         });
-        if let Err(error) = written.and_then(|()| fs::rename(&new, &disk)) {
-            let _ = fs::remove_file(&new);
-            return Err(error);
-        }
-        let text =
-            serde_json::to_vec(&About { sha256: sha256.clone() }).map_err(io::Error::other)?;
-        fs::write(&about, text)?;
+        let made = made.inspect_err(|_| {
+            let _ = fs::remove_file(&new_disk);
+            let _ = fs::remove_file(&new_about);
+        })?;
         forget_old(&folder);
-        Ok(Agent { disk, sha256 })
+        Ok(Agent { disk: made, sha256 })
     }
 }
 
+fn write_disk(tree: &Tree, path: &Path) -> io::Result<File> {
+    let mut out = io::BufWriter::with_capacity(1 << 20, File::create(path)?);
+    erofs::write(tree, &mut out)?;
+    out.flush()?;
+    File::open(path)
+}
+
 /// A disk with the agent.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Agent {
-    pub disk: PathBuf,
+    /// Open for reading; its name may be gone.
+    pub disk: File,
     /// Of the program on it.
     pub sha256: String,
 }

@@ -92,6 +92,6 @@ impl Runner for Microvm {
     }
 
     fn run(&self, spec: &Spec) -> Result<Recording, RunError> {
-        session::run(spec, self.ready()?, &self.config)
+        session::run(spec, self.ready()?)
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::canary;
 use crate::firecracker::machine::Programs;
-use crate::guest::Guest;
+use crate::guest::{Agent, Guest};
 use crate::vmm::{Acceleration, qemu};
 use crate::{Config, firecracker};
 
@@ -15,6 +16,8 @@ const QEMU: &str = "qemu-system-x86_64";
 #[derive(Debug, Clone)]
 pub(crate) struct Ready {
     pub guest: Guest,
+    /// Made here and not in the first run: it takes as long as a boot, and may fail.
+    pub agent: Arc<Agent>,
     pub qemu: PathBuf,
     pub version: String,
     pub acceleration: Acceleration,
@@ -34,9 +37,26 @@ impl Ready {
         })?;
         let version = qemu::version(&qemu)
             .map_err(|error| format!("{} does not run: {error}", qemu.display()))?;
+        let agent = guest.agent(&config.agent).map_err(|error| {
+            format!("the agent's disk in {} cannot be made: {error}", guest.folder.display())
+        })?;
         let (acceleration, kvm_refused) = canary::acceleration(&qemu, &guest);
         let firecracker = firecracker::find(config, &guest, kvm_refused.as_deref());
-        Ok(Self { guest, qemu, version, acceleration, kvm_refused, firecracker })
+        let agent = Arc::new(agent);
+        Ok(Self { guest, agent, qemu, version, acceleration, kvm_refused, firecracker })
+    }
+
+    /// The same without KVM, which booted a canary and did not boot a run's guest; later runs hear
+    /// of it.
+    pub(crate) fn without_kvm(&self, reason: &str) -> Self {
+        let refused = format!("a canary came up, and then the guest of a run did not: {reason}");
+        canary::disbelieve(&self.qemu, &self.guest, &refused);
+        Self {
+            acceleration: Acceleration::Tcg,
+            firecracker: Err(format!("it needs KVM, and {refused}")),
+            kvm_refused: Some(refused),
+            ..self.clone()
+        }
     }
 
     /// For reports and `doctor`.

@@ -100,18 +100,18 @@ pub(crate) fn pack(spec: &Spec, busybox: &Busybox) -> Result<Packed, RunError> {
 fn refuse(spec: &Spec) -> Result<(), RunError> {
     if let Some(mount) = spec.mounts.iter().find(|mount| mount.writable) {
         return Err(refused(format!(
-            "a guest shares no folder with this host, so {} cannot be writable in it; keep what the \
-             command writes with --keep",
+            "a guest shares no folder with this host, so {} cannot be writable in it: --keep DIR \
+             hands out what the command writes, and --runner process shares the folder",
             mount.target.display()
         )));
     }
     if spec.artifacts.cores.is_some() {
-        return Err(refused("a guest hands no core files out: use runner process for --cores"));
+        return Err(refused("a guest hands no core files out: --cores is for --runner process"));
     }
     if spec.net == sandbox::Net::Allow {
         return Err(refused(
-            "a guest has no network device, so nothing can be allowed through; --net sink answers \
-             inside the guest",
+            "a guest has no network device, so nothing can be allowed through: --net sink answers \
+             inside the guest, and --runner process allows peers",
         ));
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! One run, seen from the host: pack, boot, give the job, listen, end.
 
+mod held;
 mod listen;
 mod plain;
 mod record;
@@ -16,6 +17,7 @@ use sandbox::runner::process::supervise::Signals;
 use sandbox::{MonitorChoice, Net, Root, RunError, Seen, Spec, Stdin};
 use types::{Ending, Limits, Recording};
 
+use crate::erofs;
 use crate::firecracker::machine;
 use crate::ready::Ready;
 use crate::root::{self, setup};
@@ -23,16 +25,16 @@ use crate::vmm::jail::Walls;
 use crate::vmm::qemu::{self, Qemu};
 use crate::vmm::{Acceleration, Vmm, Wires};
 use crate::wire::{self, Job, Message};
-use crate::{Config, erofs};
 use listen::{Heard, Listening};
 use record::{Carried, Outcome};
 
 /// From power on to the agent's first word.
 const BOOT_MAX_KVM: Duration = Duration::from_secs(20);
-const BOOT_MAX_TCG: Duration = Duration::from_secs(120);
+/// An idle host translates a boot in seconds; a busy one takes many times as long.
+const BOOT_MAX_TCG: Duration = Duration::from_secs(300);
 /// What a guest may need beyond the command's own time, to build, collect and send.
 const GRACE_KVM: Duration = Duration::from_secs(30);
-const GRACE_TCG: Duration = Duration::from_secs(120);
+const GRACE_TCG: Duration = Duration::from_secs(240);
 /// What the guest's kernel and agent need beside the command's memory.
 const GUEST_OWN_BYTES: u64 = 512 << 20;
 /// How often signals are looked for while nothing is heard.
@@ -40,47 +42,118 @@ const TICK: Duration = Duration::from_millis(20);
 /// Threads of the monitor.
 const VMM_TASKS: u32 = 64;
 
-pub(crate) fn run(spec: &Spec, ready: &Ready, config: &Config) -> Result<Recording, RunError> {
+pub(crate) fn run(spec: &Spec, ready: &Ready) -> Result<Recording, RunError> {
     tell(spec, "build");
     if let Some(pause) = &spec.pause {
         pause.unavailable();
     }
     let signals = Signals::catch().map_err(|source| setup("catch signals", source))?;
-    let agent = ready
-        .guest
-        .agent(&config.agent)
-        .map_err(|source| setup("make the agent's disk", source))?;
     let packed = root::pack(spec, &ready.guest.busybox())?;
     let image = disk(&ready.guest.folder, &packed.tree)
         .map_err(|source| setup("write the guest's disk", source))?;
-    let agent_disk =
-        File::open(&agent.disk).map_err(|source| setup("open the agent's disk", source))?;
-    let memory_mib = (spec.limits.memory_bytes + GUEST_OWN_BYTES).div_ceil(1 << 20);
-    let started = Instant::now();
-    let disks = vec![agent_disk, image];
-    let (vmm, folder, wires, mut walls) = power_on(spec, ready, disks, memory_mib)?;
-    let groups = Groups::enter(spec, memory_mib << 20, vmm.pid(), &mut walls);
-    let listening = Listening::start(wires, spec)
-        .map_err(|source| setup("listen to the virtual machine", source))?;
-    let mut talk = Talk { spec, ready, tools: &packed.tools, vmm, listening, signals, started };
-    let booted = talk.boot()?;
-    let boot = started.elapsed();
-    let outcome = match booted {
-        None => talk.job()?,
-        Some(signal) => {
-            let mut outcome = Outcome::default();
-            outcome.cut(Ending::Interrupted { signal }, "shieldx was interrupted while it booted");
-            outcome
+    let made = Made { spec, packed: &packed, image: &image };
+    match made.boot(ready, &signals) {
+        // Nothing of the command has run: it is tried again without what does not carry it.
+        Err(Unbooted::Lost(reason)) if ready.acceleration == Acceleration::Kvm => {
+            let ready = ready.without_kvm(&reason);
+            let booted = made.boot(&ready, &signals)?;
+            made.follow(&ready, booted, &signals)
         }
-    };
-    let Talk { vmm, listening, .. } = talk;
-    let said = vmm.said();
-    drop((vmm, folder));
-    let wired = listening.end();
-    drop(groups);
-    let carried =
-        Carried { ready, agent_sha256: agent.sha256, boot, walls, notes: packed.notes, said };
-    record::recording(spec, outcome, wired, &carried)
+        booted => made.follow(ready, booted?, &signals),
+    }
+}
+
+/// Everything a guest is booted with that is this run's own.
+struct Made<'a> {
+    spec: &'a Spec,
+    packed: &'a root::Packed,
+    image: &'a File,
+}
+
+/// A running monitor and what goes after it, in this order.
+struct Machine {
+    vmm: Vmm,
+    _folder: Option<machine::Folder>,
+    _groups: Groups,
+}
+
+/// A guest that has its job, or was interrupted before.
+struct Booted {
+    machine: Machine,
+    listening: Listening,
+    walls: Walls,
+    boot: Duration,
+    interrupted: Option<i32>,
+}
+
+/// Why there is no guest.
+enum Unbooted {
+    /// It did not come up, in words.
+    Lost(String),
+    Failed(RunError),
+}
+
+impl From<Unbooted> for RunError {
+    fn from(unbooted: Unbooted) -> Self {
+        match unbooted {
+            Unbooted::Lost(reason) => {
+                setup("boot the guest", io::Error::new(io::ErrorKind::TimedOut, reason))
+            }
+            Unbooted::Failed(error) => error,
+        }
+    }
+}
+
+impl Made<'_> {
+    /// Starts a guest and gives it its job, once it says that it is there.
+    fn boot(&self, ready: &Ready, signals: &Signals) -> Result<Booted, Unbooted> {
+        let spec = self.spec;
+        let failed = |step| move |source| Unbooted::Failed(setup(step, source));
+        let disks = [&ready.agent.disk, self.image].map(qemu::reopened);
+        let disks = disks.into_iter().collect::<io::Result<Vec<File>>>();
+        let disks = disks.map_err(failed("open the guest's disks"))?;
+        let memory_mib = (spec.limits.memory_bytes + GUEST_OWN_BYTES).div_ceil(1 << 20);
+        let started = Instant::now();
+        let (vmm, folder, wires, mut walls) =
+            power_on(spec, ready, disks, memory_mib).map_err(Unbooted::Failed)?;
+        let groups = Groups::enter(spec, memory_mib << 20, vmm.pid(), &mut walls);
+        let mut machine = Machine { vmm, _folder: folder, _groups: groups };
+        let mut listening =
+            Listening::start(wires, spec).map_err(failed("listen to the virtual machine"))?;
+        let interrupted = hello(ready.acceleration, started, &mut machine.vmm, &listening, signals)
+            .map_err(Unbooted::Lost)?;
+        if interrupted.is_none() {
+            let job = job(spec, &self.packed.tools);
+            listening.give(&job).map_err(failed("give the guest its job"))?;
+        }
+        let boot = started.elapsed();
+        Ok(Booted { machine, listening, walls, boot, interrupted })
+    }
+
+    /// Listens to a guest until it is over; nothing of it is left then.
+    fn follow(
+        &self,
+        ready: &Ready,
+        booted: Booted,
+        signals: &Signals,
+    ) -> Result<Recording, RunError> {
+        let Booted { machine, listening, walls, boot, interrupted } = booted;
+        let outcome = match interrupted {
+            None => listen(self.spec, ready.acceleration, &listening, signals)?,
+            Some(signal) => {
+                let mut outcome = Outcome::default();
+                let why = "shieldx was interrupted while it booted";
+                outcome.cut(Ending::Interrupted { signal }, why);
+                outcome
+            }
+        };
+        let said = machine.vmm.said();
+        drop(machine);
+        let wired = listening.end();
+        let notes = self.packed.notes.clone();
+        let carried = Carried { ready, boot, walls, notes, said };
+        record::recording(self.spec, outcome, wired, &carried)
+    }
 }
 
 /// The running monitor, what goes after it, and our ends of its wires.
@@ -185,99 +258,91 @@ impl Drop for Groups {
     }
 }
 
-struct Talk<'a> {
-    spec: &'a Spec,
-    ready: &'a Ready,
-    tools: &'a [PathBuf],
-    vmm: Vmm,
-    listening: Listening,
-    signals: Signals,
+/// Waits for the agent's first word, or for a signal. What went wrong is told in words.
+fn hello(
+    acceleration: Acceleration,
     started: Instant,
-}
-
-impl Talk<'_> {
-    /// Waits for the agent's first word and gives it the job, or until a signal.
-    fn boot(&mut self) -> Result<Option<i32>, RunError> {
-        let max = match self.ready.acceleration {
+    vmm: &mut Vmm,
+    listening: &Listening,
+    signals: &Signals,
+) -> Result<Option<i32>, String> {
+    let deadline = started
+        + match acceleration {
             Acceleration::Kvm => BOOT_MAX_KVM,
             Acceleration::Tcg => BOOT_MAX_TCG,
         };
-        let deadline = self.started + max;
-        let lost = |reason: String| {
-            setup("boot the guest", io::Error::new(io::ErrorKind::TimedOut, reason))
-        };
-        loop {
-            match self.listening.next(TICK) {
-                Ok(Heard::Message(message)) => match *message {
-                    Message::Hello { .. } => break,
-                    _ => return Err(lost("it talked before it was asked".to_owned())),
-                },
-                Ok(Heard::Ended(reason)) => {
-                    return Err(lost(format!("{reason}; its console: {}", self.vmm.last_line())));
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(lost(format!("it ended: {}", self.vmm.last_line())));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
+    loop {
+        match listening.next(TICK) {
+            Ok(Heard::Message(message)) => match *message {
+                Message::Hello { .. } => return Ok(None),
+                _ => return Err("it talked before it was asked".to_owned()),
+            },
+            Ok(Heard::Ended(reason)) => {
+                return Err(format!("{reason}; its console: {}", vmm.last_line()));
             }
-            if self.vmm.ended() {
-                return Err(lost(format!("its monitor ended: {}", self.vmm.last_line())));
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(format!("it ended: {}", vmm.last_line()));
             }
-            if let Some(signal) = self.signals.take() {
-                return Ok(Some(signal));
-            }
-            if Instant::now() > deadline {
-                return Err(lost(format!(
-                    "its agent said nothing for {} s; its console: {}",
-                    self.started.elapsed().as_secs(),
-                    self.vmm.last_line()
-                )));
-            }
+            Err(RecvTimeoutError::Timeout) => {}
         }
-        self.listening
-            .give(&job(self.spec, self.tools))
-            .map_err(|source| setup("give the guest its job", source))?;
-        Ok(None)
+        if vmm.ended() {
+            return Err(format!("its monitor ended: {}", vmm.last_line()));
+        }
+        if let Some(signal) = signals.take() {
+            return Ok(Some(signal));
+        }
+        if Instant::now() > deadline {
+            return Err(format!(
+                "its agent said nothing for {} s; its console: {}",
+                started.elapsed().as_secs(),
+                vmm.last_line()
+            ));
+        }
     }
+}
 
-    /// Listens until the guest's last word, its end, the deadline or a signal.
-    fn job(&mut self) -> Result<Outcome, RunError> {
-        let grace = match self.ready.acceleration {
-            Acceleration::Kvm => GRACE_KVM,
-            Acceleration::Tcg => GRACE_TCG,
-        };
-        let begun = Instant::now();
-        let deadline = begun + Duration::from_millis(self.spec.limits.timeout_ms) + grace;
-        let mut outcome = Outcome::default();
-        loop {
-            match self.listening.next(TICK) {
-                Ok(Heard::Message(message)) => match *message {
-                    Message::End => break,
-                    Message::Error(refusal) => return Err(record::refusal(refusal)),
-                    message => outcome.take(message, self.spec),
-                },
-                Ok(Heard::Ended(reason)) => {
-                    outcome.lost = Some(reason);
-                    break;
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    outcome.lost = Some("it ended before its last word".to_owned());
-                    break;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if let Some(signal) = self.signals.take() {
-                outcome.cut(Ending::Interrupted { signal }, "shieldx was interrupted");
+/// Listens until the guest's last word, its end, the deadline or a signal.
+fn listen(
+    spec: &Spec,
+    acceleration: Acceleration,
+    listening: &Listening,
+    signals: &Signals,
+) -> Result<Outcome, RunError> {
+    let grace = match acceleration {
+        Acceleration::Kvm => GRACE_KVM,
+        Acceleration::Tcg => GRACE_TCG,
+    };
+    let begun = Instant::now();
+    let deadline = begun + Duration::from_millis(spec.limits.timeout_ms) + grace;
+    let mut outcome = Outcome::default();
+    loop {
+        match listening.next(TICK) {
+            Ok(Heard::Message(message)) => match *message {
+                Message::End => break,
+                Message::Error(refusal) => return Err(record::refusal(refusal)),
+                message => outcome.take(message, spec),
+            },
+            Ok(Heard::Ended(reason)) => {
+                outcome.lost = Some(reason);
                 break;
             }
-            if Instant::now() > deadline {
-                outcome.cut(Ending::TimedOut, "it did not end within its time");
+            Err(RecvTimeoutError::Disconnected) => {
+                outcome.lost = Some("it ended before its last word".to_owned());
                 break;
             }
+            Err(RecvTimeoutError::Timeout) => {}
         }
-        outcome.length = begun.elapsed();
-        Ok(outcome)
+        if let Some(signal) = signals.take() {
+            outcome.cut(Ending::Interrupted { signal }, "shieldx was interrupted");
+            break;
+        }
+        if Instant::now() > deadline {
+            outcome.cut(Ending::TimedOut, "it did not end within its time");
+            break;
+        }
     }
+    outcome.length = begun.elapsed();
+    Ok(outcome)
 }
 
 fn job(spec: &Spec, tools: &[PathBuf]) -> Job {
@@ -317,6 +382,7 @@ fn job(spec: &Spec, tools: &[PathBuf]) -> Job {
                 path: wire::text(&decoy.path),
                 content: types::Text::new(decoy.content.clone()),
                 mode: decoy.mode,
+                modified: decoy.modified,
             })
             .collect(),
         memory_scan: spec.memory.scan,

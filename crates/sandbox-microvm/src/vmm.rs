@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// What is kept of a guest's console, from its end.
 const CONSOLE_MAX_BYTES: usize = 16 << 10;
 /// A monitor that was killed is waited for this long before we go on without it.
-const END_TRIES: u32 = 400;
+const END_TRIES: u32 = 4000;
 
 /// How guests are carried: by the host's processor, or by translation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sandbox::Spec;
+use sandbox::beside::Beside;
 
 use crate::vmm::Wires;
 use crate::wire::{self, Job, LINE_MAX_BYTES, Message, Slot};
@@ -42,12 +44,14 @@ pub(super) struct Stream {
 pub(super) struct Wired {
     pub stdout: Stream,
     pub stderr: Stream,
+    /// What of a guest's files was not written on this host, and why.
+    pub unwritten: Vec<(&'static str, String)>,
 }
 
 pub(super) struct Listening {
     talk: UnixStream,
     heard: Receiver<Heard>,
-    reader: JoinHandle<()>,
+    reader: JoinHandle<Vec<(&'static str, String)>>,
     stdout: JoinHandle<Stream>,
     stderr: JoinHandle<Stream>,
 }
@@ -80,15 +84,20 @@ impl Listening {
     pub(super) fn end(self) -> Wired {
         let Self { talk, heard, reader, stdout, stderr } = self;
         drop((talk, heard));
-        let _ = reader.join();
         Wired {
+            unwritten: reader.join().unwrap_or_default(),
             stdout: stdout.join().unwrap_or_default(),
             stderr: stderr.join().unwrap_or_default(),
         }
     }
 }
 
-fn read(stream: UnixStream, mut files: Files, tell: &SyncSender<Heard>) {
+/// Returns what [`Wired::unwritten`] holds.
+fn read(
+    stream: UnixStream,
+    mut files: Files,
+    tell: &SyncSender<Heard>,
+) -> Vec<(&'static str, String)> {
     let mut input = BufReader::with_capacity(256 << 10, stream);
     loop {
         let heard = match wire::receive(&mut input, LINE_MAX_BYTES, RECORDING_MAX_BYTES) {
@@ -103,7 +112,7 @@ fn read(stream: UnixStream, mut files: Files, tell: &SyncSender<Heard>) {
         };
         let last = matches!(heard, Heard::Ended(_));
         if tell.send(heard).is_err() || last {
-            return;
+            return files.unwritten;
         }
     }
 }
@@ -141,6 +150,8 @@ struct Files {
     /// Bytes and files that are still taken.
     bytes: u64,
     files: u64,
+    run: String,
+    unwritten: Vec<(&'static str, String)>,
 }
 
 impl Files {
@@ -151,10 +162,13 @@ impl Files {
             packets: spec.artifacts.packets.clone(),
             bytes: spec.limits.disk_bytes.saturating_mul(FRAME_FACTOR).saturating_add(64 << 20),
             files: FILES_MAX,
+            run: spec.id.clone(),
+            unwritten: Vec::new(),
         }
     }
 
-    /// Takes one file off the wire. What nobody asked for is refused.
+    /// Takes one file off the wire. What nobody asked for is refused; what cannot be written here is
+    /// no fault of the guest's and only said.
     fn take(
         &mut self,
         slot: Slot,
@@ -172,36 +186,59 @@ impl Files {
             Some(left) => left,
             None => return refuse("too many"),
         };
-        let target = match slot {
+        let mut content = input.take(size);
+        let written = match slot {
             Slot::Keep => match (&self.keep, wire::below(path)) {
-                (Some(folder), Some(relative)) => kept(folder, &relative)?,
+                (Some(folder), Some(relative)) => kept(folder, &relative, mode, &mut content)
+                    .map_err(|error| {
+                        self.keep = None;
+                        let path = types::Text::from(path.as_os_str().as_bytes());
+                        ("keep", format!("{path} and what comes after it was not kept: {error}"))
+                    }),
+                // It stopped before.
+                (None, Some(_)) if self.unwritten.iter().any(|(slot, _)| *slot == "keep") => Ok(()),
                 _ => return refuse("its name is not one"),
             },
-            Slot::Snapshot => self.snapshot.take().ok_or(io::ErrorKind::InvalidData)?,
-            Slot::Packets => self.packets.take().ok_or(io::ErrorKind::InvalidData)?,
+            Slot::Snapshot => {
+                let path = self.snapshot.take().ok_or(io::ErrorKind::InvalidData)?;
+                let failed = |error| format!("the snapshot was not written: {error}");
+                put(&path, &self.run, size, &mut content).map_err(|e| ("snapshot", failed(e)))
+            }
+            Slot::Packets => {
+                let path = self.packets.take().ok_or(io::ErrorKind::InvalidData)?;
+                let failed = |error| format!("the capture was not written: {error}");
+                put(&path, &self.run, size, &mut content).map_err(|e| ("capture", failed(e)))
+            }
         };
-        let mut options = File::options();
-        options.write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
-        let mut file = match slot {
-            Slot::Keep => options.create_new(true).open(&target)?,
-            Slot::Snapshot | Slot::Packets => options.create(true).truncate(true).open(&target)?,
-        };
-        if io::copy(&mut input.take(size), &mut file)? < size {
+        // Whatever became of it here, the next message comes after it.
+        io::copy(&mut content, &mut io::sink())?;
+        if content.limit() > 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if slot == Slot::Keep {
-            file.set_permissions(fs::Permissions::from_mode(mode & 0o777))?;
-        }
-        file.flush()
+        self.unwritten.extend(written.err());
+        Ok(())
     }
 }
 
-/// The place of a kept file; its parents are made. Nothing of a guest's becomes a link, so no name
-/// leads out of the folder.
-fn kept(folder: &Path, relative: &Path) -> io::Result<PathBuf> {
+fn put(path: &Path, run: &str, size: u64, content: &mut impl io::Read) -> io::Result<()> {
+    let beside = Beside::create(path, run)?;
+    if io::copy(content, &mut beside.file())? < size {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    beside.put()
+}
+
+/// Writes a kept file; its parents are made. Nothing of a guest's becomes a link, so no name leads
+/// out of the folder.
+fn kept(folder: &Path, relative: &Path, mode: u32, content: &mut impl io::Read) -> io::Result<()> {
     let target = folder.join(relative);
     if let Some(parent) = target.parent() {
         fs::create_dir_all(parent)?;
     }
-    Ok(target)
+    let mut options = File::options();
+    options.write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+    let mut file = options.create_new(true).open(&target)?;
+    io::copy(content, &mut file)?;
+    file.set_permissions(fs::Permissions::from_mode(mode & 0o777))?;
+    file.flush()
 }
