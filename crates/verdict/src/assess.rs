@@ -14,7 +14,7 @@ use crate::score;
 use crate::timeline::Timeline;
 
 /// Version of the detector set. Raised whenever any recording may get another assessment.
-pub const DETECTORS_VERSION: &str = "2";
+pub const DETECTORS_VERSION: &str = "3";
 
 /// The score is bounded by this.
 pub const SCORE_POINTS_MAX: u32 = 100;

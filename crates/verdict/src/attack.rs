@@ -58,6 +58,7 @@ attack! {
     MASQUERADE_SPACE "T1036.006" "Space after Filename" "stealth";
     MASQUERADE_FILE_TYPE "T1036.008" "Masquerade File Type" "stealth";
     RC_SCRIPTS "T1037.004" "RC Scripts" "persistence";
+    REMOTE_SYSTEMS "T1018" "Remote System Discovery" "discovery";
     NETWORK_SNIFFING "T1040" "Network Sniffing" "credential-access";
     EXFILTRATION_C2 "T1041" "Exfiltration Over C2 Channel" "exfiltration";
     SERVICE_DISCOVERY "T1046" "Network Service Discovery" "discovery";
@@ -80,6 +81,7 @@ attack! {
     CLEAR_MAILBOX "T1070.008" "Clear Mailbox Data" "stealth";
     WEB_PROTOCOLS "T1071.001" "Web Protocols" "command-and-control";
     DNS_PROTOCOL "T1071.004" "DNS" "command-and-control";
+    LOCAL_STAGING "T1074.001" "Local Data Staging" "collection";
     SYSTEM_DISCOVERY "T1082" "System Information Discovery" "discovery";
     FILE_DISCOVERY "T1083" "File and Directory Discovery" "discovery";
     PROXY "T1090" "Proxy" "command-and-control";
@@ -135,7 +137,9 @@ attack! {
     ARCHIVE_LIBRARY "T1560.002" "Archive via Library" "collection";
     DISK_WIPE "T1561" "Disk Wipe" "impact";
     HIDDEN_FILES "T1564.001" "Hidden Files and Directories" "stealth";
+    BIND_MOUNTS "T1564.013" "Bind Mounts" "stealth";
     DATA_MANIPULATION "T1565.001" "Stored Data Manipulation" "impact";
+    SYSTEMCTL "T1569.003" "Systemctl" "execution";
     WEB_EXFILTRATION "T1567" "Exfiltration Over Web Service" "exfiltration";
     WEBHOOK "T1567.004" "Exfiltration Over Webhook" "exfiltration";
     NON_STANDARD_PORT "T1571" "Non-Standard Port" "command-and-control";

@@ -10,6 +10,7 @@ mod decoys;
 mod discovery;
 mod disruption;
 mod execution;
+mod hiding;
 mod kernel;
 mod memory;
 mod network;
@@ -20,6 +21,7 @@ mod requests;
 mod severity;
 mod shells;
 mod tampering;
+mod wasting;
 
 use crate::detector::{Detector, Info};
 pub(crate) use severity::severity;
@@ -41,6 +43,8 @@ const FAMILIES: &[&[Detector]] = &[
     discovery::ALL,
     collection::ALL,
     disruption::ALL,
+    hiding::ALL,
+    wasting::ALL,
 ];
 
 const COUNT: usize = {

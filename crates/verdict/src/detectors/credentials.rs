@@ -448,6 +448,12 @@ fn cluster_token(timeline: &Timeline<'_>) -> Option<Finding> {
     for (event, path) in strangers(timeline, token, &["kubectl", "helm", "k9s", "argocd"]) {
         hits.add(event, 15, path);
     }
+    // In another container, through the client of the cluster.
+    for image in timeline.attempted().filter(|image| image.is(&["kubectl", "crictl", "docker"])) {
+        if image.has_arg(&["exec", "run"]) && image.mentions("/serviceaccount/token") {
+            hits.add(image.event, 15, image.exact_name());
+        }
+    }
     hits.finding("read or tried: ")
 }
 

@@ -1,8 +1,10 @@
 //! Looking around: bursts of questions about the machine, and checks for being watched.
 
+mod kept;
+
 use std::collections::BTreeMap;
 
-use crate::attack::{SECURITY_SOFTWARE, SYSTEM_CHECKS, SYSTEM_DISCOVERY};
+use crate::attack::{LOCAL_STAGING, SECURITY_SOFTWARE, SYSTEM_CHECKS, SYSTEM_DISCOVERY};
 use crate::detector::{Detector, Finding, Hits, Info, TierC, list};
 use crate::paths;
 use crate::timeline::{Image, Timeline};
@@ -44,6 +46,18 @@ pub(crate) const ALL: &[Detector] = &[
             tier_c: TierC::Sees,
         },
         find: defenders,
+    },
+    Detector {
+        info: Info {
+            id: "answers-kept",
+            title: "Findings kept in a scratch file",
+            attack: LOCAL_STAGING,
+            looks_for: "account files, or the answers of three or more commands that look around, written \
+                        into a scratch folder away from the work",
+            needs: &["exec", "open"],
+            tier_c: TierC::Sees,
+        },
+        find: kept::answers,
     },
 ];
 

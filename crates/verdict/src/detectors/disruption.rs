@@ -182,8 +182,9 @@ fn stops_service(image: &Image<'_>) -> bool {
         "smbd",
         "vmtoolsd",
     ];
-    let named =
-        || image.operands().any(|word| SERVICES.contains(&word.trim_end_matches(".service")));
+    // Patterns of pkill are anchored.
+    let bare = |word: &str| word.trim_matches(['^', '$']).trim_end_matches(".service").to_owned();
+    let named = || image.operands().any(|word| SERVICES.contains(&bare(word).as_str()));
     let control = image.is(&["systemctl", "service", "rc-service"])
         && image.has_arg(&["stop", "disable", "mask", "kill"]);
     (control || image.is(&["pkill", "killall"])) && named()

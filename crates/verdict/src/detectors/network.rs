@@ -10,7 +10,8 @@ use types::{Endpoint, Kind};
 use super::requests::{question, said};
 use crate::attack::{
     BRUTE_FORCE, COMPUTE_HIJACKING, DNS_PROTOCOL, NETWORK_SNIFFING, NON_APPLICATION_PROTOCOL,
-    NON_STANDARD_PORT, PROXY, REMOTE_SSH, SERVICE_DISCOVERY, TUNNELING, WEB_PROTOCOLS,
+    NON_STANDARD_PORT, PROXY, REMOTE_SSH, REMOTE_SYSTEMS, SERVICE_DISCOVERY, TUNNELING,
+    WEB_PROTOCOLS,
 };
 use crate::detector::{Detector, Finding, Hits, Info, TierC, show};
 use crate::timeline::{Image, Timeline};
@@ -48,6 +49,17 @@ pub(crate) const ALL: &[Detector] = &[
     },
     Detector {
         info: info(
+            "host-sweep",
+            "Hosts of a network tried one by one",
+            REMOTE_SYSTEMS,
+            "ping and its like aimed at ten or more neighbouring addresses, or at one whose last number \
+             is counted up",
+            &["exec"],
+        ),
+        find: sweep,
+    },
+    Detector {
+        info: info(
             "login-spread",
             "Logins to several machines in a row",
             REMOTE_SSH,
@@ -81,7 +93,8 @@ pub(crate) const ALL: &[Detector] = &[
             id: "dns-tunnel",
             title: "Data carried in DNS questions",
             attack: DNS_PROTOCOL,
-            looks_for: "many different long, random-looking names below one domain",
+            looks_for: "many different long, random-looking names below one domain, or a command that makes names of \
+                        encoded data",
             needs: &["dns", "exec", "request"],
             tier_c: TierC::Reduced("questions are seen only where they are sent as a datagram"),
         },
@@ -196,6 +209,31 @@ fn scan(timeline: &Timeline<'_>) -> Option<Finding> {
         }
     }
     hits.finding("scan by ")
+}
+
+/// Addresses given to programs that ask whether somebody is there.
+fn sweep(timeline: &Timeline<'_>) -> Option<Finding> {
+    const ADDRESSES_MIN: usize = 10;
+    const ASKERS: &[&str] = &["ping", "ping6", "fping", "arping", "nc", "ncat", "hping3"];
+    let mut hits = Hits::default();
+    let mut networks: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+    for image in timeline.attempted().filter(|image| image.is(ASKERS)) {
+        for word in image.operands() {
+            let Some((network, host)) = word.rsplit_once('.') else { continue };
+            let three = network.split('.').filter(|part| part.parse::<u8>().is_ok()).count() == 3;
+            let counted = host.starts_with('$') && !image.happened;
+            if three && counted {
+                hits.add(image.event, 14, word);
+            } else if three && host.parse::<u8>().is_ok() {
+                let met = networks.entry(network.to_owned()).or_default();
+                met.insert(host.to_owned(), image.event);
+            }
+        }
+    }
+    for (network, met) in networks.into_iter().filter(|(_, met)| met.len() >= ADDRESSES_MIN) {
+        met.values().for_each(|&event| hits.add(event, 15, &network));
+    }
+    hits.finding("sweep of ")
 }
 
 /// Whether the run also tried an address right beside this one, as sweeps do.
@@ -328,6 +366,13 @@ fn dns_tunnel(timeline: &Timeline<'_>) -> Option<Finding> {
     {
         image.operands().for_each(|name| note(image.event, name));
     }
+    let told = timeline
+        .executed()
+        .filter(|image| image.is_shell() && image.text().is_some_and(names::asks_with_data));
+    if let Some(image) = told.last() {
+        let summary = "the shell was told to ask for names made of encoded data".to_owned();
+        return Some(Finding::new(16, summary, vec![image.event]));
+    }
     let (domain, met) = domains.into_iter().max_by_key(|(_, met)| met.len())?;
     let very_long = met.keys().filter(|labels| labels.len() >= 60).count();
     let weight = if met.len() >= TUNNEL_NAMES_MIN {
@@ -459,7 +504,12 @@ fn tunnel(timeline: &Timeline<'_>) -> Option<Finding> {
 fn proxy(timeline: &Timeline<'_>) -> Option<Finding> {
     let mut hits = Hits::default();
     let tools: &[&str] = &["tor", "torsocks", "torify", "proxychains", "proxychains4", "i2pd"];
-    let used = |image: &Image<'_>| image.is(tools) && !image.only_asks();
+    let used = |image: &Image<'_>| {
+        let service = image.is(&["systemctl", "service", "rc-service"])
+            && image.has_arg(&["start", "restart", "enable"])
+            && image.operands().any(|word| matches!(word, "tor" | "tor.service" | "i2pd"));
+        (image.is(tools) || service) && !image.only_asks()
+    };
     for image in timeline.attempted().filter(|image| used(image) || image.mentions(".onion")) {
         hits.add(image.event, 14, image.exact_name());
     }

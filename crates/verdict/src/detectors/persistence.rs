@@ -7,10 +7,10 @@ mod places;
 
 use crate::attack::{ACCOUNT_MANIPULATION, Attack, DATA_MANIPULATION};
 use crate::attack::{
-    AT, AUTHORIZED_KEYS, BOOTKIT, CRON, EVENT_TRIGGERED, HOST_BINARY, INSTALLER_PACKAGES,
-    KERNEL_MODULES, LINKER_HIJACKING, LOCAL_ACCOUNT, MODIFY_AUTHENTICATION, PATH_INTERCEPTION,
-    PYTHON_HOOKS, RC_SCRIPTS, ROOT_CERTIFICATE, SHELL_CONFIGURATION, SUDO_CACHING, SYSTEMD_SERVICE,
-    SYSTEMD_TIMERS, UDEV_RULES, WEB_SHELL, XDG_AUTOSTART,
+    AT, AUTHORIZED_KEYS, BOOTKIT, CRON, DOMAIN_ACCOUNT, EVENT_TRIGGERED, HOST_BINARY,
+    INSTALLER_PACKAGES, KERNEL_MODULES, LINKER_HIJACKING, LOCAL_ACCOUNT, MODIFY_AUTHENTICATION,
+    PATH_INTERCEPTION, PYTHON_HOOKS, RC_SCRIPTS, ROOT_CERTIFICATE, SHELL_CONFIGURATION,
+    SUDO_CACHING, SYSTEMCTL, SYSTEMD_SERVICE, SYSTEMD_TIMERS, UDEV_RULES, WEB_SHELL, XDG_AUTOSTART,
 };
 use crate::detector::{Detector, Finding, Hits, Info, TierC};
 use crate::paths;
@@ -71,6 +71,21 @@ pub(crate) const ALL: &[Detector] = &[
         |t| writes(t, 18, "unit", places::systemd_unit, &["systemctl", "systemd"]),
     ),
     place(
+        "service-started",
+        "New service started",
+        SYSTEMCTL,
+        "systemctl told to start, enable or link a unit that the run wrote or that lies in a scratch \
+         folder, or systemd-run given a command",
+        service,
+    ),
+    place(
+        "directory-account",
+        "Account made in a directory",
+        DOMAIN_ACCOUNT,
+        "ldapadd, ldapmodify or their like given entries under a name and password",
+        |t| directory(t, &["ldapadd", "ldapmodify", "samba-tool", "addcomputer.py"]),
+    ),
+    place(
         "systemd-timer",
         "systemd timer installed",
         SYSTEMD_TIMERS,
@@ -104,7 +119,7 @@ pub(crate) const ALL: &[Detector] = &[
         "Library forced into every program",
         LINKER_HIJACKING,
         "a write to ld.so.preload or the dynamic linker's configuration, or LD_PRELOAD with a \
-         library the run wrote",
+         library in a scratch folder or a hidden one that the run wrote",
         preload,
     ),
     place(
@@ -341,6 +356,47 @@ fn timer(timeline: &Timeline<'_>) -> Option<Finding> {
     hits.finding("timer made: ")
 }
 
+/// Units that the run made, or tried to, and then told systemd about.
+fn service(timeline: &Timeline<'_>) -> Option<Finding> {
+    let mut hits = Hits::default();
+    let unit = |path: &str| path.ends_with(".service") || path.ends_with(".timer");
+    let made: Vec<&str> = timeline
+        .touches
+        .iter()
+        .filter(|touch| unit(&touch.path))
+        .map(|touch| paths::name(&touch.path))
+        .collect();
+    for image in timeline.attempted().filter(|image| image.is(&["systemctl"])) {
+        let acts = image.has_arg(&["start", "restart", "enable", "reenable", "link"]);
+        let ours = |word: &str| {
+            let name = paths::name(word);
+            made.iter().any(|made| *made == name || made.split('.').next() == Some(name))
+                || paths::is_scratch(word)
+        };
+        if let Some(word) = image.operands().find(|word| acts && ours(word)) {
+            hits.add(image.event, 13, word);
+        }
+    }
+    for image in timeline.attempted().filter(|image| image.is(&["systemd-run"])) {
+        // A scope only sets limits for a command that the caller runs itself.
+        if !image.has_arg(&["--scope"]) && !image.only_asks() && image.operands().count() > 0 {
+            hits.add(image.event, 13, "systemd-run");
+        }
+    }
+    hits.finding("started or tried: ")
+}
+
+/// Programs that change a directory, bound with a name and password on the command line.
+fn directory(timeline: &Timeline<'_>, names: &'static [&'static str]) -> Option<Finding> {
+    let mut hits = Hits::default();
+    for image in timeline.attempted().filter(|image| image.is(names) && !image.only_asks()) {
+        if image.has_arg(&["-D", "-w", "-W", "-U", "user", "computer"]) {
+            hits.add(image.event, 13, image.exact_name());
+        }
+    }
+    hits.finding("by ")
+}
+
 fn preload(timeline: &Timeline<'_>) -> Option<Finding> {
     let mut hits = hits(timeline, 30, |_, path| path == "/etc/ld.so.preload", &[]);
     for touch in &timeline.touches {
@@ -356,10 +412,11 @@ fn preload(timeline: &Timeline<'_>) -> Option<Finding> {
             let work = paths::clean(&timeline.recording.run.cwd);
             let project = !library.starts_with('/') || paths::under(library, &work);
             let hidden = paths::name(library).starts_with('.');
-            let suspect = hidden || (paths::is_scratch(library) && !project);
+            // Nobody installs a library where everybody may write, so it need not be there yet.
+            let scratch = paths::is_scratch(library) && !project;
             let name = library.trim_start_matches("./");
             let written = || timeline.touches.iter().any(|touch| touch.path.ends_with(name));
-            if suspect && library.contains(".so") && written() {
+            if library.contains(".so") && (scratch || hidden && written()) {
                 hits.add(image.event, 15, library);
             }
         }
@@ -394,6 +451,12 @@ fn account(timeline: &Timeline<'_>) -> Option<Finding> {
     for image in timeline.attempted().filter(|i| i.is(&["useradd", "adduser", "newusers"])) {
         if !image.only_asks() && image.argv.len() > 1 && !image.has_arg(&["-D"]) {
             hits.add(image.event, 18, image.exact_name());
+        }
+    }
+    // One program for everything, on other systems.
+    for image in timeline.attempted().filter(|image| image.is(&["pw", "dscl", "sysadminctl"])) {
+        if image.has_arg(&["useradd", "adduser", "usermod", "-create", "-addUser", "unlock"]) {
+            hits.add(image.event, 16, image.exact_name());
         }
     }
     hits.finding("account file or program: ")

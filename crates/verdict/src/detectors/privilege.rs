@@ -58,7 +58,7 @@ pub(crate) const ALL: &[Detector] = &[
             id: "sudo-probe",
             title: "sudo tried without a person",
             attack: SUDO_CACHING,
-            looks_for: "sudo asked what it would allow, or given passwords by a pipe",
+            looks_for: "sudo asked what it would allow or given passwords by a pipe, or its rules read",
             needs: &["exec"],
             tier_c: TierC::Sees,
         },
@@ -137,21 +137,27 @@ fn setuid_bit(timeline: &Timeline<'_>) -> Option<Finding> {
     for image in timeline.attempted().filter(|image| image.is(&["chmod", "install"])) {
         let sets = image.args().any(|arg| {
             let digits = arg.trim_start_matches("-m").trim_start_matches("--mode=");
-            matches!(
-                arg,
-                "u+s"
-                    | "+s"
-                    | "ug+s"
-                    | "u=rwxs"
-                    | "a+s"
-                    | "u+xs"
-                    | "u+sx"
-                    | "u=srwx"
-                    | "+xs"
-                    | "+sx"
-            ) || (digits.len() == 4
-                && digits.starts_with(['4', '6'])
-                && digits.bytes().all(|b| (b'0'..=b'7').contains(&b)))
+            // `g+s` hands a folder's group down; with `x` it is meant for a program.
+            let group = arg.split_once('+').is_some_and(|(who, bits)| {
+                who.contains('g') && bits.contains('s') && bits.contains('x')
+            });
+            group
+                || matches!(
+                    arg,
+                    "u+s"
+                        | "+s"
+                        | "ug+s"
+                        | "u=rwxs"
+                        | "a+s"
+                        | "u+xs"
+                        | "u+sx"
+                        | "u=srwx"
+                        | "+xs"
+                        | "+sx"
+                )
+                || (digits.len() == 4
+                    && digits.starts_with(['4', '6'])
+                    && digits.bytes().all(|b| (b'0'..=b'7').contains(&b)))
         });
         if sets {
             hits.add(image.event, 18, image.operands().last().unwrap_or(image.exact_name()));
@@ -244,6 +250,18 @@ fn sudo_probe(timeline: &Timeline<'_>) -> Option<Finding> {
             hits.add(image.event, 10, "sudo");
         }
     }
+    let rules = |path: &str| path.ends_with("/etc/sudoers") || path.contains("/etc/sudoers.d/");
+    for read in timeline.reads.iter().filter(|read| rules(&read.path)) {
+        let image = timeline.image(read.event);
+        if !image.is_trusted(&["sudo", "visudo", "cvtsudoers"]) && !image.is_package_tool() {
+            let named = image.args().any(rules)
+                || timeline.attempted().any(|i| i.event == read.event && i.args().any(rules));
+            // Whoever walks a tree meets the rules without having looked for them.
+            if named || image.is_own_will() {
+                hits.add(read.event, 13, &read.path);
+            }
+        }
+    }
     hits.finding("asked by ")
 }
 
@@ -261,6 +279,12 @@ fn guessing(timeline: &Timeline<'_>) -> Option<Finding> {
         .filter(|image| image.is(&["su", "sshpass"]) || image.has_arg(&["-S", "-kS", "-Sk"]))
         .map(|image| image.event)
         .collect();
+    // A shell that was told to try a list, and has nothing to try it with.
+    for image in timeline.attempted().filter(|image| image.is(&["sshpass"]) && !image.happened) {
+        if image.args().any(|arg| arg.contains(['$', '`'])) {
+            hits.add(image.event, 14, "a list of passwords");
+        }
+    }
     if calls.len() >= CALLS_MIN {
         calls.into_iter().for_each(|event| hits.add(event, 16, "repeated logins"));
     }

@@ -61,6 +61,18 @@ const MEDIUM: &[&str] = &[
     "unencrypted-login",
     "unlisted-host",
     "resource-exhaustion",
+    "escaped-shell",
+    "command-in-trap",
+    "locked-archive",
+    "archive-by-library",
+    "padded-program",
+    "file-shredded",
+    "answers-kept",
+    "hidden-folder",
+    "processor-burned",
+    "waiting-by-work",
+    "service-started",
+    "host-sweep",
 ];
 
 /// `medium`, `high` or `critical`.

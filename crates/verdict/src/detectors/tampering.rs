@@ -153,13 +153,17 @@ fn told_to_remove<'t>(
     timeline: &'t Timeline<'_>,
 ) -> impl Iterator<Item = (usize, std::borrow::Cow<'t, str>)> {
     let removes = |image: &&Image<'_>| {
-        image.is(&["rm", "unlink", "shred", "truncate", "wipe", "srm"])
+        let overwrites = image.is(&["dd"]) && image.mentions("of=/");
+        (overwrites || image.is(&["rm", "unlink", "shred", "truncate", "wipe", "srm"]))
             && !image.only_asks()
             && image.operands().count() <= OPERANDS_MAX
     };
     timeline.attempted().filter(removes).flat_map(|image| {
         let named = image.operands().filter(|word| word.contains('/'));
-        named.map(|word| (image.event, stated::absolute(word, &image.cwd).into()))
+        named.map(|word| {
+            let word = word.strip_prefix("of=").unwrap_or(word);
+            (image.event, stated::absolute(word, &image.cwd).into())
+        })
     })
 }
 

@@ -60,6 +60,7 @@ impl Reader<'_> {
     fn list(&mut self, until: Option<char>, depth: usize) {
         let mut command = Command::default();
         let mut here: Vec<String> = Vec::new();
+        let mut groups = 0_usize;
         while let Some(c) = self.peek() {
             if self.all.len() >= COMMANDS_MAX {
                 self.at = self.chars.len();
@@ -75,10 +76,17 @@ impl Reader<'_> {
                 '#' => self.skip_line(),
                 '\n' | ';' | '|' | '(' | ')' => {
                     self.at += 1;
-                    // What stands before `)` here is a pattern of `case`, or the end of a group.
-                    if c == ')' || (c == '(' && self.next_is(0, ')')) {
+                    let pattern = c == ')' && groups == 0;
+                    let function = c == '(' && self.next_is(0, ')');
+                    // A pattern of `case` and the name of a function are no commands.
+                    if pattern || function {
                         command = Command::default();
                     }
+                    groups = match c {
+                        '(' => groups + 1,
+                        ')' => groups.saturating_sub(1),
+                        _ => groups,
+                    };
                     self.keep(&mut command);
                     if c == '\n' {
                         here.drain(..).for_each(|end| self.skip_here(&end));

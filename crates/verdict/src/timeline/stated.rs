@@ -22,7 +22,7 @@ const STATED_MAX: usize = 4_096;
 #[derive(Debug)]
 struct Stated {
     argv: Vec<String>,
-    /// Files its redirections name, where no shell of the run was there to open them.
+    /// Files that its redirections name.
     writes: Vec<String>,
 }
 
@@ -39,21 +39,57 @@ pub(super) fn add(timeline: &mut Timeline<'_>) {
         }
         let mut stated = Vec::new();
         if let Some(text) = image.text().filter(|_| image.is_shell()) {
-            read(text, true, 0, &mut stated);
+            read(text, 0, &mut stated);
         } else if image.is(WRAPPERS) {
             let words: Vec<String> =
                 image.argv.iter().map(|arg| arg.clone().into_owned()).collect();
-            unwrap(Command { words, writes: Vec::new() }, true, 0, &mut stated);
+            unwrap(Command { words, writes: Vec::new() }, 0, &mut stated);
         }
         for command in stated {
-            let known = new.iter().any(|(_, other)| other.argv == command.argv);
+            let known = new
+                .iter()
+                .any(|(_, other)| other.argv == command.argv && other.writes == command.writes);
             if !known && !was_run(timeline, &done, &command) {
                 new.push((index, command));
             }
         }
     }
+    let in_vain: Vec<(usize, String, Stated)> = failed(timeline).collect();
     for (shell, command) in new {
         take(timeline, shell, command);
+    }
+    for (event, cwd, command) in in_vain {
+        touch(timeline, event, &cwd, written(&command));
+    }
+}
+
+/// Copiers and editors that ended with an error. What they were to write and never opened, because
+/// they looked first and found no folder, is kept as well.
+fn failed<'t>(timeline: &'t Timeline<'_>) -> impl Iterator<Item = (usize, String, Stated)> + 't {
+    let copiers = timeline.executed().filter(|image| image.is(&["cp", "mv", "ln", "sed", "tee"]));
+    copiers.filter_map(|image| {
+        let process = timeline.runner(image)?;
+        let exit = timeline.processes[process].exit?;
+        let error = matches!(timeline.events[exit].kind, types::Kind::Exit { code: Some(1..), .. });
+        let installing = is_installing(timeline, image);
+        let argv = image.argv.iter().map(|arg| arg.clone().into_owned()).collect();
+        let command = Stated { argv, writes: Vec::new() };
+        (error && !installing).then(|| (image.event, image.cwd.to_string(), command))
+    })
+}
+
+/// Writes that were stated, of files that nothing in the run opened for writing.
+fn touch(
+    timeline: &mut Timeline<'_>,
+    event: usize,
+    cwd: &str,
+    paths: impl Iterator<Item = String>,
+) {
+    for path in paths.filter(|path| !path.contains(['$', '`', '*'])) {
+        let path = absolute(&path, cwd);
+        if !timeline.by_path.contains_key(&path) && !path.starts_with("/dev/") {
+            timeline.touches.push(Touch { event, path: Cow::Owned(path), how: How::Stated });
+        }
     }
 }
 
@@ -74,42 +110,39 @@ const BUILTINS: &[&str] = &[
     "wait", "which", "command",
 ];
 
-/// Reads a text; `shell_ran` tells whether a shell of the run read it, too.
-fn read(text: &str, shell_ran: bool, depth: usize, into: &mut Vec<Stated>) {
+fn read(text: &str, depth: usize, into: &mut Vec<Stated>) {
     for command in spoken::commands(text) {
-        unwrap(command, shell_ran, depth, into);
+        unwrap(command, depth, into);
     }
 }
 
 /// Takes `sudo`, `nohup` and the like off a command, and reads the text that `sh -c` would.
-fn unwrap(mut command: Command, mut shell_ran: bool, depth: usize, into: &mut Vec<Stated>) {
+fn unwrap(mut command: Command, depth: usize, into: &mut Vec<Stated>) {
     while let Some(first) = command.words.first() {
         let name = paths::name(first).to_owned();
         match name.as_str() {
             "su" | "runuser" | "sh" | "bash" | "dash" | "zsh" | "ksh" | "ash" => {
                 if let Some(text) = text_of(&command.words).filter(|_| depth < DEPTH_MAX) {
-                    read(&text, false, depth + 1, into);
+                    read(&text, depth + 1, into);
                 }
                 break;
             }
             "eval" => {
                 if depth < DEPTH_MAX {
-                    read(&command.words[1..].join(" "), shell_ran, depth + 1, into);
+                    read(&command.words[1..].join(" "), depth + 1, into);
                 }
                 return;
             }
-            "sudo" | "doas" => shell_ran = false,
             _ => {}
         }
         let Some(words) = behind(&name, &command.words) else { break };
         command.words = words;
     }
     let Some(first) = command.words.first() else { return };
-    if BUILTINS.contains(&first.as_str()) && (shell_ran || command.writes.is_empty()) {
+    if BUILTINS.contains(&first.as_str()) && command.writes.is_empty() {
         return;
     }
-    let writes = if shell_ran || depth == 0 { Vec::new() } else { command.writes };
-    into.push(Stated { argv: command.words, writes });
+    into.push(Stated { argv: command.words, writes: command.writes });
 }
 
 /// The command that a wrapper of this name was to run; `None` where it is none, or was only asked.
@@ -174,9 +207,9 @@ fn was_run(timeline: &Timeline<'_>, done: &BTreeSet<String>, command: &Stated) -
 
 fn take(timeline: &mut Timeline<'_>, shell: usize, command: Stated) {
     let (event, cwd) = (timeline.images[shell].event, timeline.images[shell].cwd.to_string());
-    for path in written(&command).chain(command.writes.iter().cloned()) {
-        let path = Cow::Owned(absolute(&path, &cwd));
-        timeline.touches.push(Touch { event, path, how: How::Stated });
+    touch(timeline, event, &cwd, written(&command).chain(command.writes.iter().cloned()));
+    if BUILTINS.contains(&command.argv[0].as_str()) {
+        return;
     }
     for path in read_by(&command) {
         timeline.reads.push(Read { event, path: Cow::Owned(absolute(path, &cwd)) });

@@ -3,6 +3,7 @@
 mod data;
 mod requests;
 mod system;
+mod told;
 
 use std::collections::BTreeSet;
 
@@ -11,6 +12,7 @@ use verdict::{Options, assess, detectors};
 use self::data::{MANY_FILES, PLACES, SECRETS, STREAMS};
 use self::requests::REQUESTS;
 use self::system::{CODE, KERNEL, NETWORK, PROGRAMS, TRACES};
+use self::told::TOLD;
 use crate::trace::Trace;
 
 type Row = (&'static [&'static str], fn() -> Trace);
@@ -37,8 +39,9 @@ fn files() -> impl Iterator<Item = (u32, String)> {
 
 const GZIP: &[u8] = b"\x1f\x8b\x08\x00and then sixty bytes of noise";
 
-const ALL: &[&[Row]] =
-    &[STREAMS, SECRETS, PLACES, MANY_FILES, CODE, TRACES, KERNEL, NETWORK, REQUESTS, PROGRAMS];
+const ALL: &[&[Row]] = &[
+    STREAMS, SECRETS, PLACES, MANY_FILES, CODE, TRACES, KERNEL, NETWORK, REQUESTS, PROGRAMS, TOLD,
+];
 
 #[test]
 fn everyday_traces_have_no_detection() {

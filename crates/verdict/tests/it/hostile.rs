@@ -3,6 +3,7 @@
 mod data;
 mod requests;
 mod system;
+mod told;
 
 use std::collections::BTreeSet;
 
@@ -12,6 +13,7 @@ use verdict::{Options, assess, detectors};
 use self::data::{COLLECTION, CREDENTIALS, DECOYS, DISCOVERY, DISRUPTION, RANSOM};
 use self::requests::REQUESTS;
 use self::system::{EXECUTION, KERNEL, MEMORY, NETWORK, PERSISTENCE, PRIVILEGE, SHELLS, TAMPERING};
+use self::told::{HABITS, STATED};
 use crate::trace::{ROOT, Trace};
 
 /// What a trace must come to, at least.
@@ -77,6 +79,8 @@ const ALL: &[&[Row]] = &[
     DISCOVERY,
     COLLECTION,
     DISRUPTION,
+    STATED,
+    HABITS,
 ];
 
 #[test]

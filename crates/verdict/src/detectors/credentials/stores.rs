@@ -70,6 +70,7 @@ pub(super) fn history(path: &str) -> Option<&'static str> {
         (".bash_history", "bash"),
         (".zsh_history", "zsh"),
         (".zhistory", "zsh"),
+        (".history", "tcsh"),
         (".ash_history", "ash"),
         (".sh_history", "ksh"),
         (".mksh_history", "mksh"),
@@ -314,59 +315,77 @@ pub(super) fn of(path: &str) -> Option<&'static Store> {
     STORES.iter().find(|store| store.home.iter().any(|entry| within(entry)))
 }
 
+/// Names of files that hold secrets, in whole or in part.
+const FILES: &[&str] = &[
+    "id_rsa",
+    "id_dsa",
+    "id_ecdsa",
+    "id_ed25519",
+    ".pem",
+    "*.key",
+    ".kdbx",
+    ".netrc",
+    ".aws",
+    "credential",
+    ".git-credentials",
+    "shadow",
+    ".pgpass",
+    "wallet",
+    ".htpasswd",
+    "secret",
+    "passw",
+    ".ovpn",
+    ".ppk",
+    ".p12",
+    "authorized_keys",
+    ".env",
+    "_history",
+    ".gnupg",
+    "access_token",
+    "msal_token",
+    "places.sqlite",
+    "logins.json",
+    "Login Data",
+    "Bookmarks",
+    "Cookies",
+];
+/// Looking for something in one of these by its folder needs no search of the whole system.
+const HOMES: &[&str] =
+    &["/.aws", "/.azure", "/.config/gcloud", "/.oci", "/.gnupg", "/.kube", "/.docker"];
+/// Words that stand beside secrets.
+const WORDS: &[&str] = &[
+    "passw",
+    "pwd=",
+    "secret",
+    "api_key",
+    "apikey",
+    "api-key",
+    "token",
+    "credential",
+    "BEGIN RSA",
+    "BEGIN OPENSSH",
+    "PRIVATE KEY",
+    "aws_access",
+    "AKIA",
+];
+
 /// find, grep and locate sent after secrets over more than a project.
 pub(super) fn searches_for_secrets(image: &Image<'_>) -> bool {
-    const FILES: &[&str] = &[
-        "id_rsa",
-        "id_dsa",
-        "id_ecdsa",
-        "id_ed25519",
-        ".pem",
-        "*.key",
-        ".kdbx",
-        ".netrc",
-        ".aws",
-        "credential",
-        ".git-credentials",
-        "shadow",
-        ".pgpass",
-        "wallet",
-        ".htpasswd",
-        "secret",
-        "passw",
-        ".ovpn",
-        ".ppk",
-        ".p12",
-        "authorized_keys",
-        ".env",
-        "_history",
-    ];
-    const WORDS: &[&str] = &[
-        "passw",
-        "pwd=",
-        "secret",
-        "api_key",
-        "apikey",
-        "api-key",
-        "token",
-        "credential",
-        "BEGIN RSA",
-        "BEGIN OPENSSH",
-        "PRIVATE KEY",
-        "aws_access",
-        "AKIA",
-    ];
     let wide = image.operands().any(|arg| {
         let arg = arg.trim_end_matches(['/', '*']);
         matches!(arg, "" | "/etc" | "/home" | "/root" | "/var" | "/opt" | "/srv" | "/mnt")
             || matches!(in_home(arg), Some(""))
             || arg == "/home/sandbox"
+            || HOMES.iter().any(|home| arg.starts_with('/') && arg.contains(home))
     });
     if image.is(&["find", "fd", "fdfind"]) {
         let named = image.args().skip_while(|arg| {
             !arg.ends_with("name") && !arg.ends_with("regex") && !arg.ends_with("path")
         });
-        return wide && named.into_iter().any(|arg| FILES.iter().any(|file| arg.contains(file)));
+        return wide
+            && named
+                .into_iter()
+                .any(|arg| arg == "token" || FILES.iter().any(|file| arg.contains(file)));
     }
     if image.is(&["grep", "egrep", "fgrep", "rg", "ag"]) {
         let recursive = image.is(&["rg", "ag"])

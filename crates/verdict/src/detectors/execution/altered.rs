@@ -1,6 +1,6 @@
 //! Files made longer so that nobody recognises them: filler behind the end of a program.
 
-use types::{Access, Kind};
+use types::Kind;
 
 use crate::detector::{Finding, Hits};
 use crate::paths;
@@ -13,24 +13,19 @@ pub(super) fn padded(timeline: &Timeline<'_>) -> Option<Finding> {
     let mut hits = Hits::default();
     for (index, event) in timeline.events.iter().enumerate() {
         let path = match &event.kind {
-            Kind::Open { path, access, truncate: false, .. } if *access != Access::Read => path,
+            Kind::Write { path, .. } => path,
             Kind::Truncate { path, length } if *length > 0 => path,
             _ => continue,
         };
-        let path = paths::clean(path);
-        // The shell opens what it appends to before it becomes the program that writes.
-        let Some(process) = timeline.process(index) else { continue };
-        let writer = timeline.images_of(process).find(|image| image.event >= index && fills(image));
-        let by = writer.or_else(|| Some(timeline.image(index)).filter(|image| fills(image)));
-        let Some(by) = by else { continue };
-        let copy = copies.iter().find(|(copied, from, _)| *copied == path && *from < index);
+        let (path, by) = (paths::clean(path), timeline.image(index));
+        let copy = copies.iter().find(|(copied, copier)| *copied == path && *copier < index);
         let away = !paths::under(&path, &work) && !path.starts_with("/dev/");
-        if let Some((.., copier)) = copy {
+        if let Some((_, copier)) = copy.filter(|_| fills(by)) {
             let run = timeline.executed().find(|i| i.path == path && i.event > index);
             hits.add(index, if run.is_some() { 15 } else { 13 }, &path);
-            hits.context.extend([*copier]);
+            hits.context.push(*copier);
             hits.context.extend(run.map(|run| run.event));
-        } else if away && is_filler(by) {
+        } else if away && is_filler(by) && appended(timeline, &path, index) {
             hits.add(index, 13, &path);
         }
     }
@@ -61,17 +56,30 @@ fn is_filler(image: &Image<'_>) -> bool {
         && !image.args().any(|arg| arg.starts_with("of="))
 }
 
-/// Copies of system programs: where they are now, and the copier's event twice, as order and proof.
-fn copies(timeline: &Timeline<'_>) -> Vec<(String, usize, usize)> {
+/// Whether the file was opened without being emptied before this event, and never emptied.
+fn appended(timeline: &Timeline<'_>, path: &str, before: usize) -> bool {
+    let opens = || {
+        timeline.touches_of(path).filter(|touch| touch.event < before).filter_map(|touch| {
+            match timeline.events[touch.event].kind {
+                Kind::Open { truncate, .. } => Some(truncate),
+                _ => None,
+            }
+        })
+    };
+    opens().any(|emptied| !emptied) && !opens().any(|emptied| emptied)
+}
+
+/// Copies of system programs, with the event of the copier.
+fn copies(timeline: &Timeline<'_>) -> Vec<(String, usize)> {
     let copiers = timeline.executed().filter(|image| image.is(&["cp", "install"]));
     copiers
         .filter_map(|copier| {
             let words: Vec<&str> = copier.operands().collect();
             let [.., from, to] = words[..] else { return None };
-            let from_path = stated::absolute(from, &copier.cwd);
-            let program = ["/bin/", "/sbin/"].iter().any(|folder| from_path.contains(folder));
+            let from = stated::absolute(from, &copier.cwd);
+            let program = ["/bin/", "/sbin/"].iter().any(|folder| from.contains(folder));
             let to = stated::absolute(to, &copier.cwd);
-            (program && paths::is_system(&from_path)).then_some((to, copier.event, copier.event))
+            (program && paths::is_system(&from)).then_some((to, copier.event))
         })
         .collect()
 }

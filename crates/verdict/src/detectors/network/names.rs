@@ -198,12 +198,23 @@ pub(super) fn is_tunnel(image: &Image<'_>) -> bool {
         "nps",
         "npc",
         "pagekite",
+        "devtunnel",
     ];
     if image.only_asks() {
         return false;
     }
+    // `-oName=value` is an option with a name in which any letter may stand.
     let flags = |flag: char| {
-        image.args().any(|arg| arg.starts_with('-') && !arg.starts_with("--") && arg.contains(flag))
+        image.args().any(|arg| {
+            let letters = arg.strip_prefix('-').filter(|rest| !rest.starts_with(['-', 'o']));
+            letters.is_some_and(|letters| {
+                letters
+                    .split(|c: char| !c.is_ascii_alphabetic())
+                    .next()
+                    .unwrap_or("")
+                    .contains(flag)
+            })
+        })
     };
     let reverse = image.is(&["ssh", "autossh"]) && flags('R') && image.operands().count() > 0;
     let relay = image.is(&["socat"])
@@ -211,6 +222,24 @@ pub(super) fn is_tunnel(image: &Image<'_>) -> bool {
     let cloud =
         image.is(&["cloudflared", "tailscale", "code"]) && image.has_arg(&["tunnel", "funnel"]);
     image.is(TOOLS) || reverse || relay || cloud
+}
+
+/// Whether a shell's text puts encoded data into the name that it asks a resolver for.
+pub(super) fn asks_with_data(text: &str) -> bool {
+    text.split([';', '\n']).any(|statement| {
+        let asks = ["dig ", "nslookup ", "host ", "drill ", "ping "];
+        let after = asks.iter().filter_map(|word| statement.find(word)).min();
+        after.map(|at| &statement[at..]).is_some_and(|rest| {
+            let inside = rest.split_once("$(").or_else(|| rest.split_once('`'));
+            let encodes = |part: &str| {
+                ["base64", "base32", "xxd -p", "od -A", "hexdump"].iter().any(|e| part.contains(e))
+            };
+            inside.is_some_and(|(_, part)| {
+                let (within, name) = part.split_once([')', '`']).unwrap_or((part, ""));
+                encodes(within) && name.starts_with('.')
+            })
+        })
+    })
 }
 
 pub(super) fn is_tunnel_host(name: &str) -> bool {

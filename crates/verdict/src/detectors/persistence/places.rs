@@ -71,6 +71,7 @@ pub(super) fn shell_startup(timeline: &Timeline<'_>, path: &str) -> bool {
         ".bash_logout",
         ".bash_aliases",
         ".profile",
+        ".shrc",
         ".zshrc",
         ".zshenv",
         ".zprofile",
@@ -154,6 +155,7 @@ pub(super) fn boot_script(path: &str) -> bool {
         "/etc/ppp/ip-up.d",
         "/etc/pm",
         "/etc/acpi",
+        "/usr/local/etc/rc.d",
     ];
     matches!(path, "/etc/rc.local" | "/etc/inittab" | "/etc/rc.common" | "/etc/rc.conf")
         || FOLDERS.iter().any(|f| below(path, f))
@@ -194,7 +196,15 @@ pub(super) fn python_startup(timeline: &Timeline<'_>, path: &str) -> bool {
     let packages = folder(path).ends_with("-packages") || below(path, "/etc/python");
     let shared = path.starts_with("/usr/") || path.contains("/.local/lib/python");
     let python_folder = path.starts_with("/usr/lib/python");
-    if !(hook && (packages || python_folder) || path.ends_with(".pth") && packages && shared) {
+    // A line of text that somebody echoes there is no installation, wherever it is.
+    let by_hand = path.ends_with(".pth")
+        && packages
+        && timeline.touches_of(path).any(|touch| {
+            let image = timeline.image(touch.event);
+            image.is_shell() || image.is(&["tee", "cp", "sed", "printf"])
+        });
+    let installed = hook && (packages || python_folder);
+    if !(installed || by_hand || path.ends_with(".pth") && packages && shared) {
         return false;
     }
     let installs = |event: usize| {

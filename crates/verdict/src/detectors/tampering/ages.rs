@@ -72,7 +72,10 @@ fn by_hand(timeline: &Timeline<'_>, start: i64, hits: &mut Hits) {
             .operands()
             .filter(|word| word.contains('/'))
             .map(|word| stated::absolute(word, &image.cwd))
-            .find(|path| !paths::under(path, &work) && !path.starts_with("/dev/"))
+            .find(|path| {
+                // The reference is an operand, too.
+                !paths::under(path, &work) && !path.starts_with("/dev/") && !paths::is_system(path)
+            })
     };
     for image in timeline.attempted().filter(|image| image.is(&["touch"])) {
         let packing = timeline.runner(image).is_some_and(|process| {
