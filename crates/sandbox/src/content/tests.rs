@@ -8,7 +8,7 @@ use flate2::write::{DeflateEncoder, GzEncoder};
 use types::ports::{Pattern, PortError, Scanner};
 use types::{Kind, RuleSet, Text};
 
-use super::{Inspector, Shape, format, scan_artifact};
+use super::{Inspector, Reading, SCAN_FILE_BYTES_MAX, Shape, format, scan_artifact};
 
 /// Finds the word MARK and fails on the word FAIL.
 #[derive(Debug)]
@@ -146,22 +146,84 @@ fn members_are_scanned_also_in_archives_in_archives() {
 
 #[test]
 fn bombs_are_left_alone_and_said() {
-    let zeros = vec![0; 32 << 20];
-    for bomb in [gzip(&zeros), zip(&[("zeros", &zeros), ("after", b"MARK")])] {
-        let (found, inspector) = inspect("bomb", &bomb);
-        assert_eq!(found.len(), usize::from(bomb.starts_with(b"PK")), "members after it are read");
-        assert!(inspector.notes[0].contains("grows more than"), "{:?}", inspector.notes);
+    // Grown as much as a bomb, and not too large to look at.
+    let mut zeros = vec![0; 32 << 20];
+    zeros.extend_from_slice(b"MARK");
+    for large in [gzip(&zeros), zip(&[("zeros", &zeros), ("after", b"MARK")])] {
+        let (found, inspector) = inspect("large", &large);
+        assert_eq!(found.len(), 1 + usize::from(large.starts_with(b"PK")), "{found:?}");
+        assert!(inspector.notes.is_empty(), "{:?}", inspector.notes);
     }
+    let bomb = gzip(&vec![0; (256 << 20) + 1]);
+    let (found, inspector) = inspect("bomb", &bomb);
+    assert!(found.is_empty() && inspector.notes[0].contains("is larger than"), "{inspector:?}");
     let mut nested = b"MARK".to_vec();
-    for _ in 0..6 {
+    for _ in 0..10 {
         nested = gzip(&nested);
     }
     let (found, inspector) = inspect("deep.gz", &nested);
-    assert!(found.is_empty() && inspector.notes[0].contains("4 deep"), "{inspector:?}");
-    let names: Vec<String> = (0..20_001).map(|n| format!("{n}")).collect();
-    let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"x"[..])).collect();
-    let (_, inspector) = inspect("many.zip", &zip(&many));
-    assert!(inspector.notes[0].contains("20000 members"), "{:?}", inspector.notes);
+    assert!(found.is_empty() && inspector.notes[0].contains("8 deep"), "{inspector:?}");
+}
+
+/// What a bound leaves out reduces the evidence; what lies behind a password does not, unless it was
+/// handed in.
+#[test]
+fn what_cannot_be_opened_is_told() {
+    let mut locked = zip(&[("a", b"MARK"), ("b", b"MARK")]);
+    let directory = locked.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    locked[directory + 8] |= 1;
+    let (found, inspector) = inspect("locked.zip", &locked);
+    assert_eq!(found, ["locked.zip!/b"]);
+    assert!(inspector.notes.is_empty(), "{:?}", inspector.notes);
+    assert!(inspector.remarks[0].contains("encrypted"), "{:?}", inspector.remarks);
+    let half = tar(&[("a", &[b'x'; 2000])])[..1500].to_vec();
+    let (_, inspector) = inspect("half.tar", &half);
+    assert!(inspector.notes.is_empty() && inspector.remarks[0].contains("cut off"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("locked.zip");
+    std::fs::write(&path, &locked).unwrap();
+    let scanner: Arc<dyn Scanner> = Arc::new(Marks);
+    let scanned = scan_artifact(&scanner, &path, &Text::from("locked.zip")).unwrap();
+    assert!(scanned.notes[0].contains("encrypted"), "{:?}", scanned.notes);
+}
+
+/// Padding hides nothing: every piece of a large file is scanned, behind the file's head.
+#[test]
+fn a_large_file_is_scanned_to_its_end() {
+    /// Finds MARK in what begins with HEAD.
+    #[derive(Debug)]
+    struct Headed;
+    impl Scanner for Headed {
+        fn rule_set(&self) -> RuleSet {
+            Marks.rule_set()
+        }
+
+        fn scan(&self, place: &str, bytes: &[u8]) -> Result<Vec<Pattern>, PortError> {
+            let tail = bytes.len().saturating_sub(200 << 10);
+            let mut found = Marks.scan(place, &bytes[tail..])?;
+            found.iter_mut().for_each(|pattern| pattern.offset += tail as u64);
+            Ok(if bytes.starts_with(b"HEAD") { found } else { Vec::new() })
+        }
+    }
+    let path = Text::from("large");
+    for at in [100_u64 << 20, (64 << 20) - 2, (192 << 20) - (3 << 16)] {
+        let mut inspector = Inspector::new(Some(Arc::new(Headed)));
+        let mut reading = Reading::default();
+        let mut file = vec![0_u8; usize::try_from(at).unwrap() + 4];
+        file[..4].copy_from_slice(b"HEAD");
+        file[usize::try_from(at).unwrap()..].copy_from_slice(b"MARK");
+        for chunk in file.chunks(1 << 20) {
+            inspector.read(&path, &mut reading, chunk);
+        }
+        let found = inspector.end(&path, reading);
+        let [Kind::PatternMatch { offset, .. }] = &found[..] else { panic!("{at}: {found:?}") };
+        assert_eq!(*offset, at);
+        assert!(inspector.notes.is_empty(), "{:?}", inspector.notes);
+    }
+    let mut inspector = Inspector::new(Some(Arc::new(Marks)));
+    assert!(inspector.wants(&path, SCAN_FILE_BYTES_MAX + 1));
+    assert!(inspector.notes[0].contains("the first 1073741824"), "{:?}", inspector.notes);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use types::{FileChange, Kind, Text};
 
 use super::areas::{Area, COPY_MODE, Made};
 use super::below::{Below, Origin};
-use crate::content::{self, Inspector, Reading, Shape, format};
+use crate::content::{Inspector, Reading, Shape, format};
 use crate::spec::Decoy;
 use crate::sys;
 
