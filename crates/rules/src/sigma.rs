@@ -4,6 +4,7 @@
 //! ours looks in Sigma's words.
 
 mod engine;
+mod need;
 mod observation;
 
 use std::collections::BTreeMap;

@@ -14,6 +14,7 @@ mod voice;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use sandbox::runner::process::cgroup::Cgroups;
 use sandbox::runner::process::{Prepared, Process};
 use sandbox::{RunError, Spec, Unsupported};
 use types::Recording;
@@ -61,6 +62,9 @@ pub fn work(environment: &Environment, spare: Option<Spare>) -> Result<Exit, Fai
         Failure::of(Exit::BadData, &error)
             .hint("`shieldx up` starts this command itself; people use `shieldx run`")
     })?;
+    if job.runner == RunnerName::Process {
+        Cgroups::expect();
+    }
     let (voice, ear) = Voice::start().map_err(unheard)?;
     let result = prepare::spec(&job, environment, ear).and_then(|spec| run(&job, spec, spare));
     voice.end();

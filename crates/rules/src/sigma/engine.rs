@@ -7,10 +7,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{PoisonError, RwLock};
 
 use rsigma_eval::{
-    CorrelationAction, CorrelationConfig, CorrelationEngine, CorrelationEventMode, Engine, Event,
-    EventValue, TimestampFallback,
+    CorrelationAction, CorrelationConfig, CorrelationEngine, CorrelationEventMode, Engine,
+    EvaluationResult, Event, EventValue, TimestampFallback,
 };
 use rsigma_parser::{
     CorrelationRule, Detection, FilterRule, Level, LogSource, SigmaRule, Status, parse_sigma_yaml,
@@ -19,6 +20,7 @@ use rsigma_parser::{
 use super::{About, CATEGORIES, EventRules, MATCH_EVENTS_MAX, Observation, RULES_MAX, Session};
 use crate::folder::Source;
 use crate::report::{Report, Skipped};
+use crate::sigma::need::Need;
 use crate::sigma::observation::Value;
 
 /// Entries a correlation remembers: in all, and of one group.
@@ -116,7 +118,16 @@ impl Loading {
     fn finish(self, report: &mut Report) -> Rsigma {
         let mut engine = Engine::new();
         let (mut about, mut kept) = (Vec::new(), Vec::new());
+        // Nothing can be wrong with a rule of ours, so nobody has to hear of it now.
+        let can_wait = self.filters.is_empty();
+        let mut waiting = Vec::new();
         for (rule, facts) in self.rules {
+            if can_wait && facts.built_in {
+                waiting.push(Waiting { need: Need::of(&rule), rule: rule.clone() });
+                about.push(facts);
+                kept.push(rule);
+                continue;
+            }
             let added = catch_unwind(AssertUnwindSafe(|| engine.add_rule(&rule)));
             match added {
                 Ok(Ok(())) => {
@@ -149,7 +160,8 @@ impl Loading {
             .filter(|rule| !rule.generate)
             .flat_map(|rule| rule.rules.iter().cloned())
             .collect();
-        Rsigma { engine, about, index, correlations, correlated, hidden }
+        let compiled = RwLock::new(Compiled { engine, waiting });
+        Rsigma { compiled, about, index, correlations, correlated, hidden }
     }
 }
 
@@ -202,9 +214,39 @@ fn correlate(
     (taken, correlated)
 }
 
-/// The rules, compiled.
-struct Rsigma {
+/// A rule that is compiled when an observation has what it needs.
+struct Waiting {
+    need: Need,
+    rule: SigmaRule,
+}
+
+impl Waiting {
+    fn is_for(&self, observation: &Observation<'_>) -> bool {
+        let category = self.rule.logsource.category.as_deref().unwrap_or_default();
+        category.eq_ignore_ascii_case(observation.category) && self.need.is_met(observation)
+    }
+}
+
+/// The rules that something was there for, and those that wait for it.
+struct Compiled {
     engine: Engine,
+    waiting: Vec<Waiting>,
+}
+
+impl Compiled {
+    /// Compiles what this observation may be for.
+    fn take(&mut self, observation: &Observation<'_>) -> Result<(), String> {
+        let (wanted, waiting): (Vec<_>, Vec<_>) =
+            self.waiting.drain(..).partition(|rule| rule.is_for(observation));
+        self.waiting = waiting;
+        let errors = self.engine.add_rules(wanted.iter().map(|wanted| &wanted.rule));
+        errors.first().map_or(Ok(()), |(_, error)| Err(error.to_string()))
+    }
+}
+
+/// The rules, compiled or waiting.
+struct Rsigma {
+    compiled: RwLock<Compiled>,
     about: Vec<About>,
     /// Index into `about` by id.
     index: BTreeMap<String, usize>,
@@ -227,23 +269,48 @@ impl EventRules for Rsigma {
     }
 
     fn begin(&self) -> Box<dyn Session + '_> {
-        let mut correlations = None;
-        if !self.correlations.is_empty() {
-            let mut engine = CorrelationEngine::new(config());
-            // Both were compiled once when the rules were loaded.
-            let rules = self.correlated.iter().try_for_each(|rule| engine.add_rule(rule));
-            let all = self.correlations.iter().try_for_each(|rule| engine.add_correlation(rule));
-            if rules.is_ok() && all.is_ok() {
-                correlations = Some(engine);
-            }
+        Box::new(Pass { rules: self, correlations: None })
+    }
+}
+
+impl Rsigma {
+    /// What a rule over rules remembers, from nothing.
+    fn correlate(&self) -> Option<CorrelationEngine> {
+        let mut engine = CorrelationEngine::new(config());
+        // Rules and correlations were tried when they were loaded, or are ours.
+        let rules = self.correlated.iter().try_for_each(|rule| engine.add_rule(rule));
+        let all = self.correlations.iter().try_for_each(|rule| engine.add_correlation(rule));
+        (rules.is_ok() && all.is_ok()).then_some(engine)
+    }
+
+    /// The rules that apply to one observation. Compiles those that waited for one like it.
+    fn evaluate(&self, observation: &Observation<'_>) -> Result<Vec<EvaluationResult>, String> {
+        let event = Fields(observation);
+        let source = LogSource {
+            category: Some(observation.category.to_owned()),
+            product: Some("linux".to_owned()),
+            ..LogSource::default()
+        };
+        let broken = |_| "the engine panicked".to_owned();
+        let of = |compiled: &Compiled| {
+            let found = || compiled.engine.evaluate_with_logsource(&event, &source);
+            catch_unwind(AssertUnwindSafe(found)).map_err(broken)
+        };
+        let compiled = self.compiled.read().unwrap_or_else(PoisonError::into_inner);
+        if !compiled.waiting.iter().any(|waiting| waiting.is_for(observation)) {
+            return of(&compiled);
         }
-        Box::new(Pass { rules: self, correlations })
+        drop(compiled);
+        let mut compiled = self.compiled.write().unwrap_or_else(PoisonError::into_inner);
+        catch_unwind(AssertUnwindSafe(|| compiled.take(observation))).map_err(broken)??;
+        of(&compiled)
     }
 }
 
 /// One recording.
 struct Pass<'r> {
     rules: &'r Rsigma,
+    /// From the first rule that applied: most recordings have none.
     correlations: Option<CorrelationEngine>,
 }
 
@@ -253,25 +320,25 @@ impl Session for Pass<'_> {
         observation: &Observation<'_>,
         hit: &mut dyn FnMut(usize, &[usize]),
     ) -> Result<(), String> {
-        let event = Fields(observation);
-        let source = LogSource {
-            category: Some(observation.category.to_owned()),
-            product: Some("linux".to_owned()),
-            ..LogSource::default()
-        };
         let rules = self.rules;
-        let correlations = &mut self.correlations;
-        let found = catch_unwind(AssertUnwindSafe(|| {
-            let found = rules.engine.evaluate_with_logsource(&event, &source);
-            match correlations {
-                Some(engine) if !found.is_empty() => {
-                    let second = i64::try_from(observation.time_ns / 1_000_000_000);
-                    engine.process_with_detections(&event, found, second.unwrap_or(i64::MAX))
+        let mut found = rules.evaluate(observation)?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        if !rules.correlations.is_empty() {
+            let (event, correlations) = (Fields(observation), &mut self.correlations);
+            let second = i64::try_from(observation.time_ns / 1_000_000_000).unwrap_or(i64::MAX);
+            let all = catch_unwind(AssertUnwindSafe(|| {
+                if correlations.is_none() {
+                    *correlations = rules.correlate();
                 }
-                _ => found,
-            }
-        }));
-        let found = found.map_err(|_| "the engine panicked".to_owned())?;
+                match correlations {
+                    Some(engine) => engine.process_with_detections(&event, found, second),
+                    None => found,
+                }
+            }));
+            found = all.map_err(|_| "the engine panicked".to_owned())?;
+        }
         let mut hits: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for result in &found {
             let id = result.header.rule_id.as_deref().unwrap_or(&result.header.rule_title);

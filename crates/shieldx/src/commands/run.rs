@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use runtime::clock::{Clock as _, System, rfc3339};
 use sandbox::runner::NO_INTERPRETER;
+use sandbox::runner::process::cgroup::Cgroups;
 use sandbox::{Decoy, EVENTS_MAX, Root, RunError, Spec};
 use types::{Assessment, Recording};
 
@@ -63,6 +64,9 @@ pub(super) fn perform(
     environment: &Environment,
     adjust: impl FnOnce(&mut Spec),
 ) -> Result<Done, Failure> {
+    if request.runner == RunnerName::Process {
+        Cgroups::expect();
+    }
     let program = program(request)?;
     let arguments = request.command.get(1..).unwrap_or_default();
     if !request.quiet && !request.json {

@@ -93,7 +93,7 @@ fn zip(members: &[(&str, String)], comment: &str) -> Vec<u8> {
     for (name, text) in members {
         let start = bytes.len();
         let mut shared = vec![20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0x58];
-        shared.extend(crc32(text.as_bytes()).to_le_bytes());
+        shared.extend(crc32fast::hash(text.as_bytes()).to_le_bytes());
         shared.extend(long(text.len()));
         shared.extend(long(text.len()));
         shared.extend(short(name.len()));
@@ -118,12 +118,6 @@ fn zip(members: &[(&str, String)], comment: &str) -> Vec<u8> {
     bytes.extend(short(comment.len()));
     bytes.extend(comment.as_bytes());
     bytes
-}
-
-/// CRC-32 of IEEE 802.3, bit by bit: a few hundred kilobytes at most.
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
-    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), step))
 }
 
 fn page(marks: &mut Marks) -> Vec<u8> {
@@ -154,14 +148,4 @@ fn page(marks: &mut Marks) -> Vec<u8> {
 /// What every PDF says must not look like a mark of this one: such lines are kept short.
 fn short_lines(object: &str) -> String {
     object.replace('/', "\n/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::crc32;
-
-    #[test]
-    fn the_checksum_is_the_one_everybody_uses() {
-        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
-    }
 }

@@ -80,6 +80,23 @@ impl Cgroups {
         plan
     }
 
+    /// Moves this process to where it is, beside whatever goes on: the kernel lets every processor
+    /// come to rest before a process changes its group (some 10 ms), and does not again for those
+    /// that follow soon after. So that wait goes by while a run is prepared.
+    pub fn expect() {
+        let moved = || {
+            let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+            let Some(hierarchy) = hierarchies().into_iter().next() else { return };
+            let members = own_group(&hierarchy, &own).join("cgroup.procs");
+            let here = std::process::id().to_string();
+            // Where a mount shows other groups than ours, and where it is refused, nothing is won.
+            if fs::read_to_string(&members).is_ok_and(|all| all.lines().any(|pid| pid == here)) {
+                let _ = write(&members, "0");
+            }
+        };
+        let _ = std::thread::Builder::new().name("sx-groups".to_owned()).spawn(moved);
+    }
+
     /// The groups a process is in already, which somebody else made and will remove.
     #[must_use]
     pub fn of(pid: u32) -> Self {
