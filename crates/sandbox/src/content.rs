@@ -7,6 +7,7 @@
 
 mod archive;
 mod format;
+mod settings;
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -242,6 +243,13 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// Whether this is a shell's text that only sets things (`shell-settings`, see
+    /// [`crate::content::format`]).
+    #[must_use]
+    pub fn only_sets(&self) -> bool {
+        self.offset == 0 && settings::only(&self.bytes)
+    }
+
     /// Makes room for the next piece.
     fn go_on(&mut self) {
         let overlap = self.bytes.len().saturating_sub(OVERLAP_BYTES).max(self.again);

@@ -72,7 +72,8 @@ const RANDOM_BYTES_MIN: u64 = 1024;
 const RANDOM_MILLIBITS_MIN: u32 = 7_800;
 
 /// What the content is: `elf`, `script:python3`, `zip`, `text`, `random` … `None` for bytes that
-/// say nothing. `head` is the beginning of the file.
+/// say nothing. `head` is the beginning of the file. A `text` that proves to be one whole of a
+/// shell's settings is called `shell-settings` by who has it whole.
 #[must_use]
 pub fn format(head: &[u8], shape: &Shape) -> Option<&'static str> {
     let head = head.get(..HEAD_BYTES).unwrap_or(head);

@@ -339,6 +339,12 @@ impl Walk<'_> {
             change.entropy_millibits = Some(entropy_millibits);
             change.format = format(&head, &shape).map(str::to_owned);
         }
+        if let (Some(scanned), Some(change)) = (&scanned, self.listing.changes.get_mut(index))
+            && change.format.as_deref() == Some("text")
+            && scanned.only_sets()
+        {
+            change.format = Some("shell-settings".to_owned());
+        }
         if let Some(scanned) = scanned {
             let found = self.inspector.end(&shown, scanned);
             self.listing.found.extend(found.into_iter().map(|kind| (index, kind)));

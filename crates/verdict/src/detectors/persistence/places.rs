@@ -1,6 +1,8 @@
 //! Where things that start by themselves live. Each function answers for one path; nothing here
 //! knows who wrote it or what that weighs.
 
+use types::Kind;
+
 use crate::paths::{folder, in_home, name, under, under_any};
 use crate::timeline::Timeline;
 
@@ -82,7 +84,6 @@ pub(super) fn shell_startup(timeline: &Timeline<'_>, path: &str) -> bool {
         ".cshrc",
         ".tcshrc",
         ".login",
-        ".inputrc",
     ];
     if SYSTEM.contains(&path)
         || ["/etc/profile.d", "/etc/zsh", "/etc/fish/conf.d"].iter().any(|f| below(path, f))
@@ -92,7 +93,7 @@ pub(super) fn shell_startup(timeline: &Timeline<'_>, path: &str) -> bool {
     {
         return true;
     }
-    if !HOME.contains(&name(path)) {
+    if !HOME.contains(&name(path)) || only_sets(timeline, path) {
         return false;
     }
     match in_home(path) {
@@ -102,6 +103,16 @@ pub(super) fn shell_startup(timeline: &Timeline<'_>, path: &str) -> bool {
             !under(path, &work) && !under_any(path, &["/etc/skel", "/usr", "/tmp", "/var/tmp"])
         }
     }
+}
+
+/// Whether the file holds nothing but settings in the end: aliases, variables, options. Everybody
+/// adds those to a home's startup files; a command is another matter.
+fn only_sets(timeline: &Timeline<'_>, path: &str) -> bool {
+    timeline.events.iter().any(|event| {
+        matches!(&event.kind, Kind::FileChanged(change)
+            if change.format.as_deref() == Some("shell-settings")
+                && crate::paths::clean(&change.path) == path)
+    })
 }
 
 /// Hooks of a repository that is not the project at hand, and those of all future repositories.
@@ -215,7 +226,7 @@ pub(super) fn python_startup(timeline: &Timeline<'_>, path: &str) -> bool {
 }
 
 pub(super) fn sudo_rule(path: &str) -> bool {
-    matches!(path, "/etc/sudoers" | "/etc/doas.conf" | "/etc/sudo.conf")
+    matches!(path, "/etc/sudoers" | "/etc/doas.conf" | "/etc/sudo.conf" | "/usr/local/etc/sudoers")
         || [
             "/etc/sudoers.d",
             "/etc/doas.d",
@@ -253,6 +264,7 @@ pub(super) fn web_script(path: &str) -> bool {
 pub(super) fn root_certificate(path: &str) -> bool {
     const FOLDERS: &[&str] = &[
         "/usr/local/share/ca-certificates",
+        "/usr/local/share/certs",
         "/usr/share/ca-certificates",
         "/etc/ssl/certs",
         "/etc/pki/ca-trust/source/anchors",

@@ -1,6 +1,6 @@
 //! Everyday work with files, secrets and places that a sample might want.
 
-use types::StdioKind;
+use types::{Kind, StdioKind};
 
 use super::{GZIP, Row, files, of, sh, with};
 use crate::trace::{
@@ -211,6 +211,26 @@ pub(super) const PLACES: &[Row] = &[
         let crontab = t.command(ROOT, "crontab -l");
         t.failed(crontab, read("/var/spool/cron/crontabs/sandbox"), ENOENT);
         t.command(ROOT, "at -l");
+        t
+    }),
+    // An alias more, and nothing that runs.
+    (&["shell-startup"], || {
+        let mut t = sh("echo \"alias ll='ls -l'\" >> ~/.bashrc");
+        t.event(ROOT, append("/home/sandbox/.bashrc"));
+        let mut change = changed("/home/sandbox/.bashrc", "modified", 0o644, None);
+        if let Kind::FileChanged(change) = &mut change {
+            change.format = Some("shell-settings".to_owned());
+        }
+        t.event(ROOT, change);
+        t
+    }),
+    // A database tries every part that a table might have.
+    (&["mass-destruction"], || {
+        let mut t = of("postgres");
+        for part in 0..20 {
+            let path = format!("/data/pg/base/5/16391.{part}").as_str().into();
+            t.failed(ROOT, Kind::Truncate { path, length: 0 }, ENOENT);
+        }
         t
     }),
     (&["shell-startup", "desktop-autostart", "path-interception"], || {
