@@ -5,6 +5,7 @@
 //! the same archives: a name goes through the links that were there before it, whiteouts take away
 //! what lower layers have. Names of archives are only compared here and never given to the kernel.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Read;
 use std::ops::Bound;
@@ -16,6 +17,11 @@ use super::{ENTRIES_MAX, Refusal, shown};
 
 /// Links followed on one way (`path_resolution(7)`).
 const LINKS_MAX: usize = 40;
+/// Names looked at for all entries together. Few archives need one for each part of each name; one
+/// that was made for it needs billions.
+const WORK_MAX: u64 = 20_000_000;
+/// Bytes of a link that cost as much as a name.
+const LINK_UNIT: usize = 16;
 
 /// What stands at a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +58,19 @@ pub(super) struct Names {
     opaque: bool,
     layer: usize,
     entries: u64,
+    work: Work,
+}
+
+/// What was done so far, so that it has an end.
+#[derive(Debug, Default)]
+pub(super) struct Work(Cell<u64>);
+
+impl Work {
+    /// Whether there is any left.
+    fn spend(&self, steps: usize) -> bool {
+        self.0.set(self.0.get().saturating_add(steps as u64));
+        self.0.get() <= WORK_MAX
+    }
 }
 
 impl Names {
@@ -74,6 +93,9 @@ impl Names {
             }
             self.take(&entry, Place { archive, entry: number })?;
             number += 1;
+            if !self.work.spend(1) {
+                return Err(Refusal::new("its names lead through too many others"));
+            }
         }
         Ok(())
     }
@@ -106,6 +128,10 @@ impl Names {
         Ok(())
     }
 
+    fn follow(&self, path: &[u8]) -> Option<Vec<u8>> {
+        follow(&|path| self.get(path), b"", path, &self.work)
+    }
+
     /// The other name of a hard link.
     fn linked(&mut self, entry: &Entry) -> Result<Node, Refusal> {
         let parts = parts(&entry.link)?;
@@ -114,7 +140,7 @@ impl Names {
             Refusal::new(format!("{path} is a hard link to {link}, which is no file before it"))
         };
         let (name, parents) = parts.split_last().ok_or_else(unknown)?;
-        let folder = follow(&|path| self.get(path), b"", &parents.join(&b'/'));
+        let folder = self.follow(&parents.join(&b'/'));
         let node = folder.and_then(|folder| self.get(&join(&folder, name)));
         match node {
             Some(node @ (Node::File { .. } | Node::Link(_) | Node::Other)) => Ok(node),
@@ -125,12 +151,13 @@ impl Names {
     /// Where the folder that `parts` name really is, made where it is missing.
     fn folder(&mut self, parts: &[&[u8]]) -> Result<Vec<u8>, Refusal> {
         let mut at = Vec::new();
+        self.work.spend(parts.len());
         for part in parts {
             let path = join(&at, part);
             at = match self.get(&path) {
                 Some(Node::Folder { .. }) => path,
                 Some(Node::Link(_)) => {
-                    let end = follow(&|path| self.get(path), b"", &path);
+                    let end = self.follow(&path);
                     let is_folder =
                         |end: &Vec<u8>| matches!(self.get(end), Some(Node::Folder { .. }));
                     end.filter(is_folder).ok_or_else(|| {
@@ -177,21 +204,25 @@ impl Names {
     }
 
     fn empty(&mut self, folder: &[u8], layer: usize) {
-        let mut stay = BTreeSet::new();
-        for path in self.below(folder).filter(|(_, (_, made))| *made == layer).map(|(path, _)| path)
-        {
-            let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-            stay.extend(ends.filter_map(|(end, _)| path.get(..end)).map(<[u8]>::to_vec));
-            stay.insert(path.clone());
-        }
-        let gone: Vec<Vec<u8>> = self
+        // Most often there is nothing to take away.
+        let (count, none) = self
             .below(folder)
-            .map(|(path, _)| path)
-            .filter(|path| !stay.contains(*path))
-            .cloned()
-            .collect();
-        for path in gone {
-            self.nodes.remove(&path);
+            .fold((0, true), |(count, none), (_, (_, made))| (count + 1, none && *made == layer));
+        if !self.work.spend(count) || none {
+            return;
+        }
+        self.work.spend(4 * count);
+        let (mut stay, mut all) = (BTreeSet::new(), Vec::new());
+        for (path, (_, made)) in self.below(folder) {
+            all.push(path.clone());
+            if *made == layer {
+                let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+                stay.extend(ends.filter_map(|(end, _)| path.get(..end)).map(<[u8]>::to_vec));
+                stay.insert(path.clone());
+            }
+        }
+        for path in all.iter().filter(|path| !stay.contains(*path)) {
+            self.nodes.remove(path);
         }
     }
 
@@ -219,6 +250,7 @@ pub(super) fn follow(
     look: &dyn Fn(&[u8]) -> Option<Node>,
     from: &[u8],
     path: &[u8],
+    work: &Work,
 ) -> Option<Vec<u8>> {
     let split = |path: &[u8]| -> Vec<Vec<u8>> {
         path.split(|&byte| byte == b'/').map(<[u8]>::to_vec).collect()
@@ -227,6 +259,9 @@ pub(super) fn follow(
     let mut rest: VecDeque<Vec<u8>> = split(path).into();
     let mut links = 0;
     while let Some(part) = rest.pop_front() {
+        if !work.spend(1) {
+            return None;
+        }
         if part.is_empty() || part == b"." {
             continue;
         }
@@ -240,7 +275,7 @@ pub(super) fn follow(
             Node::Folder { .. } => at = next,
             Node::Link(target) => {
                 links += 1;
-                if links > LINKS_MAX {
+                if links > LINKS_MAX || !work.spend(target.len() / LINK_UNIT) {
                     return None;
                 }
                 if target.starts_with(b"/") {

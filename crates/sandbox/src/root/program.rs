@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, MemfdFlags, OFlags};
 use rustix::io::Errno;
 
-use super::names::{Names, Node, Place, follow};
+use super::names::{Names, Node, Place, Work, follow};
 use super::tar::read::Entries;
 use super::tree::straight;
 use super::{ENTRIES_MAX, Refusal, layers, shown, sources};
-use crate::content::SCAN_FILE_BYTES_MAX;
 use crate::spec::Root;
 
+/// A program of an archive is held in memory up to this.
+pub const HELD_BYTES_MAX: u64 = 256 << 20;
 /// Links that lie in a folder are no longer than a path.
 const LINK_MAX: usize = 4096;
 
@@ -34,6 +35,7 @@ pub struct Programs {
     folder: Option<OwnedFd>,
     base: Names,
     over: Names,
+    work: Work,
 }
 
 /// A file of a root.
@@ -41,8 +43,10 @@ pub struct Programs {
 pub struct Found {
     /// Where it is inside, with every link followed.
     pub path: PathBuf,
-    /// Its bytes, from the first on; as long as the file, but zeros beyond what is scanned of one.
+    /// Its bytes, from the first on.
     pub content: File,
+    /// Of how many bytes `content` has only the first [`HELD_BYTES_MAX`], where it has not all.
+    pub cut_of: Option<u64>,
     /// It is a layer's, whatever lies below.
     pub layered: bool,
 }
@@ -83,6 +87,7 @@ impl Programs {
             folder: folder.map(open).transpose()?.map(OwnedFd::from),
             base: read(sources(root)?)?,
             over: read(layers(over)?)?,
+            work: Work::default(),
         })
     }
 
@@ -118,9 +123,9 @@ impl Programs {
         let cwd = if path.is_absolute() {
             Vec::new()
         } else {
-            follow(&look, b"", cwd.as_os_str().as_bytes())?
+            follow(&look, b"", cwd.as_os_str().as_bytes(), &self.work)?
         };
-        follow(&look, &cwd, path.as_os_str().as_bytes())
+        follow(&look, &cwd, path.as_os_str().as_bytes(), &self.work)
     }
 
     /// What stands at a path in which no part is a link.
@@ -151,6 +156,7 @@ impl Programs {
         };
         let failed = || Refusal::io(format!("read {} in it", shown(&path)));
         let from_layer = matches!(self.over.get(&path), Some(Node::File { .. }));
+        let mut cut_of = None;
         let content = match &self.folder {
             Some(folder) if !from_layer => {
                 let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
@@ -166,10 +172,11 @@ impl Programs {
             _ => {
                 let blobs = if from_layer { layers(&self.layers) } else { sources(&self.root) }?;
                 let blob = blobs.into_iter().nth(at.archive).ok_or_else(|| missing(&inside))?;
+                cut_of = (size > HELD_BYTES_MAX).then_some(size);
                 content(blob.stream()?, at, size)?
             }
         };
-        Ok(Found { path: inside, content, layered: from_layer })
+        Ok(Found { path: inside, content, cut_of, layered: from_layer })
     }
 }
 
@@ -207,7 +214,7 @@ fn content(input: impl Read, at: Place, size: u64) -> Result<File, Refusal> {
         .map_err(|error: Errno| failed()(error.into()))?;
     let mut file = File::from(file);
     let mut copy = || -> io::Result<()> {
-        let mut left = usize::try_from(size.min(SCAN_FILE_BYTES_MAX)).unwrap_or(0);
+        let mut left = usize::try_from(size.min(HELD_BYTES_MAX)).unwrap_or(0);
         let mut buffer = vec![0; 64 << 10];
         while left > 0 {
             let want = left.min(buffer.len());
@@ -218,7 +225,6 @@ fn content(input: impl Read, at: Place, size: u64) -> Result<File, Refusal> {
             file.write_all(buffer.get(..count).unwrap_or_default())?;
             left -= count;
         }
-        file.set_len(size)?;
         file.rewind()
     };
     copy().map_err(failed())?;

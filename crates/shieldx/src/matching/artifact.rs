@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sandbox::Root;
 use sandbox::content::scan_artifact;
 use sandbox::root::Refusal;
-use sandbox::root::program::{Found as File, Programs};
+use sandbox::root::program::{Found as File, HELD_BYTES_MAX, Programs};
 use types::Text;
 use types::ports::Scanner;
 
@@ -70,6 +70,10 @@ impl InRoot {
 
 fn look_at(file: &File, scanner: &Arc<dyn Scanner>, found: &mut Found) {
     let shown = Text::from(file.path.as_os_str().as_encoded_bytes());
+    if let Some(size) = file.cut_of {
+        let cut = format!("of {shown} the first {HELD_BYTES_MAX} of {size} bytes were scanned");
+        found.unseen.push(cut);
+    }
     let open = PathBuf::from(format!("/proc/self/fd/{}", file.content.as_raw_fd()));
     match scan_artifact(scanner, &open, &shown) {
         Ok(scanned) => found.take(scanned),

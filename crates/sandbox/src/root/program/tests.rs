@@ -130,3 +130,25 @@ fn what_cannot_be_looked_into_says_why() {
     let out = shelf.tar("out.tar", &[(FILE, "../canary", "x")]);
     assert!(found(&Root::Tar(out), &[], "/canary").unwrap_err().contains("leads out"));
 }
+
+/// Each name led through forty links, and each whiteout past everything: hours for a small file.
+#[test]
+fn archives_that_were_made_to_be_slow_are_given_up() {
+    let shelf = Shelf::new();
+    let around = "./".repeat(48);
+    let mut links: Vec<(String, String)> =
+        (0..38).map(|n| (format!("l{n}"), format!("{around}l{}", n + 1))).collect();
+    links.push(("l38".to_owned(), format!("{around}end")));
+    let mut lines: Vec<Line<'_>> = vec![(DIR, "end", "")];
+    lines.extend(links.iter().map(|(name, to)| (LINK, name.as_str(), to.as_str())));
+    let through: Vec<Line<'_>> = (0..40_000).map(|_| (FILE, "l0/x", "")).collect();
+    let slow = shelf.tar("slow.tar", &[lines, through].concat());
+    let names: Vec<String> = (0..20_000).map(|n| format!("n{n}")).collect();
+    let files = names.iter().map(|name| (FILE, name.as_str(), ""));
+    let whiteouts = (0..10_000).map(|_| (FILE, ".wh..wh..opq", ""));
+    let hidden = shelf.tar("hidden.tar", &files.chain(whiteouts).collect::<Vec<_>>());
+    for tar in [slow, hidden] {
+        let refusal = found(&Root::Tar(tar), &[], "/x").unwrap_err();
+        assert!(refusal.contains("too many others") || refusal.contains("no folder"), "{refusal}");
+    }
+}
