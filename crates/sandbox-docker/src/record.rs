@@ -57,6 +57,7 @@ impl Parts {
                     .iter()
                     .map(|d| Text::new(d.path.as_os_str().as_bytes()))
                     .collect(),
+                script: None,
             },
             events,
             counters: summary.counters,

@@ -123,6 +123,7 @@ fn run_record(spec: &Spec, plan: &Plan, ran: &Ran) -> Run {
         memory_peak_bytes: Some(ran.memory_peak_bytes),
         engine: engine(spec, plan, ran),
         decoys: Vec::new(),
+        script: None,
     }
 }
 

@@ -4,6 +4,8 @@
 mod artifact;
 mod kept;
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
@@ -81,12 +83,14 @@ struct Found {
     faults: Vec<String>,
     /// What of the artifact was not looked at.
     unseen: Vec<String>,
+    /// The beginning of the artifact, where it is text.
+    script: Option<Text>,
 }
 
 impl Found {
     fn of(rules: Rules) -> Self {
         let (matches, faults, unseen) = (Vec::new(), Vec::new(), Vec::new());
-        Self { rules, matches, faults, unseen }
+        Self { rules, matches, faults, unseen, script: None }
     }
 
     fn take(&mut self, scanned: Scanned) {
@@ -134,6 +138,7 @@ impl Matching {
             return;
         };
         recording.faults.extend(found.faults);
+        recording.run.script = found.script;
         let unseen = |detail| Wall { name: "artifact".to_owned(), on: false, detail };
         recording.run.isolation.walls.extend(found.unseen.into_iter().map(unseen));
         let before = found.matches.into_iter().map(|kind| stated(recording, kind));
@@ -173,12 +178,25 @@ fn look(rules: Rules, artifact: &Artifact) -> Found {
     // A program of the system is not what somebody submitted; its file is everybody's.
     if let Some(path) = artifact.on_host.as_ref().filter(|path| !is_systems(path)) {
         let shown = Text::from(path.as_os_str().as_encoded_bytes());
+        found.script = text_of(path);
         match scan_artifact(&scanner, path, &shown) {
             Ok(scanned) => found.take(scanned),
             Err(error) => found.faults.push(format!("the artifact was not scanned: {error}")),
         }
     }
     found
+}
+
+/// Of a script so much is kept in the recording.
+const SCRIPT_BYTES_MAX: u64 = 64 * 1024;
+
+/// The beginning of a file that is text. What cannot be read is said by whoever scans it.
+fn text_of(path: &Path) -> Option<Text> {
+    // A pipe would be waited for.
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(SCRIPT_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    (!bytes.is_empty() && !bytes.contains(&0)).then(|| Text::from(bytes.as_slice()))
 }
 
 fn is_systems(artifact: &Path) -> bool {

@@ -40,6 +40,10 @@ pub struct Run {
     /// Files that were planted to be touched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decoys: Vec<Text>,
+    /// The beginning of the script that the command names, as it was before the run: what it says
+    /// and no process does leaves no event. Absent where the command names no text of somebody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<Text>,
 }
 
 /// Each wall of the sandbox: `on`, or why it is not there.

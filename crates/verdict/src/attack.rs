@@ -139,6 +139,7 @@ attack! {
     HIDDEN_FILES "T1564.001" "Hidden Files and Directories" "stealth";
     BIND_MOUNTS "T1564.013" "Bind Mounts" "stealth";
     DATA_MANIPULATION "T1565.001" "Stored Data Manipulation" "impact";
+    DOMAIN_GENERATION "T1568.002" "Domain Generation Algorithms" "command-and-control";
     SYSTEMCTL "T1569.003" "Systemctl" "execution";
     WEB_EXFILTRATION "T1567" "Exfiltration Over Web Service" "exfiltration";
     WEBHOOK "T1567.004" "Exfiltration Over Webhook" "exfiltration";

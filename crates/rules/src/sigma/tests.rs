@@ -41,6 +41,7 @@ impl Story {
             memory_peak_bytes: None,
             engine: BTreeMap::new(),
             decoys: Vec::new(),
+            script: None,
         };
         let recording = Recording {
             run,

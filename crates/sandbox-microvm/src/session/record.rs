@@ -197,6 +197,7 @@ fn salvage(spec: &Spec, mut events: Vec<Event>, beyond: u64, length: Duration) -
             memory_peak_bytes: None,
             engine: BTreeMap::new(),
             decoys: Vec::new(),
+            script: None,
         },
         counters: heard(&events, beyond),
         events,

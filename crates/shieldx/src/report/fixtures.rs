@@ -51,6 +51,7 @@ fn run(command: &[&str]) -> Run {
         memory_peak_bytes: Some(9 << 20),
         engine: BTreeMap::new(),
         decoys: Vec::new(),
+        script: None,
     }
 }
 

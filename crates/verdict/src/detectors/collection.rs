@@ -116,7 +116,7 @@ pub(crate) const ALL: &[Detector] = &[
             "Archive under a password in a scratch folder",
             ARCHIVE_UTILITY,
             "packers and ciphers given a password on the command line and a file in a folder that \
-             anybody may write to",
+             anybody may write to, or login records and account files packed",
             &["exec"],
         ),
         find: packing::locked,
@@ -198,7 +198,7 @@ fn commands_kept(timeline: &Timeline<'_>, hits: &mut Hits) {
     const OUTLETS: &[&str] = &["logger", "tee ", "/dev/tcp/", "curl ", "nc ", "ncat "];
     for image in timeline.attempted() {
         let prompt = image.is_shell()
-            && image.text().and_then(|text| text.split_once("PROMPT_COMMAND=")).is_some_and(
+            && image.told().and_then(|text| text.split_once("PROMPT_COMMAND=")).is_some_and(
                 |(_, rest)| {
                     let line = rest.split('\n').next().unwrap_or("");
                     line.contains("history") && OUTLETS.iter().any(|outlet| line.contains(outlet))
@@ -209,7 +209,7 @@ fn commands_kept(timeline: &Timeline<'_>, hits: &mut Hits) {
             && image.has_arg(&["-a", "-A"])
             && image.args().any(|arg| arg.contains("execve") || arg == "read");
         let login = image.is_shell()
-            && image.text().is_some_and(|t| t.contains("pam_tty_audit") && t.contains("enable"));
+            && image.told().is_some_and(|t| t.contains("pam_tty_audit") && t.contains("enable"));
         let sign = match (prompt, history, audit, login) {
             (true, ..) => "a prompt that hands on the history",
             (_, true, ..) => "the history sent to the log",
@@ -399,6 +399,8 @@ fn upload(timeline: &Timeline<'_>) -> Option<Finding> {
         });
         if names {
             hits.add(image.event, 20, image.exact_name());
+        } else if image.is(&["ssh"]) && image.args().any(packs_far_secrets) {
+            hits.add(image.event, 14, image.exact_name());
         } else if image.is(&["wget"]) && image.args().any(|a| a.starts_with("--post-file")) {
             // Nobody downloads with a file in hand.
             hits.add(image.event, 13, image.exact_name());
@@ -413,6 +415,12 @@ fn upload(timeline: &Timeline<'_>) -> Option<Finding> {
         }
     }
     hits.finding("sent by ")
+}
+
+/// A command for the other end that packs its system's or everybody's files.
+fn packs_far_secrets(command: &str) -> bool {
+    let packs = command.split(['(', ';', '&', '|']).any(|part| part.trim().starts_with("tar "));
+    packs && ["/etc", "/home", "/root", "/var/lib"].iter().any(|folder| command.contains(folder))
 }
 
 /// Archives that the run made of sensitive files, by name.

@@ -4,7 +4,9 @@ mod kept;
 
 use std::collections::BTreeMap;
 
-use crate::attack::{LOCAL_STAGING, SECURITY_SOFTWARE, SYSTEM_CHECKS, SYSTEM_DISCOVERY};
+use crate::attack::{
+    DOMAIN_ACCOUNTS, LOCAL_STAGING, SECURITY_SOFTWARE, SYSTEM_CHECKS, SYSTEM_DISCOVERY,
+};
 use crate::detector::{Detector, Finding, Hits, Info, TierC, list};
 use crate::paths;
 use crate::timeline::{Image, Timeline};
@@ -58,6 +60,18 @@ pub(crate) const ALL: &[Detector] = &[
             tier_c: TierC::Sees,
         },
         find: kept::answers,
+    },
+    Detector {
+        info: Info {
+            id: "directory-search",
+            title: "Directory asked for its accounts",
+            attack: DOMAIN_ACCOUNTS,
+            looks_for: "ldapsearch under a name and a password on the command line, or a tool that dumps \
+                        directories",
+            needs: &["exec"],
+            tier_c: TierC::Sees,
+        },
+        find: directory,
     },
 ];
 
@@ -347,6 +361,28 @@ fn defenders(timeline: &Timeline<'_>) -> Option<Finding> {
         return None;
     }
     hits.finding("looked for: ")
+}
+
+fn directory(timeline: &Timeline<'_>) -> Option<Finding> {
+    const DUMPERS: &[&str] = &[
+        "ldapdomaindump",
+        "bloodhound-python",
+        "windapsearch",
+        "enum4linux",
+        "enum4linux-ng",
+        "rpcclient",
+        "adidnsdump",
+    ];
+    let mut hits = Hits::default();
+    for image in timeline.attempted().filter(|image| !image.only_asks()) {
+        // Whoever looks up one name needs none of their own.
+        let searches =
+            image.is(&["ldapsearch"]) && image.has_arg(&["-D"]) && image.has_arg(&["-w"]);
+        if searches || image.is(DUMPERS) {
+            hits.add(image.event, 13, image.exact_name());
+        }
+    }
+    hits.finding("asked by ")
 }
 
 fn checks(timeline: &Timeline<'_>) -> Option<Finding> {

@@ -9,11 +9,11 @@ use types::{Endpoint, Kind};
 
 use super::requests::{question, said};
 use crate::attack::{
-    BRUTE_FORCE, COMPUTE_HIJACKING, DNS_PROTOCOL, NETWORK_SNIFFING, NON_APPLICATION_PROTOCOL,
-    NON_STANDARD_PORT, PROXY, REMOTE_SSH, REMOTE_SYSTEMS, SERVICE_DISCOVERY, TUNNELING,
-    WEB_PROTOCOLS,
+    BRUTE_FORCE, COMPUTE_HIJACKING, DNS_PROTOCOL, DOMAIN_GENERATION, NETWORK_SNIFFING,
+    NON_APPLICATION_PROTOCOL, NON_STANDARD_PORT, PROXY, REMOTE_SSH, REMOTE_SYSTEMS,
+    SERVICE_DISCOVERY, TUNNELING, WEB_PROTOCOLS,
 };
-use crate::detector::{Detector, Finding, Hits, Info, TierC, show};
+use crate::detector::{Detector, Finding, Hits, Info, TierC, list, show};
 use crate::timeline::{Image, Timeline};
 
 const fn info(
@@ -99,6 +99,18 @@ pub(crate) const ALL: &[Detector] = &[
             tier_c: TierC::Reduced("questions are seen only where they are sent as a datagram"),
         },
         find: dns_tunnel,
+    },
+    Detector {
+        info: Info {
+            id: "generated-names",
+            title: "Domains drawn by lot",
+            attack: DOMAIN_GENERATION,
+            looks_for: "questions for six or more different domains whose names are long and cannot be \
+                        spoken",
+            needs: &["dns", "exec", "request"],
+            tier_c: TierC::Reduced("questions are seen only where they are sent as a datagram"),
+        },
+        find: drawn,
     },
     Detector {
         info: info(
@@ -366,9 +378,7 @@ fn dns_tunnel(timeline: &Timeline<'_>) -> Option<Finding> {
     {
         image.operands().for_each(|name| note(image.event, name));
     }
-    let told = timeline
-        .executed()
-        .filter(|image| image.is_shell() && image.text().is_some_and(names::asks_with_data));
+    let told = timeline.executed().filter(|image| image.told().is_some_and(names::asks_with_data));
     if let Some(image) = told.last() {
         let summary = "the shell was told to ask for names made of encoded data".to_owned();
         return Some(Finding::new(16, summary, vec![image.event]));
@@ -384,6 +394,29 @@ fn dns_tunnel(timeline: &Timeline<'_>) -> Option<Finding> {
     };
     let summary = format!("{} names that carry data below {}", met.len(), show(&domain));
     Some(Finding::new(weight, summary, met.into_values().collect()))
+}
+
+fn drawn(timeline: &Timeline<'_>) -> Option<Finding> {
+    const DOMAINS_MIN: usize = 6;
+    let mut met: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, event) in timeline.events.iter().enumerate() {
+        if let Some(name) = question(event).filter(|name| names::is_drawn(name)) {
+            met.entry(name).or_insert(index);
+        }
+    }
+    for image in timeline
+        .attempted()
+        .filter(|i| i.is(&["dig", "nslookup", "host", "ping", "drill", "curl", "wget"]))
+    {
+        for name in image.operands().filter(|name| names::is_drawn(name)) {
+            met.entry(name.to_owned()).or_insert(image.event);
+        }
+    }
+    (met.len() >= DOMAINS_MIN).then(|| {
+        let named: Vec<&String> = met.keys().collect();
+        let summary = format!("{} domains: {}", met.len(), list(&named));
+        Finding::new(16, summary, met.values().copied().collect())
+    })
 }
 
 fn miner(timeline: &Timeline<'_>) -> Option<Finding> {

@@ -436,7 +436,7 @@ fn preloaded<'t>(image: &'t Image<'_>) -> Vec<&'t str> {
             .collect()
     };
     if image.is_shell() {
-        return image.text().map(sets).unwrap_or_default();
+        return image.told().map(sets).unwrap_or_default();
     }
     if image.is(&["env"]) { image.args().flat_map(sets).collect() } else { Vec::new() }
 }

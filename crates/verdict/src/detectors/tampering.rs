@@ -361,7 +361,7 @@ fn history(timeline: &Timeline<'_>) -> Option<Finding> {
     for image in timeline.attempted().filter(|image| image.is_shell()) {
         let clears =
             |text: &str| text.contains("history -c") || text.contains("history -w /dev/null");
-        if image.text().is_some_and(clears) {
+        if image.told().is_some_and(clears) {
             hits.add(image.event, 14, "history -c");
         }
     }
@@ -388,7 +388,7 @@ fn history_off(timeline: &Timeline<'_>) -> Option<Finding> {
             let bare = text.replace(['"', '\''], "");
             WAYS.iter().find(|way| bare.contains(**way)).copied()
         };
-        let found = match image.text() {
+        let found = match image.told() {
             Some(text) => way(text),
             None if image.is(&["env"]) => image.args().find_map(way),
             None => None,

@@ -36,6 +36,8 @@ pub(crate) struct Image<'r> {
     pub(crate) trust: Trust,
     /// The image that was replaced; index into the timeline's images.
     pub(crate) before: usize,
+    /// The text of the script file that it was given, where the recording has it.
+    pub(crate) script_text: Option<Cow<'r, str>>,
 }
 
 const SHELLS: &[&str] =
@@ -172,6 +174,7 @@ impl<'r> Image<'r> {
             happened: false,
             trust: Trust::Foreign,
             before: 0,
+            script_text: None,
         }
     }
 
@@ -206,6 +209,7 @@ impl<'r> Image<'r> {
             happened: event.happened(),
             trust,
             before,
+            script_text: None,
         }
     }
 
@@ -341,6 +345,11 @@ impl<'r> Image<'r> {
             }
         }
         None
+    }
+
+    /// What a shell was told, as an argument or in the script that the run is about.
+    pub(crate) fn told(&self) -> Option<&str> {
+        self.text().or(self.script_text.as_deref()).filter(|_| self.is_shell())
     }
 
     /// All arguments behind the program's name, for searches.

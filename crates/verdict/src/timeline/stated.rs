@@ -28,6 +28,7 @@ struct Stated {
 
 /// Adds what shells were told and nobody did.
 pub(super) fn add(timeline: &mut Timeline<'_>) {
+    give_script(timeline);
     let done: BTreeSet<String> = timeline.attempted().map(|i| i.exact_name().to_owned()).collect();
     let mut new: Vec<(usize, Stated)> = Vec::new();
     for (index, image) in timeline.images.iter().enumerate().skip(1) {
@@ -38,7 +39,7 @@ pub(super) fn add(timeline: &mut Timeline<'_>) {
             continue;
         }
         let mut stated = Vec::new();
-        if let Some(text) = image.text().filter(|_| image.is_shell()) {
+        if let Some(text) = image.told() {
             read(text, 0, &mut stated);
         } else if image.is(WRAPPERS) {
             let words: Vec<String> =
@@ -90,6 +91,18 @@ fn touch(
         if !timeline.by_path.contains_key(&path) && !path.starts_with("/dev/") {
             timeline.touches.push(Touch { event, path: Cow::Owned(path), how: How::Stated });
         }
+    }
+}
+
+/// Gives the first program of the run, where it is a shell with a script, that script's text.
+fn give_script(timeline: &mut Timeline<'_>) {
+    let Some(script) = &timeline.recording.run.script else { return };
+    if let Some(first) = timeline.images.get_mut(1)
+        && first.is_shell()
+        && first.text().is_none()
+        && first.script().is_some()
+    {
+        first.script_text = Some(script.to_lossy());
     }
 }
 
@@ -228,6 +241,7 @@ fn take(timeline: &mut Timeline<'_>, shell: usize, command: Stated) {
         happened: false,
         trust,
         before: shell,
+        script_text: None,
     });
 }
 

@@ -13,7 +13,7 @@ use verdict::{Options, assess, detectors};
 use self::data::{COLLECTION, CREDENTIALS, DECOYS, DISCOVERY, DISRUPTION, RANSOM};
 use self::requests::REQUESTS;
 use self::system::{EXECUTION, KERNEL, MEMORY, NETWORK, PERSISTENCE, PRIVILEGE, SHELLS, TAMPERING};
-use self::told::{HABITS, STATED};
+use self::told::{HABITS, SCRIPTS, STATED};
 use crate::trace::{ROOT, Trace};
 
 /// What a trace must come to, at least.
@@ -80,6 +80,7 @@ const ALL: &[&[Row]] = &[
     COLLECTION,
     DISRUPTION,
     STATED,
+    SCRIPTS,
     HABITS,
 ];
 

@@ -179,6 +179,7 @@ fn run() -> Run {
         memory_peak_bytes: None,
         engine: BTreeMap::new(),
         decoys: Vec::new(),
+        script: None,
     }
 }
 

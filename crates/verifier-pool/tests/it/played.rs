@@ -127,6 +127,7 @@ pub(crate) fn recording(id: &str) -> Recording {
             memory_peak_bytes: Some(1 << 20),
             engine: BTreeMap::new(),
             decoys: Vec::new(),
+            script: None,
         },
         events: Vec::new(),
         counters: Counters { seen: 7, sent: 7, received: 7, ..Counters::default() },

@@ -40,6 +40,8 @@ pub(super) fn run_record(
         memory_peak_bytes: usage.memory_peak_bytes,
         engine: BTreeMap::new(),
         decoys: decoys.iter().map(|decoy| Text::new(decoy.path.as_os_str().as_bytes())).collect(),
+        // Whoever named the command knows which file it is.
+        script: None,
     }
 }
 

@@ -46,7 +46,18 @@ pub(super) fn locked(timeline: &Timeline<'_>) -> Option<Finding> {
             hits.add(image.event, 13, path);
         }
     }
-    hits.finding("under a password: ")
+    // The records of who was here, or everybody's passwords, packed up.
+    for image in timeline.attempted().filter(|image| image.is(&["zip", "tar", "7z", "7za", "rar"]))
+    {
+        let telling = |path: &&String| {
+            ["/var/log/wtmp", "/var/log/btmp", "/etc/passwd", "/etc/shadow"]
+                .contains(&path.as_str())
+        };
+        if let Some(path) = named(image).iter().find(telling) {
+            hits.add(image.event, 13, path);
+        }
+    }
+    hits.finding("under a password, or telling: ")
 }
 
 /// Files of the system, or somebody's secrets, given to a program that encrypts.

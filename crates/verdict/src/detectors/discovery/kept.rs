@@ -48,7 +48,7 @@ pub(super) fn answers(timeline: &Timeline<'_>) -> Option<Finding> {
         }
     }
     for (file, (events, subjects)) in files {
-        if events.len() >= APPENDED_MIN && subjects.len() >= 2 {
+        if events.len() > APPENDED_MIN || events.len() == APPENDED_MIN && subjects.len() >= 2 {
             events.iter().for_each(|&event| hits.add(event, 13, &show(file)));
         }
     }

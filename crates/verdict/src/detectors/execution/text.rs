@@ -132,6 +132,10 @@ fn long_blob(text: &str) -> bool {
         .any(|part| part.len() >= BLOB_MIN && part.bytes().any(|b| b.is_ascii_digit()))
 }
 
+/// How Python's own text fetches.
+const FETCHING: &[&str] =
+    &["urlopen(", "urlretrieve(", "requests.get(", "requests.session(", "requests.Session("];
+
 /// `sh -c "$(curl …)"`, `bash <(curl …)`, `eval "$(wget -qO- …)"`, `python -c "$(curl …)"`.
 pub(super) fn runs_download(text: &str) -> bool {
     const WAYS: &[&str] = &[
@@ -161,7 +165,7 @@ pub(super) fn runs_download(text: &str) -> bool {
         "python <(curl",
     ];
     WAYS.iter().any(|way| text.contains(way))
-        || ["urlopen(", "urlretrieve(", "requests.get("].iter().any(|part| text.contains(part))
+        || FETCHING.iter().any(|part| text.contains(part))
             && ["exec(", "eval(", "os.system(", "os.popen(", "subprocess."]
                 .iter()
                 .any(|part| text.contains(part))

