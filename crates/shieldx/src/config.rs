@@ -265,6 +265,17 @@ mod tests {
     }
 
     #[test]
+    fn more_spares_than_are_kept_are_an_error_that_names_the_bound() {
+        let at = |count: u32| load(&format!("[verifier-pool]\nspare_workers = {count}\n"), &[]);
+        assert_eq!(at(16).unwrap().verifier_pool.spare_workers, 16);
+        let failure = at(17).unwrap_err();
+        assert!(failure.message.contains("verifier-pool.spare_workers"), "{failure:?}");
+        assert!(failure.message.contains("at most 16"), "{failure:?}");
+        let variable = [("SHIELDX_VERIFIER_POOL__SPARE_WORKERS", "400")];
+        assert!(load("", &variable).unwrap_err().message.contains("at most 16"));
+    }
+
+    #[test]
     fn variables_stand_above_the_file() {
         let config = load("[log]\nfilter = \"debug\"\n", &[("SHIELDX_LOG__FILTER", "warn")]);
         assert_eq!(config.unwrap().log.filter, "warn");

@@ -3,9 +3,13 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 const MIB: u64 = 1024 * 1024;
+
+/// Waiting workers, at most: each holds the monitor's programs and rings.
+pub const SPARE_WORKERS_MAX: u32 = 16;
 
 /// Settings of the verifier pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +19,9 @@ pub struct Config {
     pub address: SocketAddr,
     /// How many artifacts run at once, at least 1.
     pub workers: u32,
-    /// Workers that wait for a job with the kernel's part of a run ready; 0 for none, at most 16.
+    /// Workers that wait for a job with the kernel's part of a run ready; 0 for none, at most
+    /// [`SPARE_WORKERS_MAX`].
+    #[serde(deserialize_with = "spare_workers")]
     pub spare_workers: u32,
     /// Runs at once never get more memory than this together, in bytes.
     pub memory_total_bytes: u64,
@@ -25,6 +31,10 @@ pub struct Config {
     pub output_bytes: u64,
     /// The runner of a submission that names none.
     pub runner: String,
+    /// An image of the Docker daemon's that scripts run in under the runner `docker`: it has their
+    /// interpreters. Without one that runner takes programs only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker_image: Option<String>,
     /// A folder of Sigma (*.yml) and YARA (*.yar) rules beside the built-in ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<PathBuf>,
@@ -64,6 +74,7 @@ impl Default for Config {
             run_memory_bytes: 512 * MIB,
             output_bytes: MIB,
             runner: "process".to_owned(),
+            docker_image: None,
             rules: None,
             artifact_max_bytes: 64 * MIB,
             uploads_max: 32,
@@ -77,5 +88,12 @@ impl Default for Config {
             queue_max_all: 10_000,
             subscribers_max: 256,
         }
+    }
+}
+
+fn spare_workers<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
+    match u32::deserialize(value)? {
+        count @ 0..=SPARE_WORKERS_MAX => Ok(count),
+        count => Err(D::Error::custom(format!("{count} is too many, at most {SPARE_WORKERS_MAX}"))),
     }
 }

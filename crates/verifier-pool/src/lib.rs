@@ -18,7 +18,7 @@ mod pool;
 mod readiness;
 
 pub use api::router;
-pub use config::Config;
+pub use config::{Config, SPARE_WORKERS_MAX};
 pub use error::PoolError;
 pub use pool::{Parts, Pool};
 pub use readiness::{dependencies, extras};

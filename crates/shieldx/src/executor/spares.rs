@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::process::Child;
 
 /// Waiting workers, at most. Each holds the monitor's programs and rings.
-pub const SPARES_MAX: usize = 16;
+pub const SPARES_MAX: usize = verifier_pool::SPARE_WORKERS_MAX as usize;
 
 /// See the module.
 #[derive(Debug)]
@@ -51,6 +51,15 @@ impl Spares {
     }
 }
 
+/// One that somebody stopped would take a job and not begin it; it is killed when it is dropped.
 fn alive(mut child: Child) -> Option<Child> {
-    matches!(child.try_wait(), Ok(None)).then_some(child)
+    (matches!(child.try_wait(), Ok(None)) && !is_stopped(&child)).then_some(child)
+}
+
+/// The state behind the name (`proc_pid_stat(5)`): `T` by a signal, `t` by a tracer.
+fn is_stopped(child: &Child) -> bool {
+    let stat = child.id().map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")));
+    let stat = stat.and_then(Result::ok).unwrap_or_default();
+    let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+    matches!(state, Some('T' | 't'))
 }

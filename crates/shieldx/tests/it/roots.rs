@@ -44,8 +44,8 @@ fn report(desk: &Desk, options: &[&str], command: &[&str]) -> Value {
 /// Where the artifact's matches are.
 fn matched(report: &Value) -> Vec<&str> {
     let events = report["events"].as_array().unwrap().iter();
-    let artifact = |event: &&Value| event["event"]["place"] == "artifact";
-    events.filter(artifact).filter_map(|event| event["event"]["target"].as_str()).collect()
+    let artifact = |event: &&Value| event["place"] == "artifact";
+    events.filter(artifact).filter_map(|event| event["target"].as_str()).collect()
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn the_program_in_a_root_is_scanned_where_it_is() {
         for command in [&["/bin/true"][..], &["/app/true"], &["true"]] {
             let report = report(&desk, &options, command);
             assert_eq!(matched(&report), ["/bin/true"], "{given} {command:?} {report}");
-            let unseen = report["assessment"]["evidence"]["reasons"].to_string();
+            let unseen = report["verdict"]["evidence"]["reasons"].to_string();
             assert!(!unseen.contains("artifact"), "{unseen}");
         }
         let report = report(&desk, &options, &["sh", "/app/script"]);
@@ -74,8 +74,8 @@ fn the_program_in_a_root_is_scanned_where_it_is() {
     let mount = format!("{}:/shown", desk.path("shown").display());
     let options = ["--rootfs", "root", "--mount", &mount];
     let report = report(&desk, &options, &["/app/elsewhere", "-c", "exit 0"]);
-    let reasons = report["assessment"]["evidence"]["reasons"].to_string();
-    assert_eq!(report["assessment"]["evidence"]["level"], "reduced", "{reasons}");
+    let reasons = report["verdict"]["evidence"]["reasons"].to_string();
+    assert_eq!(report["verdict"]["evidence"]["level"], "reduced", "{reasons}");
     assert!(reasons.contains("was not found in the root that was given"), "{reasons}");
 }
 
@@ -108,7 +108,7 @@ fn artifacts_that_cannot_be_written_cost_no_verdict_and_no_old_file() {
         assert!(errors.contains(lost), "{errors}");
         let report: Value =
             serde_json::from_slice(&fs::read(desk.path("report.json")).unwrap()).unwrap();
-        assert_eq!(report["assessment"]["verdict"], "benign", "{report}");
+        assert_eq!(report["verdict"]["verdict"], "benign", "{report}");
         assert!(report["run"]["isolation"]["walls"].to_string().contains(lost), "{report}");
     }
 }

@@ -36,20 +36,28 @@ fn spare_of(mark: &str) -> u32 {
 }
 
 fn kill(pid: u32) {
-    let status = Command::new("kill").args(["-9", &pid.to_string()]).status();
+    send("-9", pid);
+}
+
+fn send(signal: &str, pid: u32) {
+    let status = Command::new("kill").args([signal, &pid.to_string()]).status();
     assert!(status.unwrap().success());
 }
 
 /// Ended; whether it was waited for is its parent's business.
 fn wait_gone(pid: u32) {
-    let alive = |pid: u32| {
+    wait_for(pid, |state| state.is_none_or(|state| state == 'Z'));
+}
+
+/// Waits until a process is in such a state (`proc_pid_stat(5)`); it has none when it is gone.
+fn wait_for(pid: u32, fine: impl Fn(Option<char>) -> bool) {
+    let state = || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let state = stat.rsplit(')').next().unwrap_or_default().trim_start().chars().next();
-        state.is_some_and(|state| state != 'Z')
+        stat.rsplit(')').next().unwrap_or_default().trim_start().chars().next()
     };
     let deadline = Instant::now() + Duration::from_secs(30);
-    while alive(pid) {
-        assert!(Instant::now() < deadline, "{pid} is still there");
+    while !fine(state()) {
+        assert!(Instant::now() < deadline, "{pid} is in the state {:?}", state());
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -80,6 +88,16 @@ fn a_spare_does_the_next_job_a_dead_one_is_replaced_and_none_outlives_its_server
     assert_eq!(recording.run.ending, Ending::Exited { code: 0 });
     wait_gone(second);
     assert_eq!(executor.spares_waiting(), 0, "the spare did the job");
+
+    // One that somebody stopped does not hold a job until its time is up: another one is started.
+    executor.tend_spares();
+    let stopped = spare_of(&mark);
+    send("-STOP", stopped);
+    wait_for(stopped, |state| state == Some('T'));
+    let job = execution(&bench.artifact("#!/bin/sh\necho done\n"), "job.sh");
+    let recording = runtime.block_on(executor.execute(job, deaf())).unwrap();
+    assert_eq!(recording.run.ending, Ending::Exited { code: 0 });
+    wait_gone(stopped);
 
     executor.tend_spares();
     let third = spare_of(&mark);
