@@ -9,6 +9,7 @@ mod archive;
 mod format;
 mod settings;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use sha2::{Digest as _, Sha256};
 use types::ports::{Pattern, Scanner};
 use types::{Kind, Text};
 
@@ -39,6 +41,9 @@ const OVERLAP_BYTES: usize = 64 << 10;
 const SCAN_TIME_MAX: Duration = Duration::from_secs(30);
 /// An artifact is read in chunks of this size.
 const READ_BYTES: u64 = 1 << 20;
+/// Contents that are remembered in a run so as not to scan them again, and the size of each.
+const KNOWN_MAX: usize = 100_000;
+const KNOWN_BYTES_MAX: usize = 1 << 20;
 /// Matches kept of one run.
 const FOUND_MAX: usize = 2_000;
 /// Sentences kept of a kind.
@@ -60,6 +65,8 @@ pub struct Inspector {
     /// Scans that did not come to their end, one sentence each.
     pub faults: Vec<String>,
     matches: usize,
+    /// Contents in which nothing was found: a scan is a function of the bytes.
+    clean: HashSet<[u8; 32]>,
     unscanned: u64,
 }
 
@@ -81,6 +88,7 @@ impl Inspector {
             remarks: Vec::new(),
             faults: Vec::new(),
             matches: 0,
+            clean: HashSet::new(),
             unscanned: 0,
         }
     }
@@ -203,7 +211,16 @@ impl Inspector {
         }
         self.bytes_left -= size;
         let before = on_processor();
-        let result = scanner.scan(self.place, bytes);
+        // A member of an archive is mostly a file beside it, too.
+        let digest: Option<[u8; 32]> =
+            (bytes.len() <= KNOWN_BYTES_MAX).then(|| Sha256::digest(bytes).into());
+        let known = digest.is_some_and(|digest| self.clean.contains(&digest));
+        let result = if known { Ok(Vec::new()) } else { scanner.scan(self.place, bytes) };
+        if let (Some(digest), Ok([])) = (digest, result.as_deref())
+            && self.clean.len() < KNOWN_MAX
+        {
+            self.clean.insert(digest);
+        }
         let taken = on_processor().saturating_sub(before);
         self.time_left = self.time_left.saturating_sub(taken);
         match result {

@@ -147,7 +147,7 @@ fn members_are_scanned_also_in_archives_in_archives() {
 #[test]
 fn bombs_are_left_alone_and_said() {
     // Grown as much as a bomb, and not too large to look at.
-    let mut zeros = vec![0; 32 << 20];
+    let mut zeros = vec![0; 3 << 20];
     zeros.extend_from_slice(b"MARK");
     for large in [gzip(&zeros), zip(&[("zeros", &zeros), ("after", b"MARK")])] {
         let (found, inspector) = inspect("large", &large);
@@ -163,6 +163,30 @@ fn bombs_are_left_alone_and_said() {
     }
     let (found, inspector) = inspect("deep.gz", &nested);
     assert!(found.is_empty() && inspector.notes[0].contains("8 deep"), "{inspector:?}");
+}
+
+/// The same content is scanned once, and still told in every place where something is in it.
+#[test]
+fn copies_are_scanned_once() {
+    #[derive(Debug, Default)]
+    struct Counting(std::sync::atomic::AtomicUsize);
+    impl Scanner for Counting {
+        fn rule_set(&self) -> RuleSet {
+            Marks.rule_set()
+        }
+
+        fn scan(&self, place: &str, bytes: &[u8]) -> Result<Vec<Pattern>, PortError> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Marks.scan(place, bytes)
+        }
+    }
+    let counting = Arc::new(Counting::default());
+    let mut inspector = Inspector::new(Some(Arc::clone(&counting) as Arc<dyn Scanner>));
+    for name in ["a", "b", "c"] {
+        assert!(inspector.inspect(&Text::from(name), b"nothing").is_empty());
+        assert_eq!(inspector.inspect(&Text::from(name), b"MARK").len(), 1);
+    }
+    assert_eq!(counting.0.load(std::sync::atomic::Ordering::Relaxed), 4);
 }
 
 /// What a bound leaves out reduces the evidence; what lies behind a password does not, unless it was

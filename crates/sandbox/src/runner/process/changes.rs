@@ -28,7 +28,7 @@ use crate::sys;
 /// Entries listed, at most; a sample can create more names than anybody reads. Files that are not
 /// listed were not looked at either: whoever makes more has the recording incomplete.
 const ENTRIES_MAX: usize = 200_000;
-const DEPTH_MAX: usize = 64;
+const DEPTH_MAX: usize = 128;
 /// Sentences about what was not looked at.
 const UNSEEN_MAX: usize = 32;
 /// Bytes hashed (and copied) in one run, at most; sparse files claim more than they hold.
