@@ -120,6 +120,7 @@ fn whole(way: &Way) {
         "USER",
         "LOGNAME",
         "SHELL",
+        "LSAN_OPTIONS",
         "RUSTUP_HOME",
         "PYENV_ROOT",
         "RBENV_ROOT",
