@@ -95,16 +95,18 @@ impl Parts {
         kinds.extend(full.map(|detail| Kind::LimitReached { limit: "disk".to_owned(), detail }));
         describe::append(&mut recording, kinds, &usage, spec, survivors, false);
         recording.faults.append(&mut listing.faults);
-        let note = |name: &str, detail| Wall { name: name.to_owned(), on: true, detail };
-        let walls = &mut recording.run.isolation.walls;
-        walls.extend(listing.notes.into_iter().map(|detail| note("files", detail)));
-        let unseen = |detail| Wall { name: "files".to_owned(), on: false, detail };
-        walls.extend(listing.unseen.into_iter().map(unseen));
-        let unkept = |detail| Wall { name: "keep".to_owned(), on: false, detail };
-        walls.extend(listing.unkept.into_iter().map(unkept));
-        walls.extend(memory.map(|detail| note("memory", detail)));
+        recording.run.isolation.walls.extend(said(listing, memory));
         recording
     }
+}
+
+/// What is to be said of the files that were left, and of memory.
+fn said(listing: Listing, memory: Option<String>) -> impl Iterator<Item = Wall> {
+    let wall = |name: &'static str, on| move |detail| Wall { name: name.to_owned(), on, detail };
+    let files = listing.notes.into_iter().map(wall("files", true));
+    let unseen = listing.unseen.into_iter().map(wall("files", false));
+    let unkept = listing.unkept.into_iter().map(wall("keep", false));
+    files.chain(unseen).chain(unkept).chain(memory.into_iter().map(wall("memory", true)))
 }
 
 /// The list, and where all room was used, in words.

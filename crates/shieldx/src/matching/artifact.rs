@@ -75,6 +75,9 @@ fn look_at(file: &File, scanner: &Arc<dyn Scanner>, found: &mut Found) {
         found.unseen.push(cut);
     }
     let open = PathBuf::from(format!("/proc/self/fd/{}", file.content.as_raw_fd()));
+    if found.script.is_none() {
+        found.script = super::text_of(&open);
+    }
     match scan_artifact(scanner, &open, &shown) {
         Ok(scanned) => found.take(scanned),
         Err(error) => found.faults.push(format!("{shown} was not scanned: {error}")),
@@ -82,5 +85,5 @@ fn look_at(file: &File, scanner: &Arc<dyn Scanner>, found: &mut Found) {
 }
 
 fn unseen(refusal: &Refusal) -> String {
-    format!("the program was not found in the root that was given: {refusal}")
+    format!("the program in the root that was given was not scanned: {refusal}")
 }

@@ -66,6 +66,7 @@ fn the_program_in_a_root_is_scanned_where_it_is() {
         }
         let report = report(&desk, &options, &["sh", "/app/script"]);
         assert_eq!(matched(&report), ["/app/script"], "{given}");
+        assert!(report["run"]["script"].as_str().unwrap().starts_with("echo ran # THE-MARK"));
     }
     // Behind a mount is no name of the root: it runs, and was not looked at.
     symlink("/shown/sh", root.join("app/elsewhere")).unwrap();
@@ -76,7 +77,10 @@ fn the_program_in_a_root_is_scanned_where_it_is() {
     let report = report(&desk, &options, &["/app/elsewhere", "-c", "exit 0"]);
     let reasons = report["verdict"]["evidence"]["reasons"].to_string();
     assert_eq!(report["verdict"]["evidence"]["level"], "reduced", "{reasons}");
-    assert!(reasons.contains("was not found in the root that was given"), "{reasons}");
+    assert!(
+        reasons.contains("in the root that was given was not scanned: /app/elsewhere"),
+        "{reasons}"
+    );
 }
 
 /// `--snapshot` on a full disk cost the verdict, and the file that was there before.

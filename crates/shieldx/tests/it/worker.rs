@@ -289,7 +289,7 @@ fn a_module_runs_as_an_artifact() {
     assert_eq!(recording.run.ending, Ending::Signaled { signal: 6 }, "{:?}", recording.run.engine);
     // What it is given with its submission it gets, and is told apart from what it was not given.
     let teller =
-        bench.artifact(&wat::parse_str(crate::conformance::module::teller("args")).unwrap());
+        bench.artifact(wat::parse_str(crate::conformance::module::teller("args")).unwrap());
     for arguments in [vec!["one".to_owned(), "two words".to_owned()], Vec::new()] {
         let mut job = execution(&teller, "module.wasm");
         "wasm".clone_into(&mut job.runner);
