@@ -386,7 +386,10 @@ fn history_off(timeline: &Timeline<'_>) -> Option<Finding> {
     for image in timeline.attempted().filter(|image| image.is_shell() || image.is(&["env"])) {
         let way = |text: &str| {
             let bare = text.replace(['"', '\''], "");
-            WAYS.iter().find(|way| bare.contains(**way)).copied()
+            let found = WAYS.iter().find(|way| bare.contains(**way)).copied();
+            // Printed into a startup file, this is what distributions ship; set here and now it is
+            // for the commands that follow.
+            found.filter(|way| !way.starts_with("HISTCONTROL") || !printed(&bare, way))
         };
         let found = match image.told() {
             Some(text) => way(text),
@@ -398,6 +401,12 @@ fn history_off(timeline: &Timeline<'_>) -> Option<Finding> {
         }
     }
     hits.finding("by ")
+}
+
+/// Whether every command of a shell's text that has the word prints it.
+fn printed(text: &str, word: &str) -> bool {
+    let mut with = text.split([';', '\n', '&', '|']).filter(|command| command.contains(word));
+    with.all(|command| ["echo ", "printf "].iter().any(|word| command.trim().starts_with(word)))
 }
 
 fn mailbox(timeline: &Timeline<'_>) -> Option<Finding> {

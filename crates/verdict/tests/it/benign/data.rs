@@ -214,8 +214,9 @@ pub(super) const PLACES: &[Row] = &[
         t
     }),
     // An alias more, and nothing that runs.
-    (&["shell-startup"], || {
-        let mut t = sh("echo \"alias ll='ls -l'\" >> ~/.bashrc");
+    (&["shell-startup", "history-prevented"], || {
+        let mut t = sh("echo \"alias ll='ls -l'\" >> ~/.bashrc; \
+                        echo 'HISTCONTROL=ignoreboth' >> ~/.bashrc");
         t.event(ROOT, append("/home/sandbox/.bashrc"));
         let mut change = changed("/home/sandbox/.bashrc", "modified", 0o644, None);
         if let Kind::FileChanged(change) = &mut change {
