@@ -45,7 +45,7 @@ const READ_MIN: usize = 6;
 const TAKEN_OUT_DECIBANS: u32 = 26;
 
 /// The planted files by path.
-pub(super) fn planted(timeline: &Timeline<'_>) -> BTreeSet<String> {
+pub(crate) fn planted(timeline: &Timeline<'_>) -> BTreeSet<String> {
     let decoys = &timeline.recording.run.decoys;
     decoys.iter().map(|path| paths::clean(path).into_owned()).collect()
 }

@@ -106,13 +106,18 @@ pub(super) fn shell_startup(timeline: &Timeline<'_>, path: &str) -> bool {
 }
 
 /// Whether the file holds nothing but settings in the end: aliases, variables, options. Everybody
-/// adds those to a home's startup files; a command is another matter.
+/// adds those to a home's startup files; a command is another matter. A planted file without a
+/// change in the list is as it was.
 fn only_sets(timeline: &Timeline<'_>, path: &str) -> bool {
-    timeline.events.iter().any(|event| {
-        matches!(&event.kind, Kind::FileChanged(change)
-            if change.format.as_deref() == Some("shell-settings")
-                && crate::paths::clean(&change.path) == path)
-    })
+    let changes = timeline.events.iter().filter_map(|event| match &event.kind {
+        Kind::FileChanged(change) if crate::paths::clean(&change.path) == path => Some(change),
+        _ => None,
+    });
+    let mut changes = changes.peekable();
+    if changes.peek().is_none() {
+        return crate::detectors::decoys::planted(timeline).contains(path);
+    }
+    changes.any(|change| change.format.as_deref() == Some("shell-settings"))
 }
 
 /// Hooks of a repository that is not the project at hand, and those of all future repositories.
