@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 use sha2::{Digest as _, Sha256};
 
 /// Each is built from the C file of its name.
-const OBJECTS: [&str; 2] = ["monitor", "guard"];
+const OBJECTS: [&str; 3] = ["monitor", "guard", "capture"];
 const HASHES: &str = "object/monitor.sha256";
 /// The compiler whose output is committed; another one makes other bytes out of the same source.
 const CLANG_MAJOR: &str = "14";

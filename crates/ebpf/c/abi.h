@@ -169,7 +169,7 @@ struct record {
 	__u8 kind;
 	__u8 flags;
 	__u8 file_flags;
-	__u8 pad;
+	__u8 replaced; /* the descriptor does not name the file that the call opened any more */
 	__s32 nr;
 	__s64 ret;
 	__u64 args[6];
@@ -179,7 +179,7 @@ struct record {
 	struct sock_info sock;
 	__u16 slot_len[SLOTS];
 	__u8 slot_what[SLOTS];
-	__u8 pad2[1];
+	__u8 urgent; /* somebody waits for it: the ring's reader is woken */
 	__u32 data_len;
 	__u8 pad3[4];
 };
@@ -222,6 +222,8 @@ struct control {
 	__u64 exits;
 	__u32 pid_level; /* depth of the run's pid namespace: the outermost that was seen */
 	__u32 deny;      /* DENY_*: what guards refuse, where there are any */
+	__u32 captures;  /* the paths that the kernel resolved are captured */
+	__u32 pad;
 };
 
 /* What this CPU knows about the task of the run that it saw last, so that a system call costs no
@@ -241,6 +243,7 @@ struct here {
 	__u32 tid;
 	__u32 ppid;
 	__u32 window; /* the sampling window at which it was last looked whether the task is in flight */
+	__u64 no_room; /* writes that found their filesystem full, of all tasks on this CPU */
 };
 
 /* Durations of system calls are sampled in windows, outside of which nobody looks at entries. */
@@ -266,7 +269,7 @@ struct duration {
 _Static_assert(sizeof(struct window) == 8, "");
 _Static_assert(sizeof(struct sampling) == 32, "");
 _Static_assert(sizeof(struct duration) == 128, "");
-_Static_assert(sizeof(struct here) == 4160, "");
+_Static_assert(sizeof(struct here) == 4168, "");
 _Static_assert(sizeof(struct sock_info) == 48, "");
 _Static_assert(sizeof(struct stdio) == 56, "");
 _Static_assert(sizeof(struct record) == 224, "");
@@ -281,6 +284,6 @@ _Static_assert(__builtin_offsetof(struct record, data_len) == 216, "");
 _Static_assert(sizeof(struct recipe) == 16, "");
 _Static_assert(sizeof(struct counters) == 48, "");
 _Static_assert(sizeof(struct total) == 16, "");
-_Static_assert(sizeof(struct control) == 40, "");
+_Static_assert(sizeof(struct control) == 48, "");
 
 #endif

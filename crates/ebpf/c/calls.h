@@ -14,11 +14,37 @@ INLINE u64 argument(struct record *r, u32 index)
 	return index < 6 ? r->args[index] : 0;
 }
 
+/* The path of the current call as the kernel resolved it, where that was captured; whether it was. */
+APART int add_resolved(u32 slot, u32 index)
+{
+	struct scratch *s = get_scratch(IN_SYSCALL);
+	u64 key = bpf_get_current_task();
+	struct resolved *known = bpf_map_lookup_elem(&resolved, &key);
+	if (!s || !known || known->nr != (u32)s->record.nr)
+		return 0;
+	u64 len = known->len[index != 0];
+	key += index != 0;
+	struct resolved_path *path = bpf_map_lookup_elem(&resolved_paths, &key);
+	if (!path)
+		return 0;
+	/* Verifiers before 6.8 know the bounds of the very registers that were tested. */
+	u64 start = s->record.data_len;
+	asm volatile("" : "+r"(start), "+r"(len));
+	if (start > DATA_LEN_MAX - PATH_LEN_MAX || len == 0 || len > PATH_LEN_MAX)
+		return 0;
+	bpf_probe_read_kernel(&s->data[start], len, path->components);
+	close_slot(&s->record, slot, SLOT_COMPONENTS, start, start + len);
+	return 1;
+}
+
 /* One path argument: the string, and the folder it starts from when it is relative. */
 APART int add_path_argument(u32 slot, u32 path_index, u32 base_index, u32 flags)
 {
 	struct scratch *s = get_scratch(IN_SYSCALL);
-	if (!s)
+	struct control *c = get_control();
+	if (!s || !c)
+		return 0;
+	if (c->captures && add_resolved(slot, slot != 0))
 		return 0;
 	u64 path = argument(&s->record, path_index);
 	s32 base = base_index == AT_CWD ? -100 : (s32)argument(&s->record, base_index);
@@ -67,6 +93,19 @@ APART int call_plain(u32 nr)
 	return 0;
 }
 
+/* Whether this is known not to be the file that the current call opened: another thread can have put
+ * another one behind the descriptor by now. */
+INLINE bool was_replaced(u64 file, u32 nr)
+{
+	struct control *c = get_control();
+	if (!c || !c->captures)
+		return false;
+	u64 task = bpf_get_current_task();
+	struct resolved *known = bpf_map_lookup_elem(&resolved, &task);
+	return known && known->nr == nr && known->inode &&
+	       known->inode != (u64)FIELD(struct file, file, f_inode);
+}
+
 /* extra[0]: the flags the file was opened with. */
 APART int call_open(u32 nr)
 {
@@ -88,6 +127,7 @@ APART int call_open(u32 nr)
 		flags = (flags & ~(u64)O_ACCMODE) |
 			(FIELD(struct file, file, f_flags) & O_ACCMODE);
 	r->extra[0] = flags;
+	r->replaced = file && was_replaced(file, nr);
 	if (file)
 		add_file(IN_SYSCALL, 0, file);
 	else
@@ -139,7 +179,7 @@ INLINE void emit_memory(struct record *r, u64 address, u64 len, u64 protection, 
 	else
 		r->flags |= RECORD_ANONYMOUS;
 	if (r->ret >= 0)
-		remember_range(address, len);
+		r->urgent = remember_range(address, len);
 	emit(IN_SYSCALL, 0);
 }
 

@@ -3,7 +3,7 @@
 #ifndef SHIELDX_DATA_H
 #define SHIELDX_DATA_H
 
-#define NAME_LEN_MAX 256
+#include "climb.h"
 
 INLINE void close_slot(struct record *r, u32 slot, u32 what, u32 start, u32 end)
 {
@@ -57,73 +57,10 @@ APART int add_bytes(u32 which, u32 slot, u64 address, u64 len, u32 len_max)
 	return 1;
 }
 
-struct climb {
-	u64 dentry;
-	u64 mnt;
-	u64 root_dentry;
-	u64 root_mnt;
-	u64 mnt_root; /* of `mnt` */
-	u32 which;
-	u32 start;
-	u32 end;
-	u32 cut;
-};
-
-/* A dentry's parent and name: one read where the kernel has them side by side. */
-struct link {
-	u64 parent;
-	u64 hash_len;
-	u64 name;
-};
-
-INLINE struct link link_of(u64 dentry)
-{
-	struct link link = {};
-	if (FIELD_OFFSET(struct dentry, d_name.name) ==
-	    FIELD_OFFSET(struct dentry, d_parent) + 16) {
-		bpf_probe_read_kernel(&link, sizeof(link),
-				      (void *)dentry + FIELD_OFFSET(struct dentry, d_parent));
-	} else {
-		link.parent = (u64)FIELD(struct dentry, dentry, d_parent);
-		link.name = (u64)FIELD(struct dentry, dentry, d_name.name);
-	}
-	return link;
-}
-
-/* One step from a file towards the root: up to the parent, or out of a mount. */
 static long climb_step(u32 index, struct climb *c)
 {
 	struct scratch *s = get_scratch(c->which);
-	if (!s)
-		return 1;
-	if (c->dentry == c->root_dentry && c->mnt == c->root_mnt)
-		return 1;
-	if (c->dentry == c->mnt_root) {
-		u64 mount = c->mnt - FIELD_OFFSET(struct mount, mnt);
-		u64 parent = (u64)FIELD(struct mount, mount, mnt_parent);
-		if (!parent || parent == mount)
-			return 1;
-		c->dentry = (u64)FIELD(struct mount, mount, mnt_mountpoint);
-		c->mnt = parent + FIELD_OFFSET(struct mount, mnt);
-		c->mnt_root = (u64)FIELD(struct vfsmount, c->mnt, mnt_root);
-		return 0;
-	}
-	u32 end = c->end;
-	if (end > DATA_LEN_MAX - NAME_LEN_MAX || end - c->start > PATH_LEN_MAX - NAME_LEN_MAX) {
-		c->cut = 1;
-		return 1;
-	}
-	struct link link = link_of(c->dentry);
-	long len = bpf_probe_read_kernel_str(&s->data[end], NAME_LEN_MAX, (void *)link.name);
-	if (len <= 0) {
-		c->cut = 1;
-		return 1;
-	}
-	c->end = end + len;
-	if (link.parent == c->dentry)
-		return 1;
-	c->dentry = link.parent;
-	return 0;
+	return s ? climb_on(c, s->data, DATA_LEN_MAX) : 1;
 }
 
 /* Appends the components of a path as the current task's root shows it. */
@@ -132,18 +69,10 @@ APART int add_path(u32 which, u32 slot, u64 dentry, u64 mnt)
 	struct scratch *s = get_scratch(which);
 	if (!s || slot >= SLOTS)
 		return 0;
-	u64 fs = (u64)FIELD(struct task_struct, bpf_get_current_task(), fs);
-	struct path root = FIELD(struct fs_struct, fs, root);
-	struct climb c = {
-		.dentry = dentry,
-		.mnt = mnt,
-		.root_dentry = (u64)root.dentry,
-		.root_mnt = (u64)root.mnt,
-		.mnt_root = (u64)FIELD(struct vfsmount, mnt, mnt_root),
-		.which = which,
-		.start = s->record.data_len,
-		.end = s->record.data_len,
-	};
+	struct climb c = climb_from(dentry, mnt);
+	c.which = which;
+	c.start = s->record.data_len;
+	c.end = c.start;
 	long steps = bpf_loop(PATH_COMPONENTS_MAX, climb_step, &c, 0);
 	if (c.cut || steps >= PATH_COMPONENTS_MAX)
 		s->record.flags |= RECORD_TRUNCATED;

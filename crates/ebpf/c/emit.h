@@ -82,7 +82,7 @@ INLINE void emit_bytes(struct record *r, u32 len, u32 is_bulk)
 
 	u32 size = is_bulk ? bulk_len : critical_len;
 	u64 waiting_len = query(is_bulk, BPF_RB_AVAIL_DATA);
-	u64 wakeup = waiting_len > size / 8 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	u64 wakeup = waiting_len > size / 8 || r->urgent ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 	if (waiting_len > size / 4 * 3) {
 		books->throttled++;
 		wait_for_room(is_bulk, size / 2, WAIT_AT_MARK_NS, STUCK_AT_MARK_NS);

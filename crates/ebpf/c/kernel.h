@@ -220,6 +220,7 @@ struct user_mmsghdr {
 #define NR_CLONE 56
 #define NR_VFORK 58
 #define NR_CLONE3 435
+#define NR_FALLOCATE 285
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define S_IFREG 0100000
@@ -245,6 +246,7 @@ struct user_mmsghdr {
 #define CLONE_NEWTIME 0x80
 #define PID_FS_MAGIC 0x50494446
 #define TMPFS_MAGIC 0x01021994
+#define OVERLAY_MAGIC 0x794c7630
 #define HUGETLBFS_MAGIC 0x958458f6
 
 #endif

@@ -2,16 +2,18 @@
 #ifndef SHIELDX_MEMORY_H
 #define SHIELDX_MEMORY_H
 
-/* Remembers a range of the current process. */
+/* Remembers a range of the current process; 1 for its first. */
 APART int remember_range(u64 start, u64 len)
 {
 	struct control *c = get_control();
 	if (!c)
 		return 0;
 	u32 tgid = current_tgid();
+	int first = 0;
 	struct ranges *known = bpf_map_lookup_elem(&ranges, &tgid);
 	if (!known) {
 		struct ranges none = {};
+		first = 1;
 		bpf_map_update_elem(&ranges, &tgid, &none, BPF_NOEXIST);
 		known = bpf_map_lookup_elem(&ranges, &tgid);
 		if (!known)
@@ -32,7 +34,7 @@ APART int remember_range(u64 start, u64 len)
 	known->list[at].end = start + len;
 	known->list[at].told = 0;
 	c->ranges_active = 1;
-	return 0;
+	return first;
 }
 
 /* The start of the range that this address lies in, when that was not told before; else 0. */

@@ -200,8 +200,13 @@ int on_sys_exit(u64 *ctx)
 	long ret = ctx[1];
 	long number = regs->orig_ax;
 	sample(here, task, number, ret);
-	if (number < 0 || interrupted(ret))
+	if (number < 0)
 		return 0;
+	if (interrupted(ret)) {
+		if (c->captures)
+			forget_resolved();
+		return 0;
+	}
 	u32 nr = number;
 	if (c->ranges_active) {
 		u64 start = range_executed(regs->ip);
@@ -227,8 +232,14 @@ int on_sys_exit(u64 *ctx)
 	bool refused = false;
 	if (ret < 0) {
 		u32 error = -ret;
-		if (error == EPERM && c->deny && told_by_guard(nr))
+		if (error == EPERM && c->deny && told_by_guard(nr)) {
+			if (c->captures)
+				forget_resolved();
 			return 0;
+		}
+		if ((error == ENOSPC || error == EDQUOT) &&
+		    (handler == HANDLER_WRITE || handler == HANDLER_TRANSFER || nr == NR_FALLOCATE))
+			count_no_room(how->fd == 2 ? regs->dx : regs->di);
 		refused = (how->flags & RECIPE_REFUSABLE) && error < 128 &&
 			  (refusal_errnos[error / 64] >> (error % 64) & 1);
 	} else if (handler == HANDLER_IGNORE) {
@@ -240,12 +251,17 @@ int on_sys_exit(u64 *ctx)
 		if (!refused && !clones_namespace(regs, nr, ret))
 			return 0;
 	} else if (!refused && !of_interest(handler, how->flags, regs, ret)) {
+		if (c->captures && handler == HANDLER_PLAIN)
+			forget_resolved();
 		return 0;
 	}
 	__sync_fetch_and_add(&c->files_made, 1);
 	if (handler == HANDLER_FILE_MADE && !refused)
 		return 0;
-	return tell(ret, nr, handler, refused);
+	tell(ret, nr, handler, refused);
+	if (c->captures)
+		forget_resolved();
+	return 0;
 }
 
 /* args: task, old pid, linux_binprm */
@@ -366,6 +382,8 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	forget_flight(task);
 	if (c->deny)
 		bpf_map_delete_elem(&denied, &task);
+	if (c->captures)
+		forget_resolved();
 	/* Last: beginning the record has just made this CPU know a task that is about to be freed, and
 	 * its address may next belong to a task outside the run. */
 	__sync_fetch_and_add(&c->exits, 1);

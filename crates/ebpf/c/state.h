@@ -120,6 +120,34 @@ struct {
 	DECLARE_TYPE(value, u64);
 } denied SEC(".maps");
 
+/* What the kernel resolved for the call that a task is in, where it was captured (capture.bpf.c). */
+struct resolved {
+	u64 inode; /* of the file being opened */
+	u32 nr;
+	u32 len[2]; /* of its paths; 0 where there is none */
+	u32 pad;
+};
+
+struct resolved_path {
+	u8 components[PATH_LEN_MAX];
+};
+
+struct {
+	DECLARE_INT(type, BPF_MAP_TYPE_HASH);
+	DECLARE_INT(max_entries, 1024);
+	DECLARE_INT(map_flags, BPF_F_NO_PREALLOC);
+	DECLARE_TYPE(key, u64); /* the task */
+	DECLARE_TYPE(value, struct resolved);
+} resolved SEC(".maps");
+
+struct {
+	DECLARE_INT(type, BPF_MAP_TYPE_HASH);
+	DECLARE_INT(max_entries, 1024);
+	DECLARE_INT(map_flags, BPF_F_NO_PREALLOC);
+	DECLARE_TYPE(key, u64); /* the task, plus the number of the path: tasks lie further apart */
+	DECLARE_TYPE(value, struct resolved_path);
+} resolved_paths SEC(".maps");
+
 INLINE struct control *get_control(void)
 {
 	u32 zero = 0;
@@ -156,6 +184,21 @@ INLINE struct counters *get_counters(u32 kind)
 INLINE u32 current_tgid(void)
 {
 	return bpf_get_current_pid_tgid() >> 32;
+}
+
+/* The current call is over. */
+APART int forget_resolved(void)
+{
+	u64 task = bpf_get_current_task(), second = task + 1;
+	struct resolved *known = bpf_map_lookup_elem(&resolved, &task);
+	if (!known)
+		return 0;
+	if (known->len[0])
+		bpf_map_delete_elem(&resolved_paths, &task);
+	if (known->len[1])
+		bpf_map_delete_elem(&resolved_paths, &second);
+	bpf_map_delete_elem(&resolved, &task);
+	return 0;
 }
 
 /* Whether the current task belongs to the run. A task cannot leave its cgroup without a writable

@@ -177,7 +177,8 @@ pub struct Record {
     pub flags: u8,
     /// `FILE_*`.
     pub file_flags: u8,
-    pub pad: u8,
+    /// The descriptor does not name the file any more that the call opened.
+    pub replaced: u8,
     /// System call number; -1 when no call caused the event.
     pub nr: i32,
     pub ret: i64,
@@ -190,7 +191,8 @@ pub struct Record {
     pub slot_len: [u16; SLOTS],
     /// `SLOT_*`.
     pub slot_what: [u8; SLOTS],
-    pub pad2: [u8; 1],
+    /// Somebody waits for it.
+    pub urgent: u8,
     pub data_len: u32,
     pub pad3: [u8; 4],
 }
@@ -203,6 +205,8 @@ pub struct Here {
     pub calls: [u64; RECIPES_LEN],
     /// The kernel side's own.
     pub known: [u64; 8],
+    /// Writes that found their filesystem full.
+    pub no_room: u64,
 }
 
 impl Here {
@@ -211,6 +215,13 @@ impl Here {
         for (sum, chunk) in sums.iter_mut().take(RECIPES_LEN).zip(bytes.chunks_exact(8)) {
             *sum += chunk.try_into().map_or(0, u64::from_ne_bytes);
         }
+    }
+
+    /// `no_room` in the bytes of one CPU.
+    #[must_use]
+    pub fn no_room(bytes: &[u8]) -> u64 {
+        let at = std::mem::offset_of!(Self, no_room);
+        bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |chunk| u64::from_ne_bytes(*chunk))
     }
 }
 
@@ -312,6 +323,9 @@ pub struct Control {
     pub pid_level: u32,
     /// `DENY_*`: what guards refuse.
     pub deny: u32,
+    /// 1: the paths that the kernel resolved are captured.
+    pub captures: u32,
+    pub pad: u32,
 }
 
 /// When the entries of system calls are looked at.
@@ -427,7 +441,7 @@ impl Record {
             kind: u8::from_ne_bytes(reader.bytes()?),
             flags: u8::from_ne_bytes(reader.bytes()?),
             file_flags: u8::from_ne_bytes(reader.bytes()?),
-            pad: u8::from_ne_bytes(reader.bytes()?),
+            replaced: u8::from_ne_bytes(reader.bytes()?),
             nr: i32::from_ne_bytes(reader.bytes()?),
             ret: i64::from_ne_bytes(reader.bytes()?),
             args: reader.u64s()?,
@@ -437,7 +451,7 @@ impl Record {
             sock: reader.sock()?,
             slot_len: reader.slot_lens()?,
             slot_what: reader.bytes()?,
-            pad2: reader.bytes()?,
+            urgent: u8::from_ne_bytes(reader.bytes()?),
             data_len: reader.u32()?,
             pad3: reader.bytes()?,
         };
@@ -498,6 +512,8 @@ impl Control {
             exits: reader.u64()?,
             pid_level: reader.u32()?,
             deny: reader.u32()?,
+            captures: reader.u32()?,
+            pad: reader.u32()?,
         })
     }
 
@@ -517,6 +533,7 @@ impl Control {
         bytes[24..32].copy_from_slice(&self.exits.to_ne_bytes());
         bytes[32..36].copy_from_slice(&self.pid_level.to_ne_bytes());
         bytes[36..40].copy_from_slice(&self.deny.to_ne_bytes());
+        bytes[40..44].copy_from_slice(&self.captures.to_ne_bytes());
         bytes
     }
 }

@@ -14,11 +14,17 @@ pub static HASHES: &str = include_str!("../object/monitor.sha256");
 #[repr(C, align(16))]
 struct Aligned<T: ?Sized>(T);
 
-/// The programs of tier A, in the same way. They share maps with the others.
+/// The programs of tier A that refuse, in the same way. They share maps with the others.
 pub static GUARD: &[u8] = &ALIGNED_GUARD.0;
 
 static ALIGNED_GUARD: Aligned<[u8; include_bytes!("../object/guard.bpf.o").len()]> =
     Aligned(*include_bytes!("../object/guard.bpf.o"));
+
+/// The programs of tier A that capture what the kernel resolved. They share maps with the others, too.
+pub static CAPTURE: &[u8] = &ALIGNED_CAPTURE.0;
+
+static ALIGNED_CAPTURE: Aligned<[u8; include_bytes!("../object/capture.bpf.o").len()]> =
+    Aligned(*include_bytes!("../object/capture.bpf.o"));
 
 static ALIGNED: Aligned<[u8; include_bytes!("../object/monitor.bpf.o").len()]> =
     Aligned(*include_bytes!("../object/monitor.bpf.o"));

@@ -225,6 +225,8 @@ fn target(
             Decision::Refuse(errno) => Some(errno),
             Decision::Allow => None,
         }),
+        // What a container may write is the engine's to say.
+        wall: Box::new(|_, _| false),
         uid_map: uid_map(pid).unwrap_or_default(),
     })
 }

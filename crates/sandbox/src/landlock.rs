@@ -78,7 +78,7 @@ const BASIC_DEVICES: &[&str] = &[
 ];
 
 /// Trees that belong to the kernel; nothing below them may be changed.
-const KERNEL_TREES: &[&str] = &["/proc", "/sys"];
+pub(crate) const KERNEL_TREES: &[&str] = &["/proc", "/sys"];
 
 /// The ABI version of this kernel's Landlock; none when there is none or it is switched off.
 #[must_use]

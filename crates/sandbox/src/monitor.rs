@@ -6,7 +6,7 @@ pub mod notify;
 
 use std::collections::BTreeMap;
 
-use types::{Calls, Counters, Durations, Event, Traffic};
+use types::{Calls, Counters, Durations, Event, Kind, Traffic};
 
 /// Where a monitor puts what it sees. Events arrive in any order with `id` 0; whoever records them
 /// sorts by time and numbers them.
@@ -17,6 +17,10 @@ pub trait Sink: Send {
 /// Answers with the errno when the sandbox's own policy refuses this call
 /// (number, six register arguments), so that a monitor can tell a blocked call from a failed one.
 pub type Refusal = Box<dyn Fn(u32, &[u64; 6]) -> Option<i32> + Send>;
+
+/// Answers whether the sandbox's walls around files give this errno to what was tried. Its paths are
+/// whole: absolute, and without `..`.
+pub type Wall = Box<dyn Fn(&Kind, i32) -> bool + Send>;
 
 /// What a monitor knows about its own completeness when it stops.
 #[derive(Debug, Default)]
@@ -30,6 +34,10 @@ pub struct Summary {
     pub durations: Durations,
     /// Bytes of packets by protocol, as `types::Activity` has them.
     pub traffic: BTreeMap<String, Traffic>,
+    /// What of tier A was at work, in words; none where nothing was.
+    pub attachments: Option<String>,
+    /// Writes that found a filesystem in memory, or an overlay, full.
+    pub no_room: u64,
 }
 
 /// This host or user cannot run the monitor.

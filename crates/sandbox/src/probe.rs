@@ -41,6 +41,13 @@ pub fn all() -> Vec<Capability> {
             "what gets past the filter for system calls is seen but not refused once more",
         ),
         capability(
+            "eBPF at the end of kernel functions (tier A)",
+            ebpf::probe_capture()
+                .map(|functions| format!("takes what was resolved at {}", functions.join(", ")))
+                .map_err(|error| error.reason),
+            "paths of calls that open nothing are the task's word and marked advisory",
+        ),
+        capability(
             "eBPF (tier B)",
             ebpf::probe().map(|probe| probe.to_string()).map_err(|error| error.reason),
             "runs are watched by tier C: evidence is at most reduced",

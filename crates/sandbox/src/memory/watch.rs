@@ -1,11 +1,12 @@
 //! Looks at a run's processes while it goes on: soon after memory was made executable, before a
 //! process loses its memory (exit, exec), when the time is up, and when somebody asks.
 //!
-//! Whoever calls copies in its own thread, so that the hold ends with the call; a thread of this
-//! room thinks about the copies and makes the later looks. Everything is bounded and counted.
+//! Whoever calls copies in its own thread, so that the hold ends with the call; one thread of this
+//! room makes the later looks and another thinks about the copies. Everything is bounded and counted.
 
 mod books;
 mod freezer;
+mod looker;
 mod merge;
 mod thinker;
 
@@ -24,6 +25,7 @@ use types::{Event, Task, Text};
 
 use self::books::{Books, count, note};
 use self::freezer::Freezer;
+use self::looker::Looker;
 pub use self::merge::merge;
 use self::thinker::Thinker;
 use super::Missed;
@@ -39,9 +41,14 @@ const WAITING_BYTES_MAX: u64 = 256 << 20;
 const ENDS_MAX: u64 = 256;
 const EXECS_MAX: u64 = 32;
 /// When a process is looked at after it made memory executable: the first time, and after more
-/// such events again. Beyond it only its end is looked at.
-const LATER: [Duration; 3] =
-    [Duration::from_millis(40), Duration::from_millis(400), Duration::from_secs(4)];
+/// such events again. Beyond it only its end is looked at. The first is soon: who compiles at run time
+/// may have given the memory back before it ends.
+const LATER: [Duration; 4] = [
+    Duration::from_millis(5),
+    Duration::from_millis(40),
+    Duration::from_millis(400),
+    Duration::from_secs(4),
+];
 /// Processes that are remembered for such looks.
 const SUSPECTS_MAX: usize = 1024;
 /// Processes that are looked at when everything is frozen, and how long that takes at most.
@@ -93,12 +100,6 @@ struct Copied {
     capture: Capture,
 }
 
-enum Job {
-    Examine(Box<Copied>),
-    /// Something is due, or asked for.
-    Wake,
-}
-
 /// A process that made memory executable.
 #[derive(Debug)]
 struct Suspect {
@@ -120,7 +121,9 @@ struct Shared {
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<Box<Copied>>,
+    /// Wakes who makes the looks that are due.
+    wakes: SyncSender<()>,
 }
 
 impl fmt::Debug for Handle {
@@ -131,7 +134,8 @@ impl fmt::Debug for Handle {
 
 /// The looks of one run.
 pub struct Watch {
-    thread: JoinHandle<Vec<Event>>,
+    thinker: JoinHandle<Vec<Event>>,
+    looker: JoinHandle<()>,
     handle: Handle,
 }
 
@@ -192,16 +196,22 @@ impl Watch {
             layouts: Mutex::default(),
             begun: AtomicBool::new(false),
         });
-        let thread = std::thread::Builder::new().name("memory-watch".to_owned()).spawn({
+        let thinker = std::thread::Builder::new().name("memory-watch".to_owned()).spawn({
             let shared = shared.clone();
             move || Thinker { shared, events: Vec::new(), more: 0 }.run(&waiting)
         })?;
-        let handle = Handle { shared, jobs };
+        // One that waits is as good as many.
+        let (wakes, woken) = sync_channel(1);
+        let looker = std::thread::Builder::new().name("memory-look".to_owned()).spawn({
+            let (shared, jobs) = (shared.clone(), jobs.clone());
+            move || Looker { shared, jobs, urgent: 0 }.run(&woken)
+        })?;
+        let handle = Handle { shared, jobs, wakes };
         if let Some(demand) = demand {
             let handle = handle.clone();
             demand.serve(move || handle.all(Trigger::Demand));
         }
-        Ok(Self { thread, handle })
+        Ok(Self { thinker, looker, handle })
     }
 
     #[must_use]
@@ -212,13 +222,14 @@ impl Watch {
     /// To be called when the run's processes are gone and every other handle is.
     #[must_use]
     pub fn finish(self) -> Outcome {
-        let Self { thread, handle } = self;
+        let Self { thinker, looker, handle } = self;
         if let Some(demand) = &handle.shared.setting.demand {
             demand.retire();
         }
         let shared = handle.shared.clone();
         drop(handle);
-        match thread.join() {
+        let looked = looker.join();
+        match looked.and(thinker.join()) {
             Ok(events) => Outcome {
                 events,
                 note: Some(note(&shared.books)),
@@ -246,8 +257,7 @@ impl Handle {
             && let Some(later) = LATER.get(suspect.looks)
         {
             suspect.due = Some(Instant::now() + *later);
-            // A thread with a full list of jobs looks at what is due anyway.
-            let _ = self.jobs.try_send(Job::Wake);
+            let _ = self.wakes.try_send(());
         }
     }
 
@@ -310,11 +320,7 @@ impl Handle {
     }
 
     fn look(&self, pid: u32, trigger: Trigger, deadline: Instant) {
-        if let Some(copied) = self.shared.copy(pid, trigger, deadline)
-            && let Err(TrySendError::Full(_)) = self.jobs.try_send(Job::Examine(Box::new(copied)))
-        {
-            count(&self.shared.books.skipped, 1);
-        }
+        self.shared.look(&self.jobs, pid, trigger, deadline);
     }
 }
 
@@ -371,6 +377,16 @@ impl Shared {
         count(&self.books.looks, 1);
         count(&self.books.waiting_bytes, capture.bytes);
         Some(Copied { trigger, time_ns, capture })
+    }
+
+    /// Copies a process and lets somebody else think about it.
+    fn look(&self, jobs: &SyncSender<Box<Copied>>, pid: u32, trigger: Trigger, deadline: Instant) {
+        if let Some(copied) = self.copy(pid, trigger, deadline)
+            && let Err(TrySendError::Full(copied)) = jobs.try_send(Box::new(copied))
+        {
+            self.books.waiting_bytes.fetch_sub(copied.capture.bytes, Ordering::Relaxed);
+            count(&self.books.skipped, 1);
+        }
     }
 
     /// Whether a process with just this executable memory was copied already, threads apart.

@@ -10,6 +10,7 @@ mod books;
 mod bpf;
 mod btf;
 mod calls;
+mod capture;
 mod decode;
 mod guard;
 mod loader;
@@ -38,7 +39,7 @@ use types::{Tier, Traffic};
 
 pub use self::guard::Guard;
 pub use self::options::{HELD_MAX, Options, Target};
-pub use self::probe::{Probe, probe, probe_guard};
+pub use self::probe::{Probe, probe, probe_capture, probe_guard};
 
 use self::decode::{Decoder, Held};
 use self::loader::{Kernel, Rest};
@@ -95,6 +96,7 @@ pub struct Running<S> {
     /// What `recursion_misses` said before this run.
     misses_before: u64,
     tier: Tier,
+    attachments: Option<String>,
 }
 
 impl<S> std::fmt::Debug for Running<S> {
@@ -154,7 +156,8 @@ impl Loaded {
         self.kernel.reused
     }
 
-    /// Hangs the guards on their hooks, or none where the kernel does not take them all.
+    /// Hangs the guards on their hooks and the captures on their functions; of either none where the
+    /// kernel does not take them all.
     fn hang(&mut self) {
         let hang = |guard: &OwnedFd| bpf::attach(None, guard.as_fd());
         match self.kernel.guards.iter().map(hang).collect::<Result<Vec<_>, _>>() {
@@ -163,6 +166,14 @@ impl Loaded {
                 self.kernel.unguarded =
                     Some(unavailable("the kernel refuses to hang guards on its hooks", &error));
                 self.kernel.guards.clear();
+            }
+        }
+        match self.kernel.captures.iter().map(hang).collect::<Result<Vec<_>, _>>() {
+            Ok(links) => self.links.extend(links),
+            Err(error) => {
+                let what = "the kernel refuses to hang programs on the end of its functions";
+                self.kernel.uncaptured = Some(unavailable(what, &error));
+                self.kernel.captures.clear();
             }
         }
     }
@@ -186,6 +197,27 @@ impl Loaded {
         self.kernel.unguarded.as_ref().map(|reason| reason.reason.as_str())
     }
 
+    /// Why paths are not captured as the kernel resolved them.
+    #[must_use]
+    pub fn uncaptured(&self) -> Option<&str> {
+        self.kernel.uncaptured.as_ref().map(|reason| reason.reason.as_str())
+    }
+
+    /// What of tier A is at work, in words; none where nothing is.
+    fn attachments(&self) -> Option<String> {
+        let names = |hooks: Vec<&str>| hooks.join(", ");
+        let mut parts = Vec::new();
+        if !self.kernel.guards.is_empty() {
+            let hooks = guard::hooks(self.guard).map(|(_, hook)| hook).collect();
+            parts.push(format!("refuses by BPF LSM at {}", names(hooks)));
+        }
+        if !self.kernel.captures.is_empty() {
+            let hooks = capture::hooks().map(|(_, hook)| hook).collect();
+            parts.push(format!("paths as the kernel resolved them by fexit at {}", names(hooks)));
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
     /// Points the programs at a cgroup and starts taking events.
     ///
     /// # Errors
@@ -195,12 +227,13 @@ impl Loaded {
         target: Target,
         sink: S,
     ) -> Result<Running<S>, Unavailable> {
-        let tier = self.tier();
+        let (tier, attachments) = (self.tier(), self.attachments());
         let deny = if tier == Tier::A { self.guard.bits() } else { 0 };
+        let captures = u32::from(!self.kernel.captures.is_empty());
         let Kernel { critical, bulk, gate, rest: mut kernel, lease, .. } = self.kernel;
         let misses_before = recursion_misses(&kernel.programs);
         let mut links = self.links;
-        let control = Control { deny, ..Control::watching(target.cgroup_id) };
+        let control = Control { deny, captures, ..Control::watching(target.cgroup_id) };
         set_control(&mut kernel, control)?;
         let counting = target.cgroup.as_ref().and_then(|cgroup| attach_packets(&kernel, cgroup));
         let packets = counting.is_some();
@@ -214,6 +247,7 @@ impl Loaded {
                 start_ns: target.start_ns,
                 realtime_offset_ns: os::realtime_offset_ns(),
                 refusal: target.refusal,
+                wall: target.wall,
                 uid_map: target.uid_map,
             },
             held: Held::default(),
@@ -240,6 +274,7 @@ impl Loaded {
             lease,
             misses_before,
             tier,
+            attachments,
         };
         running.sampler = Some(Sampler::start(gate)?);
         Ok(running)
@@ -326,6 +361,8 @@ impl<S: Sink> Running<S> {
             summary.durations = self.kernel.samples.read(&made);
         }
         summary.traffic = self.traffic();
+        summary.no_room = self.no_room();
+        summary.attachments = self.attachments.take();
         summary.faults.append(&mut faults);
         let drained = pump.rings.iter_mut().all(|ring| ring.buffer.next().is_none());
         if let Some(lease) = self.lease.take().filter(|_| drained) {
@@ -361,6 +398,11 @@ impl<S: Sink> Running<S> {
             Here::add_calls(cpu, &mut sums);
         }
         Some(sums)
+    }
+
+    fn no_room(&self) -> u64 {
+        let cpus = self.kernel.heres.get(&0, 0).ok();
+        cpus.map_or(0, |cpus| cpus.iter().map(|cpu| Here::no_room(cpu)).sum())
     }
 
     /// Bytes of packets by protocol; nothing where nobody counts.

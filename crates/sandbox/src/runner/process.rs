@@ -5,6 +5,7 @@
 
 pub mod areas;
 mod attach;
+mod behind;
 mod below;
 pub mod cgroup;
 pub mod changes;

@@ -128,6 +128,13 @@ pub(crate) fn run_before_others() {
     let _ = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
 }
 
+/// Takes back what [`run_before_others`] did.
+pub(crate) fn run_among_others() {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the pointer is to a live struct; 0 is the calling thread. A refusal changes nothing.
+    let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) };
+}
+
 /// Names this thread.
 pub(crate) fn set_name(name: &CStr) {
     // SAFETY: the pointer is a NUL-terminated string; the kernel copies at most 16 bytes.

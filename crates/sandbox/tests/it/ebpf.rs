@@ -2,6 +2,7 @@
 //! make, and books that balance. Needs root and eBPF; says SKIP where there is none.
 
 mod calls;
+mod capture;
 mod durations;
 mod flood;
 mod guard;

@@ -5,6 +5,7 @@ mod left;
 mod pauses;
 mod roots;
 mod snapshots;
+mod told;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

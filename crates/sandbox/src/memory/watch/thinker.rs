@@ -1,17 +1,15 @@
-//! The thread that thinks about what was copied, and makes the looks that are due later.
+//! The thread that thinks about what was copied.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::sync::mpsc::Receiver;
 
 use types::{Event, Kind, Text};
 
 use super::books::count;
-use super::{Copied, Job, START_SLACK_NS, Shared, Trigger};
+use super::{Copied, Shared, Trigger};
 use crate::memory::dump;
 use crate::memory::examine::{Findings, examine};
-use crate::memory::process::Process;
 
 /// Events of one run.
 const EVENTS_MAX: usize = 2000;
@@ -27,60 +25,12 @@ pub(super) struct Thinker {
 }
 
 impl Thinker {
-    pub(super) fn run(mut self, jobs: &Receiver<Job>) -> Vec<Event> {
-        loop {
-            let next = self.next_due();
-            let job = match next.map(|due| due.saturating_duration_since(Instant::now())) {
-                Some(wait) => jobs.recv_timeout(wait),
-                None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match job {
-                Ok(Job::Examine(copied)) => self.examine(&copied),
-                Ok(Job::Wake) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            self.make_due_looks();
+    pub(super) fn run(mut self, jobs: &Receiver<Box<Copied>>) -> Vec<Event> {
+        while let Ok(copied) = jobs.recv() {
+            self.examine(&copied);
         }
         count(&self.shared.books.skipped, self.more);
         self.events
-    }
-
-    fn next_due(&self) -> Option<Instant> {
-        let suspects = self.shared.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-        suspects.values().filter_map(|suspect| suspect.due).min()
-    }
-
-    fn make_due_looks(&mut self) {
-        let now = Instant::now();
-        let mut due: Vec<(u32, u64)> = Vec::new();
-        let mut suspects = self.shared.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, suspect) in suspects.iter_mut() {
-            if suspect.due.is_some_and(|at| at <= now) {
-                suspect.due = None;
-                suspect.looks += 1;
-                due.push(*key);
-            }
-        }
-        drop(suspects);
-        if due.is_empty() {
-            return;
-        }
-        for host_pid in self.shared.members() {
-            let Ok(who) = Process::open(host_pid).and_then(|p| p.who()) else {
-                continue;
-            };
-            let start_ns = self.shared.start_ns(who.start_ticks);
-            let same = |&(pid, start): &(u32, u64)| {
-                pid == who.pid && start.abs_diff(start_ns) <= START_SLACK_NS
-            };
-            let Some(at) = due.iter().position(same) else { continue };
-            due.swap_remove(at);
-            let deadline = Instant::now() + self.shared.hold();
-            if let Some(copied) = self.shared.copy(host_pid, Trigger::WriteExecute, deadline) {
-                self.examine(&copied);
-            }
-        }
-        // Who is not there any more was looked at before it ended.
     }
 
     fn examine(&mut self, copied: &Copied) {

@@ -29,6 +29,7 @@ const PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
 const PROG_TYPE_TRACING: u32 = 26;
 const PROG_TYPE_LSM: u32 = 29;
 const TRACE_RAW_TP: u32 = 23;
+const TRACE_FEXIT: u32 = 25;
 const LSM_MAC: u32 = 27;
 /// Statistics and the reason of a refusal.
 const LOG_LEVEL: u32 = 1 | 4;
@@ -123,7 +124,8 @@ pub(super) struct Program<'a> {
     pub name: &'a str,
     pub instructions: &'a [bpf_insn],
     pub license: &'a CStr,
-    pub btf: BorrowedFd<'a>,
+    /// Its types; a program without functions of its own needs none.
+    pub btf: Option<BorrowedFd<'a>>,
     pub functions: &'a [u8],
     pub function_len: u32,
     pub function_count: u32,
@@ -140,6 +142,8 @@ pub(super) enum Kind {
     Packets(Direction),
     /// A hook of the kernel's security modules: the type of its function.
     Hook(u32),
+    /// The end of a function of the kernel's own: the function's type.
+    End(u32),
 }
 
 /// `enum bpf_attach_type`.
@@ -158,6 +162,7 @@ impl Kind {
             Self::TypedTracepoint(tracepoint) => (PROG_TYPE_TRACING, TRACE_RAW_TP, tracepoint),
             Self::Packets(direction) => (PROG_TYPE_CGROUP_SKB, direction as u32, 0),
             Self::Hook(function) => (PROG_TYPE_LSM, LSM_MAC, function),
+            Self::End(function) => (PROG_TYPE_TRACING, TRACE_FEXIT, function),
         }
     }
 }
@@ -205,7 +210,7 @@ pub(super) fn load_program(program: &Program<'_>, log: &mut [u8]) -> io::Result<
         name,
         ifindex: 0,
         expected_attach_type: attach_type,
-        btf: number(program.btf),
+        btf: program.btf.map_or(0, number),
         function_len: program.function_len,
         functions: address(program.functions),
         function_count: program.function_count,
@@ -220,8 +225,33 @@ pub(super) fn load_program(program: &Program<'_>, log: &mut [u8]) -> io::Result<
     owned(unsafe { bpf(PROG_LOAD, &attr) })
 }
 
+/// Whether the kernel takes a program at the end of a function: the shortest there is, which is
+/// forgotten at once.
+pub(super) fn try_end(function: u32) -> io::Result<()> {
+    /// `r0 = 0; exit`.
+    const NOTHING: [u8; 2] = [0xb7, 0x95];
+    let instructions = NOTHING.map(|code| bpf_insn {
+        code,
+        _bitfield_align_1: [],
+        _bitfield_1: bpf_insn::new_bitfield_1(0, 0),
+        off: 0,
+        imm: 0,
+    });
+    let request = Program {
+        name: "try_end",
+        instructions: &instructions,
+        license: c"Dual MIT/GPL",
+        btf: None,
+        functions: &[],
+        function_len: 0,
+        function_count: 0,
+        kind: Kind::End(function),
+    };
+    load_program(&request, &mut []).map(drop)
+}
+
 /// Attaches a program to a raw tracepoint, for as long as the descriptor is open. A program with
-/// typed arguments or for a hook knows where it belongs.
+/// typed arguments, for a hook or a function knows where it belongs.
 pub(super) fn attach(tracepoint: Option<&CStr>, program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attr {

@@ -68,7 +68,7 @@ pub(super) struct Found {
     pub reduced: Vec<u8>,
     /// The id of the typedef in the whole.
     pub typedef: Option<u32>,
-    /// The ids of the functions in the whole, by name without the prefix; those that there are.
+    /// The ids of the functions in the whole, by name; those that there are.
     pub functions: HashMap<String, u32>,
 }
 
@@ -78,8 +78,8 @@ pub(super) struct Wanted<'a> {
     /// Structures, sorted.
     pub structures: &'a [&'a str],
     pub typedef: &'a str,
-    /// Functions whose names start with this; nothing for none.
-    pub functions: &'a str,
+    /// Functions whose names start with one of these.
+    pub functions: &'a [&'a str],
 }
 
 /// Finds what is wanted.
@@ -141,7 +141,7 @@ fn sections(vmlinux: &[u8]) -> Result<(&[u8], &[u8]), BadBtf> {
 /// Walks over all types once.
 fn scan<'a>(vmlinux: &'a [u8], looked_for: Wanted<'_>) -> Result<Scan<'a>, BadBtf> {
     let (types, strings) = sections(vmlinux)?;
-    let (names, prefix) = (looked_for.structures, looked_for.functions.as_bytes());
+    let (names, prefixes) = (looked_for.structures, looked_for.functions);
     // Some 28 bytes per type on average; id 0 is void and has no bytes.
     let mut source = Source { types, strings, offsets: Vec::with_capacity(types.len() / 24) };
     source.offsets.push(u32::MAX);
@@ -162,12 +162,11 @@ fn scan<'a>(vmlinux: &'a [u8], looked_for: Wanted<'_>) -> Result<Scan<'a>, BadBt
             typedef = u32::try_from(source.offsets.len()).ok();
         }
         if kind == KIND_FUNC
-            && !prefix.is_empty()
-            && number(types, at).is_some_and(|name| source.starts_with(name, prefix))
-            && let Some(rest) = source.name_at(types, at).strip_prefix(prefix)
+            && let Some(name) = number(types, at)
+            && prefixes.iter().any(|prefix| source.starts_with(name, prefix.as_bytes()))
             && let Ok(id) = u32::try_from(source.offsets.len())
         {
-            functions.insert(String::from_utf8_lossy(rest).into_owned(), id);
+            functions.insert(String::from_utf8_lossy(source.name(name)).into_owned(), id);
         }
         source.offsets.extend(u32::try_from(at));
         at += 12 + tail;
@@ -334,7 +333,7 @@ mod tests {
     use super::{Wanted, reduce};
 
     fn wanted<'a>(structures: &'a [&'a str]) -> Wanted<'a> {
-        Wanted { structures, typedef: "x", functions: "bpf_lsm_" }
+        Wanted { structures, typedef: "x", functions: &["bpf_lsm_"] }
     }
 
     /// int; struct inner {int a;}; struct outer {int x; struct inner *p; struct {int y;};};

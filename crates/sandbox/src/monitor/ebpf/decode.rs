@@ -24,7 +24,7 @@ use types::{Event, Kind, Task, Text};
 
 use self::slots::Slots;
 use super::pump::record_call;
-use crate::monitor::Refusal;
+use crate::monitor::{Refusal, Wall};
 use crate::seccomp::{FOREIGN_ABI_ERRNO, name};
 
 /// What decoding needs to know about the run.
@@ -34,6 +34,7 @@ pub(super) struct Decoder {
     /// CLOCK_REALTIME minus CLOCK_MONOTONIC, for times that a call set to "now".
     pub realtime_offset_ns: i64,
     pub refusal: Refusal,
+    pub wall: Wall,
     /// (inside, outside, count), as in /proc/PID/uid_map.
     pub uid_map: Vec<(u32, u32, u32)>,
 }
@@ -71,6 +72,7 @@ impl Decoder {
             start_ns: self.start_ns,
         };
         let Fact { kind, advisory } = view.fact(blocked)?;
+        let blocked = blocked || self.stands_in_the_way(record, &view.slots, &kind);
         let ret = match record.kind {
             KIND_FORK | KIND_EXIT | KIND_MEMORY_EXECUTED => None,
             _ => Some(record.ret),
@@ -83,7 +85,7 @@ impl Decoder {
             ret,
             blocked,
             // What a guard was asked about, the kernel had copied and resolved.
-            advisory: advisory && record.flags & RECORD_GUARD == 0,
+            advisory: (advisory && record.flags & RECORD_GUARD == 0) || record.replaced != 0,
             truncated: record.flags & RECORD_TRUNCATED != 0,
             count: 1,
         })
@@ -102,6 +104,13 @@ impl Decoder {
             return record.ret == -i64::from(FOREIGN_ABI_ERRNO);
         }
         (self.refusal)(call, &record.args).is_some_and(|errno| record.ret == -i64::from(errno))
+    }
+
+    /// Whether the errno is the one that the walls around files give to what was tried. Of a path that
+    /// leads up again, or from nowhere, nobody can say where it led.
+    fn stands_in_the_way(&self, record: &Record, slots: &Slots<'_>, kind: &Kind) -> bool {
+        let errno = i32::try_from(record.ret).ok().and_then(i32::checked_neg);
+        errno.is_some_and(|errno| errno > 0 && slots.lead_down() && (self.wall)(kind, errno))
     }
 
     fn task(&self, record: &Record) -> Task {

@@ -3,7 +3,7 @@
 //! Behind the other walls: a guard refuses what the walls should have kept from being tried, and tells
 //! of it with what the kernel had resolved. Who is refused what is the runner's business.
 
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use ::ebpf::GUARD;
 use ::ebpf::abi::{
@@ -12,8 +12,8 @@ use ::ebpf::abi::{
 };
 
 use super::bpf;
-use super::loader::{Maps, create_map, load_program};
-use super::object::{Globals, KernelTypes, link, prepare};
+use super::loader::{Maps, load_program, sharing};
+use super::object::{Globals, KernelTypes};
 use crate::monitor::Unavailable;
 
 /// A program, the hook it hangs on, and what of a guard it is for.
@@ -108,25 +108,10 @@ pub(super) fn load(
             ),
         });
     }
-    let (mut object, types) = prepare(GUARD, globals, &kernel.types)?;
-    let mut own = Vec::new();
-    let mut maps = Vec::new();
-    for (name, map) in object.maps.drain() {
-        // Constants are this object's own; everything else is the monitor's.
-        let number = match shared.get(&name).filter(|_| !name.starts_with('.')) {
-            Some((_, data)) => data.fd().as_fd().as_raw_fd(),
-            None => {
-                let data = create_map(&name, &map, &types)?;
-                let number = data.fd().as_fd().as_raw_fd();
-                own.push(data);
-                number
-            }
-        };
-        maps.push((name, map, number));
-    }
-    link(&mut object, maps.iter().map(|(name, map, number)| (name.as_str(), *number, map)))?;
+    let (object, types, _maps) = sharing(GUARD, globals, kernel, shared)?;
     let load = |(name, hook): (&str, &str)| {
-        let function = kernel.functions.get(hook).ok_or_else(|| Unavailable {
+        let function = kernel.functions.get(&format!("{PREFIX}{hook}"));
+        let function = function.ok_or_else(|| Unavailable {
             reason: format!("the kernel has no security hook {hook} for BPF (CONFIG_BPF_LSM)"),
         })?;
         load_program(&object, name, &types, bpf::Kind::Hook(*function))

@@ -12,11 +12,11 @@ use ::ebpf::{HASHES, OBJECT};
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya_obj::{EbpfSectionKind, Object};
 
-use super::guard::{self, Guard};
-use super::object::{Globals, LOG_LEN, kernel_types, link, prepare, with_log};
+use super::guard::Guard;
+use super::object::{Globals, KernelTypes, LOG_LEN, kernel_types, link, prepare, with_log};
 use super::pins::{Lease, Place, Set};
 use super::sampler::{self, Gate, Samples};
-use super::{Options, PACKETS, PROGRAMS, TYPED, bpf, unavailable};
+use super::{Options, PACKETS, PROGRAMS, TYPED, bpf, capture, guard, unavailable};
 use crate::monitor::Unavailable;
 
 /// Programs and maps in the kernel, attached to nothing. Maps that only programs use live as long
@@ -34,6 +34,10 @@ pub(super) struct Kernel {
     pub guards: Vec<OwnedFd>,
     /// Why there are none although they were asked for, where that was tried.
     pub unguarded: Option<Unavailable>,
+    /// Those that capture what the kernel resolved, and none where that cannot be.
+    pub captures: Vec<OwnedFd>,
+    /// Why there are none.
+    pub uncaptured: Option<Unavailable>,
 }
 
 /// Everything but the rings, which their reader takes.
@@ -55,9 +59,11 @@ pub(super) struct Rest {
 pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
     let globals = Globals::new(options);
     let guarded = options.guard.bits().to_ne_bytes();
+    let captured = [u8::from(options.capture)];
     let place = options.pins.as_ref().and_then(|folder| {
         let all = globals.all().map(|(_, bytes)| bytes);
-        let configuration: Vec<&[u8]> = all.into_iter().chain([guarded.as_slice()]).collect();
+        let configuration: Vec<&[u8]> =
+            all.into_iter().chain([guarded.as_slice(), &captured]).collect();
         Place::open(folder, HASHES, &configuration)
     });
     let leased = place.as_ref().and_then(|place| place.lease(&names(options.guard)));
@@ -80,8 +86,9 @@ pub(super) fn load(options: &Options) -> Result<Kernel, Unavailable> {
 fn names(guard: Guard) -> Vec<&'static str> {
     let packets = PACKETS.iter().map(|(name, _)| *name);
     let guards = guard::hooks(guard).map(|(name, _)| name);
+    let captures = capture::hooks().map(|(name, _)| name);
     let first = PROGRAMS.iter().map(|(name, _)| *name).chain([sampler::PROGRAM.0]);
-    first.chain(packets).chain(guards).collect()
+    first.chain(packets).chain(guards).chain(captures).collect()
 }
 
 /// None when a program is missing that there must be.
@@ -93,10 +100,14 @@ fn from_set(mut set: Set, lease: Lease, guard: Guard) -> Option<Kernel> {
         PACKETS.iter().map(|(name, direction)| Some((*direction, set.programs.remove(*name)?)));
     let packets = packets.collect::<Option<_>>().unwrap_or_default();
     let guards = guard::hooks(guard).map(|(name, _)| set.programs.remove(name));
-    let guards = guards.collect::<Option<_>>().ok_or_else(|| Unavailable {
+    let refused = || Unavailable {
         reason: "the kernel did not take the programs of tier A when they were loaded".to_owned(),
-    });
-    let mut kernel = sort_out(set.maps, Programs { programs, entry, packets, guards }).ok()?;
+    };
+    let guards = guards.collect::<Option<_>>().ok_or_else(refused);
+    let captures = capture::hooks().map(|(name, _)| set.programs.remove(name));
+    let captures = captures.collect::<Option<_>>().ok_or_else(refused);
+    let programs = Programs { programs, entry, packets, guards, captures };
+    let mut kernel = sort_out(set.maps, programs).ok()?;
     kernel.lease = Some(lease);
     kernel.reused = true;
     Some(kernel)
@@ -110,6 +121,8 @@ struct Programs {
     packets: Vec<(bpf::Direction, OwnedFd)>,
     /// In the order of `guard::hooks`.
     guards: Result<Vec<OwnedFd>, Unavailable>,
+    /// In the order of `capture::hooks`.
+    captures: Result<Vec<OwnedFd>, Unavailable>,
 }
 
 impl Programs {
@@ -120,11 +133,14 @@ impl Programs {
         let packets = PACKETS.iter().map(|(name, _)| *name).zip(packets);
         let guards = guard::hooks(guard).map(|(name, _)| name);
         let guards = guards.zip(self.guards.iter().flatten());
+        let captures = capture::hooks().map(|(name, _)| name);
+        let captures = captures.zip(self.captures.iter().flatten());
         let entry = [(sampler::PROGRAM.0, &self.entry)];
         programs
             .chain(entry)
             .chain(packets)
             .chain(guards)
+            .chain(captures)
             .map(|(name, program)| (name, program.as_fd()))
             .collect()
     }
@@ -137,7 +153,9 @@ fn load_new(
     globals: &Globals,
 ) -> Result<(HashMap<String, MapData>, Programs), Unavailable> {
     let guarded = !options.guard.is_empty();
-    let kernel = kernel_types(if guarded { guard::PREFIX } else { "" })?;
+    let prefixes = [(guard::PREFIX, guarded), (capture::PREFIX, options.capture)];
+    let prefixes = prefixes.iter().filter_map(|(prefix, wanted)| wanted.then_some(*prefix));
+    let kernel = kernel_types(&prefixes.collect::<Vec<_>>())?;
     let (mut object, own_types) = prepare(OBJECT, globals, &kernel.types)?;
     let maps = create_maps(&mut object, options, &own_types)?;
     let number = |data: &MapData| data.fd().as_fd().as_raw_fd();
@@ -146,8 +164,13 @@ fn load_new(
     let packets = load_packets(&object, &own_types);
     let guards =
         if guarded { guard::load(options.guard, globals, &kernel, &maps) } else { Ok(Vec::new()) };
+    let captures = if options.capture {
+        capture::load(globals, &kernel, &maps)
+    } else {
+        Err(Unavailable { reason: "nobody asked for it".to_owned() })
+    };
     let maps = maps.into_iter().map(|(name, (_, data))| (name, data)).collect();
-    Ok((maps, Programs { programs, entry, packets, guards }))
+    Ok((maps, Programs { programs, entry, packets, guards, captures }))
 }
 
 /// Loads all programs and the sampler's side by side: nearly all of the time is the verifier's, one CPU each.
@@ -187,9 +210,13 @@ fn load_packets(object: &Object, types: &OwnedFd) -> Vec<(bpf::Direction, OwnedF
 fn sort_out(mut maps: HashMap<String, MapData>, programs: Programs) -> Result<Kernel, MapError> {
     let mut take =
         |name: &str| maps.remove(name).ok_or_else(|| MapError::InvalidName { name: name.into() });
-    let Programs { programs, entry, packets, guards } = programs;
+    let Programs { programs, entry, packets, guards, captures } = programs;
     let (guards, unguarded) = match guards {
         Ok(guards) => (guards, None),
+        Err(reason) => (Vec::new(), Some(reason)),
+    };
+    let (captures, uncaptured) = match captures {
+        Ok(captures) => (captures, None),
         Err(reason) => (Vec::new(), Some(reason)),
     };
     Ok(Kernel {
@@ -213,6 +240,8 @@ fn sort_out(mut maps: HashMap<String, MapData>, programs: Programs) -> Result<Ke
         reused: false,
         guards,
         unguarded,
+        captures,
+        uncaptured,
     })
 }
 
@@ -232,6 +261,34 @@ fn create_maps(
         maps.insert(name, (map, data));
     }
     Ok(maps)
+}
+
+/// An object whose programs use the monitor's maps, and what must be there until they are loaded: its
+/// types and its own maps.
+pub(super) fn sharing(
+    bytes: &[u8],
+    globals: &Globals,
+    kernel: &KernelTypes,
+    shared: &Maps,
+) -> Result<(Object, OwnedFd, Vec<MapData>), Unavailable> {
+    let (mut object, types) = prepare(bytes, globals, &kernel.types)?;
+    let mut own = Vec::new();
+    let mut maps = Vec::new();
+    for (name, map) in object.maps.drain() {
+        // Constants are this object's own, and what the monitor has no use for.
+        let number = match shared.get(&name).filter(|_| !name.starts_with('.')) {
+            Some((_, data)) => data.fd().as_fd().as_raw_fd(),
+            None => {
+                let data = create_map(&name, &map, &types)?;
+                let number = data.fd().as_fd().as_raw_fd();
+                own.push(data);
+                number
+            }
+        };
+        maps.push((name, map, number));
+    }
+    link(&mut object, maps.iter().map(|(name, map, number)| (name.as_str(), *number, map)))?;
+    Ok((object, types, own))
 }
 
 pub(super) fn create_map(
@@ -269,7 +326,7 @@ pub(super) fn load_program(
         name,
         instructions: &function.instructions,
         license: &program.license,
-        btf: types.as_fd(),
+        btf: Some(types.as_fd()),
         functions: &functions,
         function_len: size(function.func_info_rec_size),
         function_count: size(function.func_info.len()),

@@ -101,11 +101,11 @@ pub(super) struct KernelTypes {
     pub types: Btf,
     /// The tracepoint whose arguments are typed.
     pub typedef: u32,
-    /// Functions by name without the prefix that was asked for.
+    /// Functions by name.
     pub functions: HashMap<String, u32>,
 }
 
-pub(super) fn kernel_types(functions: &str) -> Result<KernelTypes, Unavailable> {
+pub(super) fn kernel_types(functions: &[&str]) -> Result<KernelTypes, Unavailable> {
     let unreadable = |error: std::io::Error| Unavailable {
         reason: format!(
             "the kernel's type information {BTF_PATH} cannot be read ({error}); the kernel needs \

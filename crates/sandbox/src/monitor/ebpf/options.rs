@@ -4,7 +4,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use super::Guard;
-use crate::monitor::Refusal;
+use crate::monitor::{Refusal, Wall};
 
 /// How long a job may be held back altogether because it makes events faster than they can be taken.
 pub const HELD_MAX: Duration = Duration::from_secs(60);
@@ -24,6 +24,8 @@ pub struct Options {
     pub pins: Option<String>,
     /// What may be refused to the run in the kernel, where that can be done (tier A).
     pub guard: Guard,
+    /// Whether paths are captured as the kernel resolved them, where that can be done (tier A).
+    pub capture: bool,
     /// A job that floods the monitor is ended once it has been held back for this long altogether, and
     /// the record is incomplete.
     pub held_max: Duration,
@@ -38,6 +40,7 @@ impl Default for Options {
             bulk_len: 4 << 20,
             pins: Some("shieldx".to_owned()),
             guard: Guard::default(),
+            capture: true,
             held_max: HELD_MAX,
         }
     }
@@ -54,6 +57,8 @@ pub struct Target {
     /// The cgroup's `cgroup.freeze`, open for writing: without it a flood of events may be lost.
     pub freezer: Option<File>,
     pub refusal: Refusal,
+    /// Refusals of the walls around files.
+    pub wall: Wall,
     /// (inside, outside, count) lines of the sandbox's user namespace; empty when it has none of
     /// its own.
     pub uid_map: Vec<(u32, u32, u32)>,

@@ -32,7 +32,7 @@ const FORMAT: &str = "1";
 
 /// The maps that user space reads or has to empty. Others belong to the programs alone and keep
 /// nothing from one record to the next.
-pub(super) const MAPS: [&str; 14] = [
+pub(super) const MAPS: [&str; 16] = [
     "critical",
     "bulk",
     "windows",
@@ -47,6 +47,8 @@ pub(super) const MAPS: [&str; 14] = [
     "ranges",
     "flights",
     "denied",
+    "resolved",
+    "resolved_paths",
 ];
 const RINGS: usize = 2;
 

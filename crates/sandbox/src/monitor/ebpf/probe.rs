@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Guard, Options, PROGRAMS, Target, guard, load};
+use super::{Guard, Options, PROGRAMS, Target, capture, guard, load};
 use crate::monitor::{Sink, Unavailable};
 
 /// The monitor was loaded, attached and taken down again.
@@ -53,6 +53,7 @@ pub fn probe() -> Result<Probe, Unavailable> {
         start_ns: 0,
         freezer: None,
         refusal: Box::new(|_, _| None),
+        wall: Box::new(|_, _| false),
         uid_map: Vec::new(),
     };
     let running = loaded.attach(target, Nothing)?;
@@ -75,5 +76,20 @@ pub fn probe_guard() -> Result<Vec<String>, Unavailable> {
     match loaded.unguarded() {
         Some(reason) => Err(Unavailable { reason: reason.to_owned() }),
         None => Ok(guard::hooks(Guard::CONNECT).map(|(_, hook)| hook.to_owned()).collect()),
+    }
+}
+
+/// Tries whether the kernel tells what it resolved; gives the names of the functions at whose end that
+/// is captured.
+///
+/// # Errors
+/// The reason why a run would have to do with what the task's memory says.
+pub fn probe_capture() -> Result<Vec<String>, Unavailable> {
+    let loaded = load(&Options { pins: None, ..Options::default() })?;
+    match loaded.uncaptured() {
+        Some(reason) => Err(Unavailable { reason: reason.to_owned() }),
+        None => {
+            Ok(capture::hooks().map(|(_, hook)| format!("{}{hook}", capture::PREFIX)).collect())
+        }
     }
 }

@@ -9,9 +9,9 @@ use types::{Counters, Event, Tier};
 
 use super::cgroup::Cgroups;
 use super::recorder::Recorder;
-use super::setup;
 use super::start::Built;
 use super::wire::{Go, Message, Outer};
+use super::{behind, setup};
 use crate::memory::gate::Gate;
 use crate::memory::watch::Handle;
 use crate::monitor::{self, Summary, ebpf, notify};
@@ -90,7 +90,7 @@ impl Attach<'_> {
         missing: &mut Vec<String>,
     ) -> Result<Watcher, RunError> {
         if let Some(loaded) = loaded {
-            match self.ebpf(loaded) {
+            match self.ebpf(loaded, built) {
                 Ok(running) => {
                     let gate = self.gate(outer, built, missing)?;
                     return Ok(Watcher::Ebpf(Box::new(running), gate));
@@ -108,7 +108,11 @@ impl Attach<'_> {
         self.notify(outer, built).map(Watcher::Notify)
     }
 
-    fn ebpf(&self, loaded: ebpf::Loaded) -> Result<ebpf::Running<Recorder>, monitor::Unavailable> {
+    fn ebpf(
+        &self,
+        loaded: ebpf::Loaded,
+        built: &Built,
+    ) -> Result<ebpf::Running<Recorder>, monitor::Unavailable> {
         let cgroup_id = self.cgroups.id().ok_or_else(|| monitor::Unavailable {
             reason:
                 "no cgroup v2 hierarchy is mounted (mount -t cgroup2 none /sys/fs/cgroup/unified)"
@@ -124,6 +128,7 @@ impl Attach<'_> {
                 Decision::Refuse(errno) => Some(errno),
                 Decision::Allow => None,
             }),
+            wall: behind::wall(self.spec, &built.notes),
             uid_map: self.uid_map.clone(),
         };
         let guard = match self.spec.net {

@@ -12,7 +12,7 @@ use super::rootfs::Stood;
 use super::snapshot::Snapshot;
 use super::start::{Built, Keeper, Layout};
 use super::supervise::Watched;
-use super::{changes, setup};
+use super::{behind, changes, setup};
 use crate::memory::watch::Outcome;
 use crate::monitor::Summary;
 use crate::net::Found;
@@ -93,7 +93,8 @@ impl End {
         if watched.lost {
             recording.faults.push("the sandbox's init ended without a report".to_owned());
         }
-        let full = sys::is_full(staging.as_fd());
+        let full =
+            sys::is_full(staging.as_fd()) || behind::was_full(spec, &recording, summary.no_room);
         append(&mut recording, listing.take_kinds(), &usage, spec, watched.survivors, full);
         let unseen = std::mem::take(&mut listing.unseen);
         recording.faults.append(&mut listing.faults);
@@ -105,6 +106,7 @@ impl End {
             ("keep", false, listing.unkept.into_iter().collect()),
             ("memory", looks.whole, looks.note.into_iter().collect()),
             ("network", true, network.notes),
+            ("monitor", true, summary.attachments.into_iter().collect()),
         ] {
             let wall = |detail| Wall { name: name.to_owned(), on, detail };
             walls.extend(notes.into_iter().map(wall));

@@ -163,6 +163,7 @@ pub(super) fn run_with(command: &mut Command, setup: Setup) -> Option<Record> {
         start_ns: monotonic_ns(),
         freezer: setup.freezer.then(|| cgroup.writable("cgroup.freeze")),
         refusal: setup.refusal,
+        wall: Box::new(|_, _| false),
         uid_map: Vec::new(),
     };
     let (reused, tier) = (loaded.reused(), loaded.tier());

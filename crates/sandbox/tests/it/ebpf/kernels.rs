@@ -89,7 +89,7 @@ fn on_debians_kernel_in_qemu_the_monitor_works_and_guards_refuse() {
         eprintln!("SKIP kernels: qemu-system-x86_64 is not installed");
         return;
     }
-    let inside = ["ebpf::kernels::programs", "ebpf::guard", "ebpf::reuse"];
+    let inside = ["ebpf::kernels::programs", "ebpf::guard", "ebpf::capture", "ebpf::reuse"];
     let mut boot = Command::new(env!("CARGO"));
     boot.args(["run", "--quiet", "--package", "xtask", "--", "guest", "exec", "--"])
         .arg(std::env::current_exe().unwrap())
@@ -118,7 +118,11 @@ fn on_debians_kernel_in_qemu_the_monitor_works_and_guards_refuse() {
     assert!(output.status.success(), "{said}\n{problems}");
     assert!(said.contains("test result: ok"), "{said}\n{problems}");
     assert!(!said.contains("SKIP"), "{said}");
-    for test in ["a_refused_connection_is_told_once", "refusals_are_told_on_this_kernel"] {
+    for test in [
+        "a_refused_connection_is_told_once",
+        "paths_lead_where_the_kernel_went",
+        "refusals_are_told_on_this_kernel",
+    ] {
         assert!(said.contains(test), "{test}: {said}");
     }
 }

@@ -50,15 +50,18 @@ impl View<'_> {
     }
 
     pub(super) fn rename(&self) -> Fact {
-        let to = self.slots.path(2).text;
-        self.with_path(|from| Kind::Rename { from, to })
+        let (from, to) = (self.slots.path(0), self.slots.path(2));
+        let advisory = from.advisory || to.advisory;
+        Fact { kind: Kind::Rename { from: from.text, to: to.text }, advisory }
     }
 
     pub(super) fn link(&self) -> Fact {
         let symbolic = self.is_call("symlink") || self.is_call("symlinkat");
-        let to = self.slots.path(2).text;
-        let from = if symbolic { self.slots.string(0) } else { self.slots.path(0).text };
-        Fact { kind: Kind::Link { from, to, symbolic }, advisory: true }
+        let (from, to) = (self.slots.path(0), self.slots.path(2));
+        // What a symbolic link says is a text of the task's.
+        let advisory = symbolic || from.advisory || to.advisory;
+        let from = if symbolic { self.slots.string(0) } else { from.text };
+        Fact { kind: Kind::Link { from, to: to.text, symbolic }, advisory }
     }
 
     pub(super) fn chmod(&self) -> Fact {

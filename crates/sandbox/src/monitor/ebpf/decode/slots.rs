@@ -42,6 +42,21 @@ impl<'a> Slots<'a> {
         Text::from(until_nul(self.bytes(index)))
     }
 
+    /// Whether every path is known from the root down: none has a `..`, or lacks the folder that it
+    /// starts from.
+    pub(super) fn lead_down(&self) -> bool {
+        let goes_up = |text: &[u8]| text.split(|&byte| byte == b'/').any(|name| name == b"..");
+        [0, 2].into_iter().all(|index| match self.all.get(index) {
+            Some(&(SLOT_STRING, bytes)) => {
+                let text = until_nul(bytes);
+                !goes_up(text)
+                    && (text.starts_with(b"/")
+                        || matches!(self.all.get(index + 1), Some(&(SLOT_COMPONENTS, _))))
+            }
+            _ => true,
+        })
+    }
+
     /// The path in `index`; a relative string starts from the folder in the slot after it.
     pub(super) fn path(&self, index: usize) -> Path {
         match self.all.get(index) {

@@ -1,9 +1,9 @@
 //! Records made up for the tests: every event type, and bytes no sample should get past us.
 
 use ::ebpf::abi::{
-    KIND_CONNECT, KIND_COUNT, KIND_DNS, KIND_EXEC, KIND_EXIT, KIND_OPEN, KIND_SEND, KIND_SYSCALL,
-    KIND_WRITE, NO_TOTAL, RECORD_ADDRESS_GIVEN, RECORD_COMPAT, Record, SLOT_BYTES, SLOT_COMPONENTS,
-    SLOT_STRING, SLOTS, Total,
+    KIND_CONNECT, KIND_COUNT, KIND_DNS, KIND_EXEC, KIND_EXIT, KIND_MKDIR, KIND_OPEN, KIND_RENAME,
+    KIND_SEND, KIND_SYSCALL, KIND_WRITE, NO_TOTAL, RECORD_ADDRESS_GIVEN, RECORD_COMPAT, Record,
+    SLOT_BYTES, SLOT_COMPONENTS, SLOT_STRING, SLOTS, Total,
 };
 use types::{Endpoint, Kind, Text};
 
@@ -15,6 +15,7 @@ fn decoder() -> Decoder {
         start_ns: 1000,
         realtime_offset_ns: 0,
         refusal: Box::new(|nr, _| (Some(nr) == number("mount")).then_some(1)),
+        wall: Box::new(|kind, errno| matches!(kind, Kind::Mkdir { .. }) && errno == 30),
         uid_map: vec![(0, 100_000, 10), (1000, 1000, 1)],
     }
 }
@@ -59,6 +60,44 @@ fn a_relative_path_starts_from_its_folder() {
     let Kind::Open { path, .. } = event.kind else { panic!("{:?}", event.kind) };
     assert_eq!(path.as_bytes(), b"/srv/x\xff");
     assert!(event.advisory);
+}
+
+#[test]
+fn a_wall_around_files_blocks_what_is_known_to_lie_behind_it() {
+    for (errno, path, base, blocked) in [
+        (30, &b"/sys/x\0"[..], &b""[..], true),
+        (30, b"x\0", b"sys\0", true),
+        (13, b"/sys/x\0", b"", false),
+        (30, b"/sys/../x\0", b"", false),
+    ] {
+        let mut mkdir = record(KIND_MKDIR, "mkdir", -errno);
+        let mut slots = vec![(0, SLOT_STRING, path)];
+        if !base.is_empty() {
+            slots.push((1, SLOT_COMPONENTS, base));
+        }
+        let data = with_slots(&mut mkdir, &slots);
+        let event = decoder().decode(&mkdir, &data).unwrap();
+        assert_eq!(event.blocked, blocked, "{event:?}");
+        assert!(event.advisory, "{event:?}");
+    }
+    let mut relative = record(KIND_MKDIR, "mkdir", -30);
+    let data = with_slots(&mut relative, &[(0, SLOT_STRING, b"x\0")]);
+    assert!(!decoder().decode(&relative, &data).unwrap().blocked, "from no known folder");
+}
+
+#[test]
+fn what_the_kernel_resolved_is_no_longer_advisory() {
+    let mut rename = record(KIND_RENAME, "rename", 0);
+    let given = with_slots(&mut rename, &[(0, SLOT_STRING, b"/a\0"), (2, SLOT_COMPONENTS, b"b\0")]);
+    assert!(decoder().decode(&rename, &given).unwrap().advisory);
+    let found =
+        with_slots(&mut rename, &[(0, SLOT_COMPONENTS, b"a\0"), (2, SLOT_COMPONENTS, b"b\0")]);
+    assert!(!decoder().decode(&rename, &found).unwrap().advisory);
+    let mut open = record(KIND_OPEN, "open", 3);
+    let data = with_slots(&mut open, &[(0, SLOT_COMPONENTS, b"a\0")]);
+    assert!(!decoder().decode(&open, &data).unwrap().advisory);
+    open.replaced = 1;
+    assert!(decoder().decode(&open, &data).unwrap().advisory, "another thread had a hand in it");
 }
 
 #[test]
