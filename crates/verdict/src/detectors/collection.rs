@@ -397,7 +397,13 @@ fn upload(timeline: &Timeline<'_>) -> Option<Finding> {
             is_sensitive(word) && !identity
                 || archives.iter().any(|archive| word.contains(archive.as_str()))
         });
-        if names {
+        let packed = image.args().any(|word| is_packed_away(word, &timeline.recording.run.cwd));
+        let by_ftp = image.is(&["curl"])
+            && image.has_arg(&["-T", "--upload-file"])
+            && image.mentions("ftp://");
+        if !names && (packed || by_ftp) {
+            hits.add(image.event, 13, image.exact_name());
+        } else if names {
             hits.add(image.event, 20, image.exact_name());
         } else if image.is(&["ssh"]) && image.args().any(packs_far_secrets) {
             hits.add(image.event, 14, image.exact_name());
@@ -415,6 +421,17 @@ fn upload(timeline: &Timeline<'_>) -> Option<Finding> {
         }
     }
     hits.finding("sent by ")
+}
+
+/// An archive in a folder that anybody may write to, away from the work.
+fn is_packed_away(word: &str, cwd: &types::Text) -> bool {
+    const ENDINGS: &[&str] =
+        &[".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", ".zip", ".7z", ".rar", ".gpg", ".enc"];
+    let path = word.find('/').map_or("", |at| &word[at..]);
+    let path = path.split(';').next().unwrap_or(path);
+    paths::is_scratch(path)
+        && !paths::under(path, &paths::clean(cwd))
+        && ENDINGS.iter().any(|ending| path.ends_with(ending))
 }
 
 /// A command for the other end that packs its system's or everybody's files.

@@ -275,7 +275,8 @@ fn download_failed(timeline: &Timeline<'_>) -> Option<Finding> {
         let Some(target) = target(fetcher).filter(|target| target != "-") else { continue };
         let name = paths::name(&target).to_owned();
         let run = timeline.attempted().find(|image| {
-            image.event > fetcher.event
+            // What was only stated has no time of its own.
+            (image.event > fetcher.event || !image.happened)
                 && (paths::name(&image.path) == name
                     || image.is(&["chmod"]) && image.operands().any(|arg| paths::name(arg) == name)
                     || image.is_shell() && image.script().is_some_and(|s| paths::name(s) == name))

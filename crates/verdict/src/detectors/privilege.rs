@@ -228,8 +228,14 @@ fn search(timeline: &Timeline<'_>) -> Option<Finding> {
         let writable = image.is(&["find"])
             && image.has_arg(&["-writable", "-o+w"])
             && image.operands().next() == Some("/");
+        let open_to_all = image.is(&["find"])
+            && image.operands().next() == Some("/")
+            && image.args().skip_while(|arg| *arg != "-perm").nth(1).is_some_and(|mode| {
+                let digits = mode.trim_start_matches(['-', '/']).trim_start_matches('0');
+                matches!(digits, "2" | "222" | "333" | "666" | "777" | "o+w" | "o=w")
+            });
         let by_getcap = image.is(&["getcap"]) && image.has_arg(&["-r"]);
-        if by_find || writable || by_getcap {
+        if by_find || writable || open_to_all || by_getcap {
             hits.add(image.event, 14, image.exact_name());
         }
     }

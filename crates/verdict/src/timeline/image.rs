@@ -340,6 +340,17 @@ impl<'r> Image<'r> {
             if takes_text {
                 return args.next();
             }
+            // `perl -e'…'`, `python -c'…'`: the text may stick to its letter.
+            let letters: &[char] = match self.name() {
+                "perl" | "ruby" => &['e', 'E'],
+                "python" | "pypy" => &['c'],
+                "php" => &['r'],
+                _ => &[],
+            };
+            let attached = flags.and_then(|flags| flags.strip_prefix(letters));
+            if let Some(text) = attached.filter(|text| text.contains(['(', '=', ';', ' '])) {
+                return Some(text);
+            }
             if flags.is_none() && self.is(AWKS) {
                 return Some(arg);
             }

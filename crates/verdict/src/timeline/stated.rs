@@ -60,6 +60,9 @@ pub(super) fn add(timeline: &mut Timeline<'_>) {
         take(timeline, shell, command);
     }
     for (event, cwd, command) in in_vain {
+        for path in read_by(&command) {
+            timeline.reads.push(Read { event, path: Cow::Owned(absolute(path, &cwd)) });
+        }
         touch(timeline, event, &cwd, written(&command));
     }
 }

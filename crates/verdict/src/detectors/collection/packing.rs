@@ -36,13 +36,26 @@ fn named(image: &Image<'_>) -> Vec<String> {
     words.map(|word| stated::absolute(word, &image.cwd)).collect()
 }
 
+/// Files that the process of this program was given as its output.
+fn outputs(timeline: &Timeline<'_>, image: &Image<'_>) -> Vec<String> {
+    let Some(process) = timeline.runner(image).filter(|_| image.happened) else {
+        return Vec::new();
+    };
+    let own = timeline.touches.iter().filter(|touch| {
+        touch.event < image.event && timeline.process(touch.event) == Some(process)
+    });
+    own.map(|touch| touch.path.to_string()).collect()
+}
+
 /// An archive or copy under a password in a folder that anybody may write to, away from the work.
 pub(super) fn locked(timeline: &Timeline<'_>) -> Option<Finding> {
     let work = paths::clean(&timeline.recording.run.cwd);
     let mut hits = Hits::default();
     for image in timeline.attempted().filter(|image| has_password(image) && !image.only_asks()) {
         let away = |path: &&String| paths::is_scratch(path) && !paths::under(path, &work);
-        if let Some(path) = named(image).iter().find(away) {
+        let mut files = named(image);
+        files.extend(outputs(timeline, image));
+        if let Some(path) = files.iter().find(away) {
             hits.add(image.event, 13, path);
         }
     }

