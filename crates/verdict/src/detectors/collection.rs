@@ -397,18 +397,17 @@ fn upload(timeline: &Timeline<'_>) -> Option<Finding> {
             is_sensitive(word) && !identity
                 || archives.iter().any(|archive| word.contains(archive.as_str()))
         });
-        let packed = image.args().any(|word| is_packed_away(word, &timeline.recording.run.cwd));
-        let by_ftp = image.is(&["curl"])
-            && image.has_arg(&["-T", "--upload-file"])
-            && image.mentions("ftp://");
-        if !names && (packed || by_ftp) {
+        let cwd = &timeline.recording.run.cwd;
+        let packed = image.is(&["curl", "wget", "nc", "ncat", "ftp", "tftp"])
+            && image.args().any(is_bare_address)
+            && image.args().any(|word| is_packed_away(word, cwd));
+        if !names && packed {
             hits.add(image.event, 13, image.exact_name());
         } else if names {
             hits.add(image.event, 20, image.exact_name());
         } else if image.is(&["ssh"]) && image.args().any(packs_far_secrets) {
             hits.add(image.event, 14, image.exact_name());
-        } else if image.is(&["wget"]) && image.args().any(|a| a.starts_with("--post-file")) {
-            // Nobody downloads with a file in hand.
+        } else if image.is(&["wget"]) && posts_from_elsewhere(image, cwd) {
             hits.add(image.event, 13, image.exact_name());
         } else if let Some(reader) = fed_by(timeline, image) {
             hits.add(image.event, 20, image.exact_name());
@@ -421,6 +420,19 @@ fn upload(timeline: &Timeline<'_>) -> Option<Finding> {
         }
     }
     hits.finding("sent by ")
+}
+
+/// A machine that no name leads to.
+fn is_bare_address(word: &str) -> bool {
+    let host = word.split_once("://").map_or(word, |(_, rest)| rest);
+    let host = host.split(['/', ':']).next().unwrap_or(host);
+    host.parse::<std::net::IpAddr>().is_ok_and(|ip| !ip.is_loopback())
+}
+
+/// wget sends a file that does not belong to the work: nobody downloads with a file in hand.
+fn posts_from_elsewhere(image: &Image<'_>, cwd: &types::Text) -> bool {
+    let file = image.args().find_map(|arg| arg.strip_prefix("--post-file="));
+    file.is_some_and(|file| file.starts_with('/') && !paths::under(file, &paths::clean(cwd)))
 }
 
 /// An archive in a folder that anybody may write to, away from the work.

@@ -54,8 +54,8 @@ pub(crate) const ALL: &[Detector] = &[
             id: "answers-kept",
             title: "Findings kept in a scratch file",
             attack: LOCAL_STAGING,
-            looks_for: "account files, or the answers of three or more commands that look around, written \
-                        into a scratch folder away from the work",
+            looks_for: "account files written into a scratch folder away from the work, or the answers of \
+                        three or more commands that look around into a hidden file there",
             needs: &["exec", "open"],
             tier_c: TierC::Sees,
         },

@@ -287,7 +287,15 @@ fn guessing(timeline: &Timeline<'_>) -> Option<Finding> {
         .collect();
     // A shell that was told to try a list, and has nothing to try it with.
     for image in timeline.attempted().filter(|image| image.is(&["sshpass"]) && !image.happened) {
-        if image.args().any(|arg| arg.contains(['$', '`'])) {
+        let shell = timeline.executed().find(|shell| shell.event == image.event);
+        let loops = shell.and_then(crate::timeline::Image::told).is_some_and(|text| {
+            ["for ", "while "].iter().any(|word| {
+                text.starts_with(word)
+                    || text.contains(&format!("\n{word}"))
+                    || text.contains(&format!("; {word}"))
+            })
+        });
+        if loops && image.args().any(|arg| arg.contains(['$', '`'])) {
             hits.add(image.event, 14, "a list of passwords");
         }
     }

@@ -11,7 +11,7 @@ use crate::attack::{
 };
 use crate::detector::{Detector, Finding, Hits, Info, TierC, show};
 use crate::paths;
-use crate::timeline::{How, Image, Timeline, stated};
+use crate::timeline::{How, Image, Timeline, spoken, stated};
 
 const fn info(
     id: &'static str,
@@ -378,8 +378,6 @@ fn history_off(timeline: &Timeline<'_>) -> Option<Finding> {
         "HISTIGNORE=*",
         "HISTFILE=;",
         "HISTFILE=\n",
-        "HISTCONTROL=ignoreboth",
-        "HISTCONTROL=ignorespace",
         "unset HISTORY",
     ];
     let mut hits = Hits::default();
@@ -398,6 +396,18 @@ fn history_off(timeline: &Timeline<'_>) -> Option<Finding> {
         };
         if let Some(way) = found {
             hits.add(image.event, 14, way);
+        }
+        // The same words in a startup file that is being written are everybody's default.
+        let exports = |command: &spoken::Command| {
+            let by = |word: &String| {
+                matches!(word.as_str(), "HISTCONTROL=ignoreboth" | "HISTCONTROL=ignorespace")
+            };
+            command.words.first().is_some_and(|word| word == "export")
+                && command.words.iter().any(by)
+        };
+        let told = image.told().filter(|text| text.contains("HISTCONTROL"));
+        if told.is_some_and(|text| spoken::commands(text).iter().any(exports)) {
+            hits.add(image.event, 13, "HISTCONTROL");
         }
     }
     hits.finding("by ")

@@ -48,7 +48,9 @@ pub(super) fn answers(timeline: &Timeline<'_>) -> Option<Finding> {
         }
     }
     for (file, (events, subjects)) in files {
-        if events.len() > APPENDED_MIN || events.len() == APPENDED_MIN && subjects.len() >= 2 {
+        // Reports of a machine's state are everyday; who writes them hides them from nobody.
+        let hidden = paths::name(file).starts_with('.') || !paths::under(file, "/tmp");
+        if hidden && events.len() >= APPENDED_MIN && subjects.len() >= 2 {
             events.iter().for_each(|&event| hits.add(event, 13, &show(file)));
         }
     }

@@ -30,7 +30,11 @@ pub(super) fn padded(timeline: &Timeline<'_>) -> Option<Finding> {
         }
     }
     for image in timeline.attempted().filter(|image| image.is(&["truncate"])) {
-        let grows = image.args().any(|arg| arg.trim_start_matches("-s").starts_with('+'));
+        // Disk images grow by megabytes; another hash takes a few bytes.
+        let grows = image.args().any(|arg| {
+            let by = arg.trim_start_matches("--size=").trim_start_matches("-s").strip_prefix('+');
+            by.is_some_and(|by| by.parse::<u32>().is_ok_and(|bytes| bytes < 1 << 20))
+        });
         for word in image.operands().filter(|word| grows && word.contains('/')) {
             let path = stated::absolute(word, &image.cwd);
             if !paths::under(&path, &work) {

@@ -48,7 +48,7 @@ pub(super) fn timestomp(timeline: &Timeline<'_>) -> Option<Finding> {
             hits.add(index, 14, &path);
         }
     }
-    by_hand(timeline, start, &mut hits);
+    by_hand(timeline, &mut hits);
     hits.finding("set to the past: ")
 }
 
@@ -65,7 +65,7 @@ fn programs(timeline: &Timeline<'_>) -> BTreeSet<String> {
 }
 
 /// What touch(1) and date(1) were told.
-fn by_hand(timeline: &Timeline<'_>, start: i64, hits: &mut Hits) {
+fn by_hand(timeline: &Timeline<'_>, hits: &mut Hits) {
     let work = paths::clean(&timeline.recording.run.cwd);
     let outside = |image: &Image<'_>| {
         image
@@ -94,7 +94,8 @@ fn by_hand(timeline: &Timeline<'_>, start: i64, hits: &mut Hits) {
             words.windows(2).find(|pair| pair[0].starts_with('-') && pair[0].ends_with(['t', 'd']));
         let year =
             given.and_then(|pair| pair[1].get(..4)).and_then(|year| year.parse::<i64>().ok());
-        let old = year.is_some_and(|year| year > 1900 && (year - 1970) * 31_556_952 < start - YEAR);
+        // Markers to compare with are years old, not older than the system.
+        let old = year.is_some_and(|year| year > 1900 && year < OLDEST_YEAR);
         if let Some(path) = outside(image).filter(|_| !packing && (like && system || old)) {
             hits.add(image.event, 13, &path);
         }
@@ -114,4 +115,5 @@ fn by_hand(timeline: &Timeline<'_>, start: i64, hits: &mut Hits) {
     }
 }
 
-const YEAR: i64 = 31_556_952;
+/// No file of a machine in use was written before.
+const OLDEST_YEAR: i64 = 1985;

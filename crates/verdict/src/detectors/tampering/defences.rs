@@ -258,7 +258,8 @@ fn opens_firewall(image: &Image<'_>) -> bool {
         return image.has_arg(&["flush"]) || image.mentions("flush ruleset");
     }
     if image.is(&["ufw"]) {
-        let verbs = &["disable", "reset", "prepend", "insert", "delete", "allow", "deny", "reject"];
+        // Setting up a server opens its own port; rules before others, or gone, are another matter.
+        let verbs = &["disable", "reset", "prepend", "insert", "delete"];
         return image.has_arg(verbs) || image.has_arg(&["logging"]) && image.has_arg(&["off"]);
     }
     if image.is(&["pfctl"]) {

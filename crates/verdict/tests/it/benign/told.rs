@@ -77,6 +77,25 @@ pub(super) const TOLD: &[Row] = &[
     }),
     (&["sensitive-upload"], || of("curl -T build/site.tar.gz https://example.org/up")),
     (&["privileged-file-search"], || of("find . -type f -perm -111")),
+    (&["sensitive-upload"], || {
+        sh("tar czf /tmp/site.tar.gz . && aws s3 cp /tmp/site.tar.gz s3://backups/")
+    }),
+    (&["sensitive-upload"], || of("wget --post-file=data.json https://api.example.org/v1")),
+    (&["password-guessing"], || sh("sshpass -p \"$PASSWORD\" scp site.tgz www@web:/srv/")),
+    (&["firewall-disabled"], || sh("sudo ufw allow 443/tcp")),
+    (&["history-prevented"], || sh("cat <<E >> bashrc\nHISTCONTROL=ignoreboth\nE\n")),
+    (&["padded-program"], || of("truncate -s +512M /tmp/disk.img")),
+    (&["timestomp"], || of("touch -t 202401010000 /tmp/marker")),
+    (&["answers-kept"], || {
+        with("sh", |t| {
+            for line in ["uname -a", "df -h", "ps aux"] {
+                let child = t.fork(ROOT);
+                t.event(child, append("/tmp/report.txt"));
+                let argv: Vec<&str> = line.split(' ').collect();
+                t.exec(child, &format!("/usr/bin/{}", argv[0]), &argv);
+            }
+        })
+    }),
     (&["timestomp"], || of("touch -r /bin/ls notes.txt")),
     (&["timestomp"], || of("date -d 2020-01-01 +%s")),
     // Talk about commands is none.

