@@ -41,16 +41,26 @@ pub(crate) fn run(arguments: &[&str]) -> anyhow::Result<()> {
     }
 }
 
-/// Builds the guest where there is none. One sentence about what the tests have to skip, if they
+/// Builds the guest where there is none, or one of an earlier version of this task. One sentence about what the tests have to skip, if they
 /// have to.
 pub(crate) fn ensure() -> Option<String> {
-    let made = default_folder().and_then(|folder| {
-        if folder.join("manifest.json").exists() { Ok(()) } else { build(&folder) }
-    });
+    let made = default_folder().and_then(
+        |folder| {
+            if is_current(&folder) { Ok(()) } else { build(&folder) }
+        },
+    );
     let problem = made.err()?;
     Some(format!(
         "there is no guest ({problem:#}): the microvm runner, the monitor on Debian's kernel"
     ))
+}
+
+/// Whether a guest is there that was built to load what guests load now.
+fn is_current(folder: &Path) -> bool {
+    let manifest = fs::read(folder.join("manifest.json")).ok();
+    let manifest: Option<serde_json::Value> =
+        manifest.and_then(|text| serde_json::from_slice(&text).ok());
+    manifest.is_some_and(|manifest| manifest["wanted"] == modules::WANTED.join(" "))
 }
 
 /// Where `shieldx` looks, too: `SHIELDX_GUEST`, or `shieldx/guest` among this user's data.
@@ -97,6 +107,7 @@ fn build(folder: &Path) -> anyhow::Result<()> {
         ("package", &package.file_stem().unwrap_or_default().to_string_lossy()),
         ("lsm", &lsm),
         ("modules", &modules.order().trim_end().replace('\n', " ")),
+        ("wanted", &modules::WANTED.join(" ")),
         ("applets", &applets.trim_end().replace('\n', " ")),
     ];
     let manifest = manifest(&about, &parts);

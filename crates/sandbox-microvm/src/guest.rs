@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use sandbox::{Net, RunError, Spec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -17,6 +18,8 @@ use crate::root::Busybox;
 /// What to do where there is no guest.
 pub(crate) const BUILD: &str = "build it with `cargo xtask guest` (it takes Debian's packages \
     linux-image-cloud-amd64 and busybox-static)";
+/// The module that the sink's interface needs.
+const TUNNEL: &str = "tun";
 /// Disks of earlier versions of the program that are kept.
 const AGENTS_KEPT: usize = 2;
 /// Disks this process has begun to make.
@@ -34,6 +37,9 @@ pub struct Manifest {
     pub busybox_sha256: String,
     /// Names that busybox answers to, with a space between two.
     pub applets: String,
+    /// Names of the modules it was built to have, with a space between two; older ones do not say.
+    #[serde(default)]
+    pub wanted: String,
 }
 
 /// A guest's files, checked against their manifest.
@@ -87,6 +93,23 @@ impl Guest {
             }
         }
         Ok(guest)
+    }
+
+    /// Whether it has what a run asks for.
+    ///
+    /// # Errors
+    /// When it was built before guests could do that.
+    pub(crate) fn can(&self, spec: &Spec) -> Result<(), RunError> {
+        let tunnel = self.manifest.wanted.split(' ').any(|module| module == TUNNEL);
+        if spec.net == Net::Sink && !tunnel {
+            let folder = self.folder.display();
+            let reason = format!(
+                "the guest in {folder} was built without the module {TUNNEL}, which --net sink needs: \
+                 {BUILD}"
+            );
+            return Err(RunError::Refused { reason });
+        }
+        Ok(())
     }
 
     #[must_use]

@@ -36,6 +36,7 @@ pub(crate) const TAR: &str = "root.tar";
 pub(crate) const OCI: &str = "oci";
 pub(crate) const LAYERS: &str = "layers";
 pub(crate) const COPIES: &str = "copies";
+pub(crate) const MOUNTS: &str = "mounts";
 pub(crate) const STDIN: &str = "stdin";
 /// What is taken from the caller's standard input for a guest.
 const STDIN_MAX_BYTES: u64 = 64 << 20;
@@ -70,8 +71,10 @@ pub(crate) fn pack(spec: &Spec, busybox: &Busybox) -> Result<Packed, RunError> {
     for (index, layer) in spec.layers.iter().enumerate() {
         gather.beside(layer, &format!("{LAYERS}/{index}"))?;
     }
-    for mount in &spec.mounts {
-        gather.whole(&mount.source, &mount.target, IMAGE_MAX_BYTES)?;
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        // Mounted inside: what each run covers anew, and a root that is unpacked there, hold nothing
+        // of what lies in the image at the same place.
+        gather.beside(&mount.source, &format!("{MOUNTS}/{index}"))?;
     }
     skeleton(spec, &mut gather)?;
     if spec.root == Root::Host {
@@ -133,6 +136,21 @@ fn read_stdin() -> Result<Vec<u8>, RunError> {
     Ok(bytes)
 }
 
+/// The program's file on this host, where it is copied or mounted into the guest.
+fn given_program(spec: &Spec) -> Option<PathBuf> {
+    let copied = spec.copies.iter().find(|copied| copied.target == spec.program);
+    let mounted = || {
+        let inside = |mount: &&sandbox::Mount| spec.program.starts_with(&mount.target);
+        let mount =
+            spec.mounts.iter().filter(inside).max_by_key(|mount| mount.target.as_os_str().len())?;
+        let below = spec.program.strip_prefix(&mount.target).ok()?;
+        // Joined to nothing, a path would end in a slash.
+        let whole = below.as_os_str().is_empty();
+        Some(if whole { mount.source.clone() } else { mount.source.join(below) })
+    };
+    copied.map(|copied| copied.source.clone()).or_else(mounted)
+}
+
 /// The parts of the host's root that this command needs.
 fn parts_of_host(spec: &Spec, gather: &mut Gather<'_>) -> Result<(), RunError> {
     for link in ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
@@ -143,9 +161,9 @@ fn parts_of_host(spec: &Spec, gather: &mut Gather<'_>) -> Result<(), RunError> {
     for file in ["/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/localtime", "/etc/mime.types"] {
         gather.optional(Path::new(file));
     }
-    let copied = spec.copies.iter().find(|copied| copied.target == spec.program);
-    let program = copied.map_or(spec.program.as_path(), |copied| copied.source.as_path());
-    if copied.is_some() {
+    let given = given_program(spec);
+    let program = given.as_deref().unwrap_or(&spec.program);
+    if given.is_some() {
         gather.needs_of(program, 0);
     } else {
         gather.program(program, 0)?;

@@ -47,6 +47,7 @@ pub(crate) fn run(spec: &Spec, ready: &Ready) -> Result<Recording, RunError> {
     if let Some(pause) = &spec.pause {
         pause.unavailable();
     }
+    ready.guest.can(spec)?;
     let signals = Signals::catch().map_err(|source| setup("catch signals", source))?;
     let packed = root::pack(spec, &ready.guest.busybox())?;
     let image = disk(&ready.guest.folder, &packed.tree)
@@ -356,6 +357,7 @@ fn job(spec: &Spec, tools: &[PathBuf]) -> Job {
         cwd: wire::text(&spec.cwd),
         cwd_is_new: spec.cwd_is_new,
         copies: spec.copies.iter().map(|copied| wire::text(&copied.target)).collect(),
+        mounts: spec.mounts.iter().map(|mount| wire::text(&mount.target)).collect(),
         root: match &spec.root {
             Root::Tar(_) => wire::Root::Tar,
             Root::Oci(_, name) => wire::Root::Oci(name.clone()),

@@ -43,6 +43,8 @@ pub struct Job {
     pub cwd_is_new: bool,
     /// Targets of the files in the image's `copies`, by their number there.
     pub copies: Vec<Text>,
+    /// The same of what is in the image's `mounts`.
+    pub mounts: Vec<Text>,
     pub root: Root,
     /// How many tar files in the image's `layers` are laid over the root.
     pub layers: usize,

@@ -104,8 +104,8 @@ impl Default for Process {
 }
 
 /// Variables that are no settings of the services.
-const OTHER_VARIABLES: [&str; 4] =
-    ["SHIELDX_DATA", "SHIELDX_CONFIG", "SHIELDX_SERVER", "SHIELDX_API_KEY"];
+const OTHER_VARIABLES: [&str; 5] =
+    ["SHIELDX_DATA", "SHIELDX_CONFIG", "SHIELDX_SERVER", "SHIELDX_API_KEY", "SHIELDX_GUEST"];
 
 impl Config {
     /// Reads a file (`--config`, else `SHIELDX_CONFIG`) and the variables over the defaults.
@@ -283,6 +283,10 @@ mod tests {
         assert!(failure.message.contains("verifier-pool.workrs"), "{failure:?}");
         let failure = load("", &[("SHIELDX_WORKERS", "3")]).unwrap_err();
         assert!(failure.message.contains("SHIELDX_WORKERS"), "{failure:?}");
+        // Those of other rooms are none, and no error.
+        let others = super::OTHER_VARIABLES.map(|name| (name, ""));
+        assert!(load("", &others).is_ok());
+        assert!(super::OTHER_VARIABLES.contains(&"SHIELDX_GUEST"), "`up` finds guests by it");
     }
 
     /// Compares settings as figment reads them, absent options left out.

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
-/// Buses and disks, the port to the host, the file systems of its roots, and vsock for Firecracker.
-const WANTED: &[&str] = &[
+/// Buses and disks, the port to the host, the file systems of its roots, the interface that the sink
+/// answers on, and vsock for Firecracker.
+pub(super) const WANTED: &[&str] = &[
     "virtio_mmio",
     "virtio_pci",
     "virtio_blk",
@@ -16,6 +17,7 @@ const WANTED: &[&str] = &[
     "virtio-rng",
     "erofs",
     "overlay",
+    "tun",
     "vmw_vsock_virtio_transport",
     "vsock_loopback",
 ];

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sandbox::{
-    Artifacts, Copied, Decoy, Memory, MonitorChoice, Net, Observer, Root, Spec, Stdin, Wasm,
+    Artifacts, Copied, Decoy, Memory, MonitorChoice, Mount, Net, Observer, Root, Spec, Stdin, Wasm,
 };
 use types::Text;
 use types::ports::Scanner;
 
 use super::world::{BESIDE, redirect};
-use crate::root::{COPIES, LAYERS, OCI, STDIN, TAR};
+use crate::root::{COPIES, LAYERS, MOUNTS, OCI, STDIN, TAR};
 use crate::wire::{self, Job, Monitor};
 
 /// Where the agent keeps what the host asked for; the command's own /run covers it.
@@ -31,6 +31,11 @@ pub(super) fn spec(
     let copies = job.copies.iter().enumerate().map(|(index, target)| Copied {
         source: beside.join(COPIES).join(index.to_string()),
         target: wire::path(target),
+    });
+    let mounts = job.mounts.iter().enumerate().map(|(index, target)| Mount {
+        source: beside.join(MOUNTS).join(index.to_string()),
+        target: wire::path(target),
+        writable: false,
     });
     if job.stdin {
         redirect(&File::open(beside.join(STDIN))?, 0)?;
@@ -54,7 +59,7 @@ pub(super) fn spec(
         copies: copies.collect(),
         hidden: job.hidden.iter().map(wire::path).collect(),
         tools: job.tools.iter().map(wire::path).collect(),
-        mounts: Vec::new(),
+        mounts: mounts.collect(),
         net,
         allow: Vec::new(),
         root: match &job.root {

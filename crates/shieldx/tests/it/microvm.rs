@@ -2,6 +2,8 @@
 //! stays outside, and what is left when the run is killed. Without KVM each boots in seconds, so there
 //! are few, and each asks much.
 
+mod given;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -109,7 +111,8 @@ fn what_is_refused_inside_is_evidence_and_what_runs_on_is_ended() {
     let outcome = lab
         .shieldx()
         .limit(LIMIT)
-        .with(&["--runner", "microvm", "--timeout", "5s"])
+        // Long enough for a translated processor that others want, too.
+        .with(&["--runner", "microvm", "--timeout", "25s"])
         .run(&["sh", "-c", line]);
     assert_eq!(outcome.run.ending, Ending::TimedOut, "{}", outcome.summary());
     assert!(outcome.output().contains("started"), "{}", outcome.output());

@@ -339,14 +339,18 @@ fn killed_while_guests_boot_and_run_the_next_start_leaves_none() {
         return;
     }
     let mut trial = Trial::new(2, &[]);
-    for _ in 0..4 {
+    let met = |trial: &Trial| trial.seen.names.iter().any(|name| name.starts_with("qemu"));
+    // On a busy machine the first four may all come before there is a guest.
+    for within_ms in [15_000; 4].into_iter().chain([60_000; 8]) {
+        if within_ms > 15_000 && met(&trial) {
+            break;
+        }
         offered(&trial.stack, "microvm");
         trial.submit("microvm", "first", STUBBORN.as_bytes());
         trial.submit("microvm", "second", STUBBORN.as_bytes());
-        trial.kill(15_000);
+        trial.kill(within_ms);
     }
     trial.settle();
     trial.until_nothing_is_left(Vec::new);
-    let names = &trial.seen.names;
-    assert!(names.iter().any(|name| name.starts_with("qemu")), "no guest was met: {names:?}");
+    assert!(met(&trial), "no guest was met: {:?}", trial.seen.names);
 }
