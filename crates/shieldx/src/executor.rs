@@ -34,7 +34,7 @@ pub const BEING_TRIED: &str = "it is still being tried whether this host can do 
 type Offer = Vec<(RunnerName, Option<String>)>;
 
 /// An emulated guest boots, packs and takes time to tell; the runner itself gives up within this.
-const GUEST_GRACE: Duration = Duration::from_secs(240);
+const GUEST_GRACE: Duration = Duration::from_secs(600);
 
 /// How workers are started and bounded.
 #[derive(Debug, Clone)]
@@ -53,6 +53,8 @@ pub struct Settings {
     pub cpu_percent: u32,
     /// What one run may write to files, in bytes.
     pub disk_bytes: u64,
+    /// An image of the Docker daemon's that scripts run in under the runner `docker`.
+    pub docker_image: Option<String>,
     /// A folder of Sigma and YARA rules beside the built-in ones.
     pub rules: Option<PathBuf>,
     /// Distinct events that a recording keeps.
@@ -78,6 +80,7 @@ impl Settings {
             pids: 512,
             cpu_percent: 0,
             disk_bytes: 1 << 30,
+            docker_image: None,
             rules: None,
             events_max: 100_000,
             recording_max_bytes: 64 << 20,
@@ -163,6 +166,7 @@ impl WorkerExecutor {
             },
             hidden: settings.hidden.iter().map(|folder| text(folder)).collect(),
             path: settings.path.clone(),
+            docker_image: settings.docker_image.clone(),
             rules: settings.rules.as_deref().map(text),
             events_max: settings.events_max,
             recording_max_bytes: settings.recording_max_bytes,

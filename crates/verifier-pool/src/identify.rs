@@ -31,6 +31,12 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether an interpreter runs it.
+    #[must_use]
+    pub fn is_text(self) -> bool {
+        matches!(self, Kind::Script | Kind::Python | Kind::Node | Kind::Shell)
+    }
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -15,6 +15,8 @@ pub(crate) const IDEMPOTENCY_KEY_MAX_BYTES: usize = 255;
 
 /// The runner of WebAssembly.
 const WASM: &str = "wasm";
+/// The runner whose containers have no file of this host but the artifact's.
+const DOCKER: &str = "docker";
 
 /// What an artifact is called when nobody says.
 const FILE_NAME_DEFAULT: &str = "artifact";
@@ -122,7 +124,7 @@ impl Parameters {
     }
 
     /// Settles the runner now that it is known what the artifact is: WebAssembly runs in `wasm`,
-    /// and nothing else does.
+    /// and nothing else does; a script in a container needs an image with its interpreter.
     pub(crate) fn settle(&mut self, kind: Kind, config: &Config) -> Result<(), PoolError> {
         let wasm = kind == Kind::Wasm;
         if wasm && self.runner.is_none() {
@@ -134,6 +136,13 @@ impl Parameters {
             other if wasm => {
                 Err(bad("runner", format!("WebAssembly runs in wasm, and not in {other}")))
             }
+            DOCKER if kind.is_text() && config.docker_image.is_none() => Err(PoolError::Runner {
+                runner: DOCKER.to_owned(),
+                reason: "it has no interpreter for a script as long as `docker_image` in \
+                         [verifier-pool] of the server's settings names no image that has one; \
+                         the runners process and microvm take scripts"
+                    .to_owned(),
+            }),
             _ => Ok(()),
         }
     }

@@ -31,6 +31,8 @@ pub struct Job {
     pub hidden: Vec<Text>,
     /// PATH of the command.
     pub path: String,
+    /// The image of the Docker daemon's that a script runs in under the runner `docker`.
+    pub docker_image: Option<String>,
     /// A folder of Sigma and YARA rules beside the built-in ones.
     pub rules: Option<Text>,
     /// Distinct events that the recording keeps, at most.

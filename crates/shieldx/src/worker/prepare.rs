@@ -1,6 +1,8 @@
 //! From a job to a spec: what the artifact will see, what starts it, and whether it can start.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use runtime::clock::{Clock as _, System, rfc3339};
@@ -36,8 +38,8 @@ pub(super) fn spec(
     }
     let target = Path::new(FOLDER).join(name);
     let source = job::path(&job.artifact);
-    std::fs::File::open(&source)
-        .map_err(|error| failed(format!("the artifact could not be opened: {error}")))?;
+    let unopened = |error| failed(format!("the artifact could not be opened: {error}"));
+    let script = is_script(job, &source).map_err(unopened)?;
     let copied = Copied { source: source.clone(), target: target.clone() };
     let view = view(job, environment);
     // A name that starts with a dash must not be taken for an option.
@@ -50,7 +52,12 @@ pub(super) fn spec(
         given: Some(target.clone()),
         ..view.clone()
     };
-    let program = program(job.runner, &command, &seen).map_err(|error| unrunnable(&error))?;
+    let root = root(job, script)?;
+    let program = match (&root, &job.interpreter) {
+        // What an image has is looked up in it.
+        (Root::Image(_), interpreter) => interpreter.as_ref().map(PathBuf::from),
+        _ => program(job.runner, &command, &seen).map_err(|error| unrunnable(&error))?,
+    };
     let env = variables(&view);
     Ok(Spec {
         id: job.id.clone(),
@@ -66,7 +73,7 @@ pub(super) fn spec(
         mounts: Vec::new(),
         net: NET,
         allow: Vec::new(),
-        root: Root::Host,
+        root,
         layers: Vec::new(),
         pause: None,
         decoys: decoys::plant(&env),
@@ -74,7 +81,7 @@ pub(super) fn spec(
         memory: Memory::default(),
         demand: None,
         artifacts: Artifacts::default(),
-        wasm: Wasm::default(),
+        wasm: wasm(job),
         limits: job.limits.clone(),
         stdin: Stdin::Null,
         keep: None,
@@ -83,6 +90,34 @@ pub(super) fn spec(
         events_max: job.events_max,
         observer: Some(observer),
     })
+}
+
+/// Whether an interpreter runs the artifact.
+fn is_script(job: &Job, artifact: &Path) -> io::Result<bool> {
+    let mut start = Vec::new();
+    File::open(artifact)?.take(2).read_to_end(&mut start)?;
+    Ok(job.interpreter.is_some() || start == b"#!")
+}
+
+/// What the artifact runs in. A container has nothing of this host but a program and its libraries,
+/// so a script needs an image.
+fn root(job: &Job, script: bool) -> Result<Root, Refusal> {
+    match (&job.docker_image, job.runner) {
+        (Some(image), RunnerName::Docker) if script => Ok(Root::Image(image.clone())),
+        (None, RunnerName::Docker) if script => Err(Refusal {
+            kind: ErrorKind::Runner,
+            reason: "it has no interpreter for a script as long as `docker_image` in \
+                     [verifier-pool] of the server's settings names no image that has one"
+                .to_owned(),
+        }),
+        _ => Ok(Root::Host),
+    }
+}
+
+/// A module gets nothing but what came with it: arguments, where there are any.
+fn wasm(job: &Job) -> Wasm {
+    let args = (!job.arguments.is_empty()).then(|| "args".to_owned());
+    Wasm { grants: args.into_iter().collect(), ..Wasm::default() }
 }
 
 /// What starts the artifact; a module is started by nothing of the host.

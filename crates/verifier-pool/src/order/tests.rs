@@ -3,6 +3,7 @@
 use super::{Parameters, idempotency_key};
 use crate::config::Config;
 use crate::error::PoolError;
+use crate::identify::Kind;
 
 fn refused(query: &str) -> (&'static str, String) {
     match Parameters::from_query(query) {
@@ -75,6 +76,24 @@ fn a_timeout_is_held_to_the_configured_limit() {
     assert!(with("timeout_ms=1001").is_err());
     assert!(with("timeout_ms=0").is_err());
     assert_eq!(with("").unwrap(), 1_000, "the default is held to it too");
+}
+
+#[test]
+fn a_script_goes_into_a_container_only_where_an_image_is_configured() {
+    let settle = |query, kind, image: Option<&str>| {
+        let config = Config { docker_image: image.map(str::to_owned), ..Config::default() };
+        Parameters::from_query(query).unwrap().settle(kind, &config)
+    };
+    for kind in [Kind::Script, Kind::Python, Kind::Node, Kind::Shell] {
+        let Err(PoolError::Runner { runner, reason }) = settle("runner=docker", kind, None) else {
+            panic!("{kind:?}");
+        };
+        assert_eq!(runner, "docker");
+        assert!(reason.contains("`docker_image` in [verifier-pool]"), "{reason}");
+        assert!(settle("runner=docker", kind, Some("debian:12")).is_ok());
+        assert!(settle("runner=process", kind, None).is_ok());
+    }
+    assert!(settle("runner=docker", Kind::Elf, None).is_ok());
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::pool::Pool;
 
 /// What an executor may need beyond the artifact's own time: to build the sandbox, to collect what
 /// changed. Then it is taken for hung.
-const GRACE: Duration = Duration::from_secs(360);
+const GRACE: Duration = Duration::from_secs(720);
 
 /// A run that was recorded.
 #[derive(Debug)]

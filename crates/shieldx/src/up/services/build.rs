@@ -101,6 +101,7 @@ impl Ground<'_> {
         let settings = &self.request.config.verifier_pool;
         self.sweep();
         let executor = WorkerExecutor::new(Settings {
+            docker_image: settings.docker_image.clone(),
             rules: settings.rules.clone(),
             spares: usize::try_from(settings.spare_workers).unwrap_or(SPARES_MAX),
             ..Settings::new(around, vec![folder.clone()])

@@ -204,3 +204,61 @@ fn a_collector_that_is_dead_or_never_answers_slows_nothing() {
         assert_eq!(stack.stop(), Some(0), "{endpoint}: {}", stack.log());
     }
 }
+
+/// A container has no interpreter of this host: without an image a script is refused with the key that
+/// names one, and with it the script runs there.
+#[cfg(feature = "sandbox-docker")]
+#[test]
+fn a_script_runs_in_the_configured_image_and_is_refused_where_there_is_none() {
+    let Some(daemon) = crate::daemon::Daemon::start() else { return };
+    let host = format!("unix://{}", daemon.socket().display());
+    let variables = [("DOCKER_HOST", host.as_str())];
+    let post = |stack: &Stack, query: &str, artifact: &[u8]| {
+        stack.post(&stack.key, &format!("/v1/verifications?runner=docker&{query}"), &[], artifact)
+    };
+    // Until the daemon was tried every submission is answered with 409.
+    let tried = |stack: &Stack| {
+        let trying = shieldx::executor::BEING_TRIED;
+        until("docker", || !post(stack, "file_name=a.sh", b"").text().contains(trying));
+    };
+    let script = b"#!/bin/sh\necho in; echo x > made; ls /bin/busybox /usr\n";
+    let stack = Stack::with("", &variables);
+    tried(&stack);
+    for (query, artifact) in
+        [("file_name=a.sh", &script[..]), ("file_name=a.py", SCRIPT), ("interpreter=sh", b"ls\n")]
+    {
+        let refused = post(&stack, query, artifact);
+        assert_eq!(refused.status, 409, "{query}: {}", refused.text());
+        let said = refused.text();
+        assert!(said.contains("docker_image") && !said.contains("--image"), "{said}");
+    }
+    drop(stack);
+
+    let settings = format!(
+        "[verifier-pool]\naddress = \"127.0.0.1:0\"\ndocker_image = \"{}\"\n",
+        crate::daemon::BUSYBOX
+    );
+    let stack = Stack::with(&settings, &variables);
+    tried(&stack);
+    for (query, artifact, expected) in [
+        ("file_name=a.sh", &script[..], "in\n/bin/busybox\n"),
+        ("file_name=b.sh&argument=x%20y", b"echo \"$1\"; pwd\n", "x y\n/artifact\n"),
+    ] {
+        let accepted = post(&stack, query, artifact);
+        assert_eq!(accepted.status, 202, "{query}: {}", accepted.text());
+        let id = accepted.json()["id"].as_str().unwrap().to_owned();
+        let found = stack.finished(&stack.key, &id);
+        assert_eq!(found["state"], "done", "{query}: {found}");
+        let report = stack.get(&stack.key, &format!("/v1/verifications/{id}/report")).json();
+        assert_eq!(report["output"]["stdout"], expected, "{query}: {report}");
+        assert_eq!(report["run"]["engine"]["image"], crate::daemon::BUSYBOX);
+    }
+    // What the image does not have is the artifact's matter, and said in its own words.
+    let accepted = post(&stack, "file_name=c.py", SCRIPT);
+    let found = stack.finished(&stack.key, accepted.json()["id"].as_str().unwrap());
+    assert_eq!(found["state"], "failed", "{found}");
+    let said = found.to_string();
+    assert!(said.contains("python3") && !said.contains("--image"), "{said}");
+    drop(stack);
+    assert_eq!(daemon.leftovers(), Vec::<String>::new());
+}

@@ -205,6 +205,7 @@ pub(super) fn job(execution: Execution, hidden: Vec<PathBuf>) -> Job {
         },
         hidden: hidden.iter().map(|folder| text(folder)).collect(),
         path: "/usr/bin:/bin".to_owned(),
+        docker_image: None,
         rules: None,
         events_max: 1000,
         recording_max_bytes: 1 << 20,
