@@ -123,8 +123,7 @@ fn belongs_to_kernel(path: &[u8]) -> bool {
     let below =
         |tree: &&str| path.strip_prefix(tree.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"));
     let leads_away = |name: &[u8]| LEAD_AWAY.contains(&name);
-    landlock::KERNEL_TREES.iter().any(below)
-        && !path.split(|&byte| byte == b'/').any(leads_away)
+    landlock::KERNEL_TREES.iter().any(below) && !path.split(|&byte| byte == b'/').any(leads_away)
 }
 
 #[cfg(test)]
