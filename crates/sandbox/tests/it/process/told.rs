@@ -40,7 +40,7 @@ fn a_disk_that_was_filled_and_emptied_again_is_told() {
 }
 
 #[track_caller]
-fn one<'a>(recording: &'a Recording, wanted: impl Fn(&Kind) -> bool) -> &'a Event {
+fn one(recording: &Recording, wanted: impl Fn(&Kind) -> bool) -> &Event {
     let found: Vec<_> = recording.events.iter().filter(|event| wanted(&event.kind)).collect();
     match found.as_slice() {
         [one] => one,
