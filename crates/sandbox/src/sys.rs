@@ -28,9 +28,9 @@ pub(crate) use mounts::{
 pub(crate) use network::{Interface, loopback_up, tunnel, write_once};
 pub(crate) use processes::{
     ExecArgs, Fork, become_user, children_left, drop_bounding_set, drop_capabilities,
-    effective_gid, effective_uid, exit_now, fork, kill, pidfd_getfd, pidfd_open, prctl,
-    rename_process, run_among_others, run_before_others, set_hostname, set_name, set_rlimit, setns,
-    setsid, unshare, wait,
+    effective_gid, effective_uid, exit_now, fork, kill, leave_real_time, pidfd_getfd, pidfd_open,
+    prctl, rename_process, run_among_others, run_before_others, set_hostname, set_name, set_rlimit,
+    setns, setsid, unshare, wait,
 };
 pub(crate) use signals::{
     Dispositions, catch_signals, default_signals, ignore_signals, write_signal,

@@ -128,6 +128,17 @@ pub(crate) fn run_before_others() {
     let _ = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
 }
 
+/// Takes this process and its children out of the real-time classes, which whoever called it may be
+/// in: what is not trusted must not run before everybody, and groups that divide the processor
+/// (v1 `cpu`) take no such process. What was made less urgent stays so.
+pub(crate) fn leave_real_time() {
+    // SAFETY: no pointers are passed; 0 is the calling thread.
+    let policy = unsafe { libc::sched_getscheduler(0) } & !libc::SCHED_RESET_ON_FORK;
+    if matches!(policy, libc::SCHED_FIFO | libc::SCHED_RR | libc::SCHED_DEADLINE) {
+        run_among_others();
+    }
+}
+
 /// Takes back what [`run_before_others`] did.
 pub(crate) fn run_among_others() {
     let parameters = libc::sched_param { sched_priority: 0 };

@@ -151,6 +151,24 @@ fn the_commands_own_code_is_ours() {
     assert_eq!(output.status.code(), Some(124));
 }
 
+/// Bounded, since it once waited for ever: control groups take no such process.
+#[test]
+fn a_caller_in_a_real_time_class_does_not_pass_it_on() {
+    let desk = Desk::new();
+    let chrt = |words: &[&str]| {
+        let bounded = ["-k", "5", "60", "chrt", "--fifo", "5"];
+        Command::new("timeout").args(bounded).args(words).current_dir(desk.folder.path()).output()
+    };
+    if !chrt(&["true"]).is_ok_and(|done| done.status.success()) {
+        crate::lab::skip("real-time class", "chrt is not permitted");
+        return;
+    }
+    let run = [env!("CARGO_BIN_EXE_shieldx"), "run", "--", "sh", "-c", "chrt -p $$"];
+    let done = chrt(&run).expect("chrt starts");
+    let told = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(told.contains("SCHED_OTHER"), "{told}{}", String::from_utf8_lossy(&done.stderr));
+}
+
 #[test]
 fn output_passes_through_and_the_report_goes_to_standard_error() {
     let desk = Desk::new();

@@ -61,6 +61,7 @@ impl Inside<'_> {
     pub(crate) fn keeper(self) -> ! {
         // Not the supervisor's name: whoever kills that by name must not kill who cleans up after it.
         sys::rename_process(c"sx-keeper");
+        sys::leave_real_time();
         sys::setsid();
         sys::ignore_signals();
         let _ = std::env::set_current_dir("/");

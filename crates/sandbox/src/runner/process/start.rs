@@ -129,9 +129,16 @@ pub(super) fn wait_built(outer: &Outer, cgroups: &Cgroups) -> Result<Built, RunE
     loop {
         match outer.next().map_err(setup("hear from the sandbox"))? {
             Some(Message::InitPid(pid)) => {
-                let moved = cgroups.add(pid).and_then(|()| outer.go(Go::Enforce));
-                // An init that gave up says why in the next message.
-                unmoved = moved.map_err(setup("move the sandbox into its control groups")).err();
+                let failed = setup("move the sandbox into its control groups");
+                match cgroups.add(pid) {
+                    Ok(()) => unmoved = outer.go(Go::Enforce).map_err(failed).err(),
+                    // An init that gave up says why in the next message.
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
+                        unmoved = Some(failed(error));
+                    }
+                    // One that is there waits for a word that will not come.
+                    Err(error) => return Err(failed(error)),
+                }
                 init = Some(pid);
             }
             Some(Message::Tunnel(made)) => tunnel = Some(made),
