@@ -36,6 +36,9 @@ pub(crate) const SUSPICIOUS_DECIBANS: u32 = 13;
 /// From here a run is malicious; the derivation is at [`SUSPICIOUS_POINTS`].
 pub const MALICIOUS_POINTS: u32 = 70;
 
+/// What was only stated counts for at most this much: one deciban below [`MALICIOUS_POINTS`].
+const STATED_DECIBANS_MAX: u32 = 29;
+
 /// A detection names at most this many events; `event_count` has the full number.
 const DETECTION_EVENTS_MAX: usize = 16;
 
@@ -50,8 +53,10 @@ pub struct Options {
 #[must_use]
 pub fn assess(recording: &Recording, options: &Options) -> Assessment {
     let timeline = Timeline::new(recording);
-    let findings = findings(&timeline);
+    let mut findings = findings(&timeline);
+    let stated = tell_apart(&mut findings, &Timeline::seen(recording));
     let mut decibans = weights(&findings);
+    bound_stated(&mut decibans, &stated);
     let matched = matched::matched(&timeline, &findings);
     decibans.extend(matched.iter().map(|rule| rule.counted));
     let unusual = anomaly::decibans(recording.anomaly.as_ref());
@@ -59,7 +64,14 @@ pub fn assess(recording: &Recording, options: &Options) -> Assessment {
     let score = score::points(&decibans, SCORE_POINTS_MAX);
     let points = score::split(score, &decibans);
 
-    let native = findings.iter().map(|(detector, finding)| native(&timeline, detector, finding));
+    let native = findings.iter().zip(&stated);
+    let native = native.map(|((detector, finding), stated)| {
+        let mut told = native_detection(&timeline, detector, finding);
+        if *stated {
+            told.title.push_str(" (stated, not seen)");
+        }
+        told
+    });
     let others = matched.iter().map(|rule| other(&timeline, rule));
     let mut rows: Vec<(Detection, u32)> =
         native.chain(others).zip(points.iter().copied()).collect();
@@ -102,6 +114,30 @@ fn findings(timeline: &Timeline<'_>) -> Vec<(&'static Detector, Finding)> {
         .collect()
 }
 
+/// Which findings rest on what a shell was told and nobody did. What was also seen is found as it
+/// was seen; of the others the summary says that they were not.
+fn tell_apart(findings: &mut [(&Detector, Finding)], seen: &Timeline<'_>) -> Vec<bool> {
+    let stated = findings.iter_mut().map(|(detector, finding)| {
+        let done = (detector.find)(seen).filter(|done| done.weight > 0);
+        let stated = done.is_none();
+        match done {
+            Some(done) => *finding = done,
+            None => finding.summary.insert_str(0, "stated, not seen done: "),
+        }
+        stated
+    });
+    stated.collect()
+}
+
+/// Words are suspicion and no proof: together they stay below a verdict *malicious*.
+fn bound_stated(decibans: &mut [u32], stated: &[bool]) {
+    let mut left = STATED_DECIBANS_MAX;
+    for (counted, _) in decibans.iter_mut().zip(stated).filter(|(_, stated)| **stated) {
+        *counted = (*counted).min(left);
+        left -= *counted;
+    }
+}
+
 /// The weight of each finding in decibans, capped per technique.
 fn weights(findings: &[(&Detector, Finding)]) -> Vec<u32> {
     let named: Vec<_> = findings.iter().map(|(d, f)| (d.info.attack.id, f)).collect();
@@ -116,7 +152,7 @@ pub(crate) fn weight_of_findings(timeline: &Timeline<'_>) -> (u64, u64) {
 }
 
 /// A detector's finding.
-fn native(timeline: &Timeline<'_>, detector: &Detector, finding: &Finding) -> Detection {
+fn native_detection(timeline: &Timeline<'_>, detector: &Detector, finding: &Finding) -> Detection {
     let attack = detector.info.attack;
     let technique = Technique {
         id: attack.id.to_owned(),

@@ -91,7 +91,15 @@ pub(crate) struct Timeline<'r> {
 }
 
 impl<'r> Timeline<'r> {
+    /// What was done and tried, and what shells were told and nobody did ([`stated`]).
     pub(crate) fn new(recording: &'r Recording) -> Self {
+        let mut timeline = Self::seen(recording);
+        stated::add(&mut timeline);
+        timeline
+    }
+
+    /// What was done and tried.
+    pub(crate) fn seen(recording: &'r Recording) -> Self {
         let mut timeline = Self {
             recording,
             events: &recording.events,
@@ -110,7 +118,6 @@ impl<'r> Timeline<'r> {
         for (index, event) in recording.events.iter().enumerate() {
             timeline.take(&mut builder, index, event);
         }
-        stated::add(&mut timeline);
         timeline
     }
 

@@ -90,6 +90,24 @@ fn every_behaviour_is_detected_and_weighs_enough() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// A script of a maintainer states much that its branches do not do.
+#[test]
+fn what_is_only_stated_says_so_and_convicts_nobody() {
+    let mut trace = Trace::new();
+    shell(
+        &mut trace,
+        "if false; then echo /opt/x.so > /etc/ld.so.preload; insmod /tmp/x.ko; usermod -o -u 0 eve; \
+         cat /etc/shadow > /tmp/s; rm -rf /var/log/auth.log; systemctl stop auditd; fi",
+    );
+    let assessment = assess(&trace.finish(), &Options::default());
+    assert_eq!(assessment.verdict, Verdict::Suspicious, "{:#?}", assessment.detections);
+    assert!(assessment.detections.len() > 2);
+    for detection in &assessment.detections {
+        assert!(detection.summary.starts_with("stated, not seen done: "), "{}", detection.summary);
+        assert!(detection.title.ends_with(" (stated, not seen)"), "{}", detection.title);
+    }
+}
+
 #[test]
 fn every_detector_has_a_trace() {
     let tried: BTreeSet<&str> = ALL.iter().copied().flatten().map(|row| row.0).collect();

@@ -2,7 +2,7 @@
 
 use types::{Kind, StdioKind};
 
-use super::Expect::{Malicious, Suspicious};
+use super::Expect::Suspicious;
 use super::{Row, runs, shell};
 use crate::trace::{ENOENT, ROOT, Trace, append, exec, open_new, write};
 
@@ -11,7 +11,7 @@ pub(super) const STATED: &[Row] = &[
     ("shadow-read", Suspicious, |t| {
         shell(t, "sudo cat /etc/shadow > /tmp/x");
     }),
-    ("library-preload", Malicious, |t| {
+    ("library-preload", Suspicious, |t| {
         shell(t, "sudo sh -c 'echo /opt/x.so > /etc/ld.so.preload'");
     }),
     ("sudo-rule", Suspicious, |t| {
