@@ -14,6 +14,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sandbox::runner::process::Process;
 use sandbox::{RunError, Runner as _};
@@ -44,6 +45,9 @@ fn world(step: impl Into<String>) -> impl FnOnce(io::Error) -> AgentError {
     let step = step.into();
     move |source| AgentError::World { step, source }
 }
+
+/// How long a host may take to hear the last word.
+const HEARD_MAX: Duration = Duration::from_secs(120);
 
 /// Does one job from beginning to end. `scanner` looks at files and memory inside the guest.
 ///
@@ -79,6 +83,9 @@ pub fn work(scanner: Option<Arc<dyn Scanner>>) -> Result<(), AgentError> {
     }
     tell(&talk, &Message::End)?;
     world::reap();
+    // What was said may still be on its way: a machine that goes by itself takes it along. The host
+    // ends this one when it has heard all.
+    std::thread::sleep(HEARD_MAX);
     Ok(())
 }
 

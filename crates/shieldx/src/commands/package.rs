@@ -12,7 +12,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use types::{Ending, Verdict};
 
-use super::run::{Done, passed_on, perform, unwritten, write_files};
+use super::run::{Done, all_written, passed_on, perform, unwritten, write_files};
 use crate::environment::Environment;
 use crate::exit::{Exit, FailOn};
 use crate::failure::Failure;
@@ -43,7 +43,9 @@ pub(super) fn package(
     let mut written = Ok(());
     let mut ended = |phase: Phase, part: &RunRequest, done: &Done| {
         show_phase(request, environment, phase, done);
-        let files = write_files(part, &done.judged()).and(passed_on(&done.recording));
+        let files = write_files(part, &done.judged())
+            .and(passed_on(&done.recording))
+            .and(all_written(&done.recording));
         written = std::mem::replace(&mut written, Ok(())).and(files);
     };
 

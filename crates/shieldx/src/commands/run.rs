@@ -40,6 +40,7 @@ pub fn run(request: &RunRequest, environment: &Environment) -> Result<Exit, Fail
     show(request, environment, &judged).map_err(|error| Failure::of(Exit::Failed, &error))?;
     written?;
     passed_on(&done.recording)?;
+    all_written(&done.recording)?;
     Ok(exit(request, &done.recording, &done.assessment))
 }
 
@@ -92,10 +93,6 @@ pub(super) fn perform(
         refused(&error, request)
     })?;
     matching.finish(&mut recording);
-    for lost in unwritten(&recording) {
-        // Said in any case: nobody looks for it in a report.
-        failure::note(&words::safe(lost));
-    }
     let options = AssessOptions { require_full: request.require_full };
     let assessment = engine::assess(&recording, options);
     Ok(Done { recording, assessment, options })
@@ -169,6 +166,15 @@ pub(super) fn unwritten(recording: &Recording) -> impl Iterator<Item = &str> {
     walls
         .filter(move |wall| !wall.on && lost.contains(&wall.name.as_str()))
         .map(|wall| wall.detail.as_str())
+}
+
+/// As a report that could not be written: the verdict stands, and the exit code is not the command's.
+pub(super) fn all_written(recording: &Recording) -> Result<(), Failure> {
+    match unwritten(recording).next() {
+        None => Ok(()),
+        Some(lost) => Err(Failure::new(Exit::Failed, words::safe(lost))
+            .hint("the command did run; its verdict and report are as told")),
+    }
 }
 
 fn exit(request: &RunRequest, recording: &Recording, assessment: &Assessment) -> Exit {

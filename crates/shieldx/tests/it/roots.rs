@@ -107,7 +107,7 @@ fn artifacts_that_cannot_be_written_cost_no_verdict_and_no_old_file() {
             command.args(["--mount", "sh", "-c", &script]).current_dir(desk.path("")).output();
         let output = output.unwrap();
         let (said, errors) = (text(&output.stdout), text(&output.stderr));
-        assert!(said.starts_with("code 3\nold"), "{said} {errors}");
+        assert!(said.starts_with("code 125\nold"), "{said} {errors}");
         assert!(!said.contains(".tmp"), "{said}");
         assert!(errors.contains(lost), "{errors}");
         let report: Value =

@@ -239,6 +239,9 @@ impl Done {
 }
 
 fn take(timeline: &mut Timeline<'_>, shell: usize, command: Stated) {
+    if !is_name(&command.argv[0]) {
+        return;
+    }
     let (event, cwd) = (timeline.images[shell].event, timeline.images[shell].cwd.to_string());
     touch(timeline, event, &cwd, written(&command).chain(command.writes.iter().cloned()));
     if BUILTINS.contains(&command.argv[0].as_str()) {
@@ -263,6 +266,13 @@ fn take(timeline: &mut Timeline<'_>, shell: usize, command: Stated) {
         before: shell,
         script_text: None,
     });
+}
+
+/// Whether a word can be the name of a program: a program in another language, given to a shell to
+/// be passed on, is not made of commands.
+fn is_name(word: &str) -> bool {
+    let odd = |c: char| c.is_whitespace() || c.is_control() || "(){}<>;,=\"'`|&*?!\\".contains(c);
+    word == "{" || !word.contains(odd) && (word == ":" || !word.ends_with(':'))
 }
 
 /// The path as the shell would have made it absolute.

@@ -276,10 +276,10 @@ fn program(folder: &Path) -> Vec<u8> {
 
 /// Waits until a runner that is tried beside the start is known to be there.
 #[cfg(any(feature = "sandbox-docker", feature = "sandbox-microvm"))]
-fn offered(stack: &Stack, runner: &str) {
+fn offered(stack: &Stack, runner: &str, artifact: &[u8]) {
     super::until(runner, || {
-        let path = format!("/v1/verifications?file_name=a.sh&runner={runner}&timeout_ms=1");
-        let answer = stack.post(&stack.key, &path, &[], b"#!/bin/sh\n");
+        let path = format!("/v1/verifications?file_name=a&runner={runner}&timeout_ms=1");
+        let answer = stack.post(&stack.key, &path, &[], artifact);
         answer.status == 202
     });
 }
@@ -307,7 +307,7 @@ fn killed_in_the_middle_of_two_hundred_runs_the_next_start_leaves_nothing() {
     for _ in 0..25 {
         #[cfg(feature = "sandbox-docker")]
         if host.is_some() {
-            offered(&trial.stack, "docker");
+            offered(&trial.stack, "docker", &program);
         }
         for (number, runner) in wanted.iter().enumerate() {
             let name = format!("stubborn{number}");
@@ -345,7 +345,7 @@ fn killed_while_guests_boot_and_run_the_next_start_leaves_none() {
         if within_ms > 15_000 && met(&trial) {
             break;
         }
-        offered(&trial.stack, "microvm");
+        offered(&trial.stack, "microvm", STUBBORN.as_bytes());
         trial.submit("microvm", "first", STUBBORN.as_bytes());
         trial.submit("microvm", "second", STUBBORN.as_bytes());
         trial.kill(within_ms);
