@@ -154,17 +154,7 @@ impl Talk {
         let received_bytes = speech.banner().len() as u64;
         let now = Pending { began, received_bytes, ..Pending::default() };
         let (reply, trace) = (speech.banner().to_vec(), Trace::default());
-        Self {
-            peer,
-            pid,
-            host,
-            stage,
-            reply,
-            close: false,
-            now,
-            trace,
-            said: false,
-        }
+        Self { peer, pid, host, stage, reply, close: false, now, trace, said: false }
     }
 
     /// What the command sent.
