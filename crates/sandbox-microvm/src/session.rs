@@ -148,6 +148,9 @@ impl Made<'_> {
                 outcome
             }
         };
+        if let Some(told) = outcome.output() {
+            listening.await_output(told);
+        }
         let said = machine.vmm.said();
         drop(machine);
         let wired = listening.end();

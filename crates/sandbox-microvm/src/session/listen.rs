@@ -6,9 +6,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sandbox::Spec;
 use sandbox::beside::Beside;
@@ -20,6 +22,8 @@ use crate::wire::{self, Job, LINE_MAX_BYTES, Message, Slot};
 const RECORDING_MAX_BYTES: u64 = 256 << 20;
 /// Messages between the wire and the run.
 const QUEUE_MAX: usize = 4096;
+/// Output that is on its way may stand still for so long, before what has not come is lost.
+const STILL_MAX: Duration = Duration::from_secs(30);
 /// Files that are taken.
 const FILES_MAX: u64 = 100_000;
 /// A tar file or a capture is larger than what was written into it by at most this factor.
@@ -54,6 +58,8 @@ pub(super) struct Listening {
     reader: JoinHandle<Vec<(&'static str, String)>>,
     stdout: JoinHandle<Stream>,
     stderr: JoinHandle<Stream>,
+    /// Bytes that came over the two, so far.
+    arrived: [Arc<AtomicU64>; 2],
 }
 
 impl Listening {
@@ -65,11 +71,15 @@ impl Listening {
         let reader = spawn("guest").spawn(move || read(from, files, &tell))?;
         let (pass, max) = (spec.pass_output, spec.limits.output_bytes);
         let (out, err) = (wires.stdout, wires.stderr);
-        let stdout = spawn("stdout")
-            .spawn(move || take(out, max, pass.then(|| Box::new(io::stdout()) as Box<_>)))?;
-        let stderr = spawn("stderr")
-            .spawn(move || take(err, max, pass.then(|| Box::new(io::stderr()) as Box<_>)))?;
-        Ok(Self { talk: wires.talk, heard, reader, stdout, stderr })
+        let arrived = [Arc::<AtomicU64>::default(), Arc::default()];
+        let [of_out, of_err] = arrived.clone();
+        let stdout = spawn("stdout").spawn(move || {
+            take(out, max, &of_out, pass.then(|| Box::new(io::stdout()) as Box<_>))
+        })?;
+        let stderr = spawn("stderr").spawn(move || {
+            take(err, max, &of_err, pass.then(|| Box::new(io::stderr()) as Box<_>))
+        })?;
+        Ok(Self { talk: wires.talk, heard, reader, stdout, stderr, arrived })
     }
 
     pub(super) fn next(&self, within: Duration) -> Result<Heard, RecvTimeoutError> {
@@ -80,9 +90,25 @@ impl Listening {
         wire::send(&mut self.talk, job)
     }
 
+    /// Waits until as much output came as the guest says there was: its last word is no later than
+    /// what a slow reader has not taken yet.
+    pub(super) fn await_output(&self, told: [u64; 2]) {
+        let arrived = || self.arrived.each_ref().map(|bytes| bytes.load(Ordering::Relaxed));
+        let (mut last, mut moved) = (arrived(), Instant::now());
+        while last.iter().zip(told).any(|(arrived, told)| *arrived < told)
+            && moved.elapsed() < STILL_MAX
+        {
+            std::thread::sleep(Duration::from_millis(5));
+            let now = arrived();
+            if now != last {
+                (last, moved) = (now, Instant::now());
+            }
+        }
+    }
+
     /// Waits for the wires to close; the monitor must be gone.
     pub(super) fn end(self) -> Wired {
-        let Self { talk, heard, reader, stdout, stderr } = self;
+        let Self { talk, heard, reader, stdout, stderr, .. } = self;
         drop((talk, heard));
         Wired {
             unwritten: reader.join().unwrap_or_default(),
@@ -120,6 +146,7 @@ fn read(
 fn take(
     mut stream: UnixStream,
     max_bytes: u64,
+    arrived: &AtomicU64,
     mut pass: Option<Box<dyn io::Write + Send>>,
 ) -> Stream {
     let mut taken = Stream::default();
@@ -138,6 +165,7 @@ fn take(
             }
             pass = None;
         }
+        arrived.store(taken.bytes, Ordering::Relaxed);
     }
     taken
 }

@@ -41,6 +41,12 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// Bytes of output and error output that the guest says there were.
+    pub(super) fn output(&self) -> Option<[u64; 2]> {
+        let output = self.recording.as_ref()?.output.as_ref()?;
+        Some([output.stdout_bytes, output.stderr_bytes])
+    }
+
     pub(super) fn take(&mut self, message: Message, spec: &Spec) {
         match message {
             Message::Phase(name) => {
@@ -112,6 +118,13 @@ pub(super) fn recording(
         not_passed_on: None,
     });
     output.not_passed_on = wired.stdout.not_passed_on.or(wired.stderr.not_passed_on);
+    let of_out = output.stdout_bytes.saturating_sub(wired.stdout.bytes);
+    let of_err = output.stderr_bytes.saturating_sub(wired.stderr.bytes);
+    let missing = of_out.saturating_add(of_err);
+    if spec.pass_output && missing > 0 {
+        let lost = || format!("{missing} bytes of output did not come out of the guest");
+        output.not_passed_on.get_or_insert_with(lost);
+    }
     own(spec, &mut recording, carried);
     let unwritten =
         |(name, detail): (&str, String)| Wall { name: name.to_owned(), on: false, detail };

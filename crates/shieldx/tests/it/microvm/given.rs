@@ -208,3 +208,21 @@ fn kvm_that_boots_no_guest_after_all_is_given_up_and_the_run_goes_on() {
     assert!(kept["refused"].to_string().contains("canary came up"), "{kept}");
     lab.assert_no_process();
 }
+
+/// The guest is done long before its reader is: its end used to take along what was on its way.
+#[test]
+fn a_slow_reader_gets_all_of_the_output() {
+    if !guests("a slow reader of a guest's output") {
+        return;
+    }
+    let lab = Lab::new();
+    let line = format!(
+        "{} run -q --runner microvm -- seq 1 300000 | (sleep 25; sha256sum)",
+        env!("CARGO_BIN_EXE_shieldx")
+    );
+    let digest = |line: &str| {
+        let done = Command::new("sh").args(["-c", line]).current_dir(lab.side()).output().unwrap();
+        String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()
+    };
+    assert_eq!(digest(&line), digest("seq 1 300000 | sha256sum"));
+}
