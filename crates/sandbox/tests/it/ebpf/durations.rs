@@ -97,7 +97,7 @@ fn what_is_killed_in_a_call_is_unmatched_and_leaves_nothing_behind() {
 	/* Threads that are killed in a call, as long as it takes for windows to have opened. */
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	for (long start = t.tv_sec; t.tv_sec < start + 3; clock_gettime(CLOCK_MONOTONIC, &t)) {
+	for (long start = t.tv_sec; t.tv_sec < start + 6; clock_gettime(CLOCK_MONOTONIC, &t)) {
 		int child = fork();
 		if (child == 0) {
 			pthread_t t;
