@@ -125,6 +125,7 @@ impl Stack {
             .arg("--config")
             .arg(&file)
             .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+            .env_remove("SHIELDX_FLOOD_SECONDS")
             .envs(self.variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
