@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Longer texts are programs of their own; what they say first is enough.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 const COMMANDS_MAX: usize = 512;
+/// What values add to a text in all: one that is made of itself doubles with every line.
+const PUT_IN_BYTES_MAX: usize = TEXT_BYTES_MAX;
 /// Substitutions within substitutions.
 const DEPTH_MAX: usize = 8;
 
@@ -32,6 +34,7 @@ pub(crate) fn commands(text: &str) -> Vec<Command> {
         ticks: false,
         counted: text.match_indices("=$((").map(|(at, _)| last_word(&text[..at])).collect(),
         said: BTreeMap::new(),
+        left: PUT_IN_BYTES_MAX,
         all: Vec::new(),
     };
     reader.list(None, 0);
@@ -51,6 +54,8 @@ struct Reader<'c> {
     counted: BTreeSet<&'c str>,
     /// Plain assignments so far.
     said: BTreeMap<String, String>,
+    /// Of [`PUT_IN_BYTES_MAX`].
+    left: usize,
     all: Vec<Command>,
 }
 
@@ -316,8 +321,11 @@ impl Reader<'_> {
         let found = command.flatten().and_then(|command| located(&command));
         let name = written.trim_start_matches('$').trim_matches(['{', '}']);
         let known = || self.said.get(name).filter(|_| !self.counted.contains(name)).cloned();
-        match found.or_else(known) {
-            Some(value) => word.push_str(&value),
+        match found.or_else(known).filter(|value| value.len() <= self.left) {
+            Some(value) => {
+                self.left -= value.len();
+                word.push_str(&value);
+            }
             None => word.push_str(&written),
         }
     }

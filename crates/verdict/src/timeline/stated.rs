@@ -21,7 +21,7 @@ const STATED_MAX: usize = 4_096;
 const READ_MAX: usize = 65_536;
 
 /// A command as stated, without what only says how to run it.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Stated {
     argv: Vec<String>,
     /// Files that its redirections name.
@@ -34,6 +34,7 @@ pub(super) fn add(timeline: &mut Timeline<'_>) {
     let done = Done::new(timeline);
     let mut looked_at = 0;
     let mut new: Vec<(usize, Stated)> = Vec::new();
+    let mut known = BTreeSet::new();
     for (index, image) in timeline.images.iter().enumerate().skip(1) {
         if new.len() >= STATED_MAX || looked_at >= READ_MAX {
             break;
@@ -51,10 +52,8 @@ pub(super) fn add(timeline: &mut Timeline<'_>) {
         }
         looked_at += stated.len();
         for command in stated {
-            let known = new
-                .iter()
-                .any(|(_, other)| other.argv == command.argv && other.writes == command.writes);
-            if !known && !done.has(&command) {
+            if !known.contains(&command) && !done.has(&command) {
+                known.insert(command.clone());
                 new.push((index, command));
             }
         }

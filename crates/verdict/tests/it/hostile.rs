@@ -108,6 +108,16 @@ fn what_is_only_stated_says_so_and_convicts_nobody() {
     }
 }
 
+/// Forty doublings of a value are terabytes; the verdict once tried to have them.
+#[test]
+fn a_text_that_doubles_a_value_does_not_grow() {
+    let mut trace = Trace::new();
+    let text = format!("a=xxxxxxxx\n{}cat $a /etc/shadow > /tmp/s", "a=$a$a\n".repeat(40));
+    shell(&mut trace, &text);
+    let assessment = assess(&trace.finish(), &Options::default());
+    assert!(assessment.detections.iter().any(|detection| detection.detector == "shadow-read"));
+}
+
 #[test]
 fn every_detector_has_a_trace() {
     let tried: BTreeSet<&str> = ALL.iter().copied().flatten().map(|row| row.0).collect();
