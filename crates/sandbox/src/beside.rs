@@ -23,8 +23,10 @@ impl Beside {
     /// # Errors
     /// When that cannot be done, or `path` is a folder.
     pub fn create(path: &Path, id: &str) -> io::Result<Self> {
+        // A link stays one: what it names is replaced.
+        let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let mut options = File::options();
-        options.write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+        options.write(true).mode(0o600).custom_flags(libc::O_CLOEXEC);
         if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
             return Ok(Self { file: options.open(path)?, path: path.to_owned(), temporary: None });
         }
@@ -87,6 +89,14 @@ mod tests {
         beside.put().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("s.tar", &link).unwrap();
+        Beside::create(&link, "1").unwrap().put().unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&path).unwrap(), b"");
+        let null = folder.path().join("null");
+        std::os::unix::fs::symlink("/dev/null", &null).unwrap();
+        Beside::create(&null, "1").unwrap().put().unwrap();
         assert!(Beside::create(folder.path(), "1").is_err());
         Beside::create("/dev/null".as_ref(), "1").unwrap().put().unwrap();
     }
